@@ -1,0 +1,34 @@
+# Needs Python 3.11 to 3.13 and make, nothing else.  `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+HTML := book/_build/html
+PORT ?= 8000
+CHAPTERS := book/chapters
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book serve test pages lab check format lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1|/' | \
+		while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+
+# The stamp is newer than the lock and pyproject.toml exactly when nothing is left to install.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; choose one with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+setup: $(STAMP) ## make .venv and install the locked packages
+
+lock: $(STAMP) ## choose new versions for requirements.lock within the ranges of pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml -o $(VENV)/all.lock
+	@# torch names its CUDA packages itself where it needs them; its CPU builds need none.
+	grep -vE '^(nvidia-|cuda-|triton)' $(VENV)/all.lock > requirements.lock
+
+clean: ## remove what was built, and .venv
+	rm -rf $(VENV) book/_build build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
