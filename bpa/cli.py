@@ -1,0 +1,130 @@
+"""The command line: bpa train | evaluate."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from bpa import runs
+from bpa.config import PRESETS, TrainConfig
+from bpa.evaluate import evaluate
+from bpa.train import Diverged, train
+
+USAGE = """usage: bpa COMMAND [OPTIONS]
+
+  train     train an agent in the grid maze
+  evaluate  score a trained agent on fresh episodes
+
+bpa COMMAND --help says more. bpa --version prints the version."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainArguments:
+    """Train an agent in the grid maze. Flags win over --preset; with --resume the run's own settings hold."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    preset: Literal["quick", "paper"] | None = None
+    """Settings to start from: "quick", a maze solver in about two minutes; "paper", the published ones."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateArguments:
+    """Score a trained agent on fresh episodes."""
+
+    run: tyro.conf.Positional[str]
+    """A run folder or a .safetensors file."""
+    episodes: int = 500
+    """Fresh episodes; at least 1."""
+    seed: int = 1
+    """Seed of goals, actions and teleports."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def parse(kind: type, arguments: Sequence[str], prog: str, default: Any = tyro.MISSING_NONPROP) -> Any:
+    """`arguments` as a `kind`; what tyro finds wrong becomes one line of a ValueError."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(kind, prog=prog, args=arguments, default=default)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        inside = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
+        inside = inside[: next((n for n, line in enumerate(inside) if line.startswith("──")), None)]
+        raise ValueError(" ".join(inside) or said.getvalue().strip()) from None
+
+
+def value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    """The value given for `flag`, looked up before the full parse because other defaults depend on it."""
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == flag:
+            return value if equals else next(iter(arguments[position + 1 :]), None)
+    return None
+
+
+def run_train(arguments: Sequence[str]) -> None:
+    """bpa train"""
+    default = PRESETS.get(value_of("--preset", arguments) or "", TrainConfig())
+    out = value_of("--out", arguments)
+    if "--resume" in arguments and out is not None:
+        default = runs.load_checkpoint(out).config
+    config = parse(TrainArguments, arguments, "bpa train", TrainArguments(default)).config
+    if config.out is None:
+        config = config.replace(out=f"runs/maze-{config.plasticity}-{config.seed}")
+    result = train(config)
+    recent = result.history[-100:]
+    mean = sum(record.reward for record in recent) / len(recent)
+    print(
+        f"{config.out}: {len(result.history)} iterations in {result.history[-1].seconds:.0f} s, "
+        f"reward per episode {mean:.1f} over the last {len(recent)}"
+    )
+
+
+def run_evaluate(arguments: Sequence[str]) -> None:
+    """bpa evaluate"""
+    asked = parse(EvaluateArguments, arguments, "bpa evaluate")
+    scores = evaluate(*runs.load_weights(asked.run), episodes=asked.episodes, seed=asked.seed)
+    if asked.json:
+        print(json.dumps(scores))
+        return
+    for name, value in scores.items():
+        print(f"{name:22} {value:g}")
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"train": run_train, "evaluate": run_evaluate}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 2 for bad input, 1 for a run that failed."""
+    command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if command in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if command == "--version":
+        print(f"bpa {version('bpa')}")
+        return 0
+    try:
+        if command not in COMMANDS:
+            raise ValueError(f"command must be one of {', '.join(COMMANDS)}, got {command!r}")
+        COMMANDS[command](rest)
+    except ValueError as error:
+        print(f"bpa: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except (Diverged, OSError) as error:
+        print(f"bpa: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0

@@ -1,0 +1,147 @@
+"""What a training run is: one dataclass, from which the command line and the checkpoint are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from bpa.arguments import require_choice, require_flag, require_integer, require_number
+from bpa.engines import ENGINES
+from bpa.maze import maze_walls
+from bpa.network import ALPHAS, PLASTICITIES, RULES
+
+BASELINES = ("own", "first")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one training run in the grid maze. Every field is checked when the config is made.
+
+    Raises:
+        ValueError: a field is out of range; the message names it, what came and what is allowed.
+    """
+
+    iterations: int = 3000
+    """Training iterations, each one batch of whole episodes; at least 1."""
+    seed: int = 0
+    """Seed of the run: initial weights, mazes, actions; 0 to 2**63 - 1."""
+    out: str | None = None
+    """Run folder, made by the run; it must not exist yet. Without one, nothing is written."""
+    resume: bool = False
+    """Continue the run in `out` from its last checkpoint."""
+    checkpoint_every: int = 500
+    """Iterations between two checkpoints; at least 1."""
+    quiet: bool = False
+    """No progress bar."""
+    engine: Literal["auto", "eager"] = "auto"
+    """What computes the steps: "auto" takes the fastest engine that can."""
+
+    size: int = 11
+    """Side of the maze in cells, odd, at least 5."""
+    episode_length: int = 200
+    """Steps in an episode; at least 1."""
+    batch_size: int = 30
+    """Episodes in an iteration; at least 1."""
+    reward: float = 10.0
+    """Reward for reaching the goal; at least 0."""
+    wall_penalty: float = 0.0
+    """Cost of moving into a wall; at least 0."""
+
+    hidden_size: int = 100
+    """Hidden neurons; at least 1."""
+    plasticity: Literal["none", "plastic", "simple", "retroactive"] = "simple"
+    """How the connections change within an episode; see `bpa.Network`."""
+    alpha: Literal["synapse", "neuron", "network"] = "synapse"
+    """Plasticity coefficients: one a connection, one a post-synaptic neuron, or one in all."""
+    fanout: bool = True
+    """One gain of the modulator for each neuron."""
+    clip: float = 2.0
+    """Bound of the Hebbian trace; above 0."""
+    rule: Literal["hebb", "decay", "oja"] = "hebb"
+    """Hebbian rule; "decay" and "oja" need plasticity "plastic"."""
+
+    learning_rate: float = 1e-3
+    """Step size of Adam; above 0."""
+    adam_eps: float = 1e-4
+    """Epsilon of Adam; above 0."""
+    max_gradient_norm: float = 4.0
+    """Bound to which the norm of the gradient is scaled down; above 0."""
+    warmup_iterations: int = 0
+    """First iterations without an optimiser step (101 in the published code); at least 0."""
+    gamma: float = 0.9
+    """Discount of the return, a step; 0 to 1."""
+    value_coef: float = 0.1
+    """Weight of the squared value error; at least 0."""
+    concentration_coef: float = 0.01
+    """Weight of the penalty on concentrated policies; at least 0."""
+    baseline: Literal["own", "first"] = "own"
+    """Baseline of the advantage: each episode's own value, or the published slip."""
+
+    def __post_init__(self) -> None:
+        require_integer("iterations", self.iterations, low=1)
+        require_integer("seed", self.seed, low=0, high=2**63 - 1)
+        if self.out is not None and (not isinstance(self.out, str) or not self.out):
+            raise ValueError(f"out must be the name of a folder or None, got {self.out!r}")
+        require_flag("resume", self.resume)
+        if self.resume and self.out is None:
+            raise ValueError("resume needs out, the folder of the run to continue")
+        require_integer("checkpoint_every", self.checkpoint_every, low=1)
+        require_flag("quiet", self.quiet)
+        require_choice("engine", self.engine, ENGINES)
+        maze_walls(self.size)
+        require_integer("episode_length", self.episode_length, low=1)
+        require_integer("batch_size", self.batch_size, low=1)
+        require_number("reward", self.reward, low=0)
+        require_number("wall_penalty", self.wall_penalty, low=0)
+        require_integer("hidden_size", self.hidden_size, low=1)
+        require_choice("plasticity", self.plasticity, PLASTICITIES)
+        require_choice("alpha", self.alpha, ALPHAS)
+        require_flag("fanout", self.fanout)
+        require_number("clip", self.clip, low=0, above=True)
+        require_choice("rule", self.rule, RULES)
+        if self.rule != "hebb" and self.plasticity != "plastic":
+            raise ValueError(f"rule {self.rule!r} needs plasticity 'plastic', got {self.plasticity!r}")
+        require_number("learning_rate", self.learning_rate, low=0, above=True)
+        require_number("adam_eps", self.adam_eps, low=0, above=True)
+        require_number("max_gradient_norm", self.max_gradient_norm, low=0, above=True)
+        require_integer("warmup_iterations", self.warmup_iterations, low=0)
+        require_number("gamma", self.gamma, low=0, high=1)
+        require_number("value_coef", self.value_coef, low=0)
+        require_number("concentration_coef", self.concentration_coef, low=0)
+        require_choice("baseline", self.baseline, BASELINES)
+
+    def replace(self, **changes: Any) -> TrainConfig:
+        """This config with some fields changed, checked anew."""
+        return dataclasses.replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Field names and values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> TrainConfig:
+        """The config with these fields; ValueError names a field that does not exist."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(fields, dict):
+            raise ValueError(
+                f"a config must be a table of field names and values, got {type(fields).__name__}"
+            )
+        for name in fields:
+            if name not in known:
+                raise ValueError(f"config field {name!r} is unknown; the fields are {', '.join(known)}")
+        return cls(**fields)
+
+
+PRESETS = {
+    # The published settings [2019, and its code], but for the baseline: each episode's own value.
+    "paper": TrainConfig(
+        iterations=200_000,
+        size=13,
+        learning_rate=1e-4,
+        concentration_coef=0.03,
+        warmup_iterations=101,
+        clip=2.0,
+    ),
+    # A maze solver in about two minutes on two cores: the settings of chapter 10.
+    "quick": TrainConfig(iterations=3000),
+}

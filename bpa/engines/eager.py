@@ -1,0 +1,55 @@
+"""The definition, run step by step by PyTorch: slow, and the measure of every other engine."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from bpa.arguments import require_shape
+
+
+class Unrolled(NamedTuple):
+    """A whole sequence of steps. `modulation` is None in a network without a modulator."""
+
+    logits: Tensor  # [T, B, A]
+    values: Tensor  # [T, B]
+    modulation: Tensor | None  # M(t), [T, B]
+    h: Tensor  # x(t), [T, B, H]
+    hidden: Any  # the state after the last step, of the network's own kind
+
+
+def matching_state(net: Any, hidden: Any, batch_size: int) -> Any:
+    """`hidden` if it has the parts and shapes of `net`'s state for this batch; the initial state if None.
+
+    Raises:
+        ValueError: a part is missing, not wanted, or of another shape, dtype or device.
+    """
+    initial = net.initial_state(batch_size)
+    if hidden is None:
+        return initial
+    if type(hidden) is not type(initial):
+        raise ValueError(
+            f"hidden must be a {type(initial).__name__}, as initial_state gives, got {type(hidden).__name__}"
+        )
+    for name, want, got in zip(initial._fields, initial, hidden, strict=True):
+        if want is None and got is not None:
+            raise ValueError(f"hidden.{name} must be None in this network, got {type(got).__name__}")
+        if want is not None:
+            require_shape(f"hidden.{name}", got, tuple(want.shape), like=want)
+    return hidden
+
+
+def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
+    """Call `net.step` for each of the T steps of xs [T, B, I]; the heads read the whole sequence at once.
+
+    `net` has `i2h`, `step`, `heads` and `modulation`, as `bpa.Network` has.
+    """
+    activities = []
+    for drive in net.i2h(xs):
+        hidden = net.step(drive, hidden)
+        activities.append(hidden.h)
+    h = torch.stack(activities)
+    logits, values = net.heads(h)
+    return Unrolled(logits, values, net.modulation(h), h, hidden)

@@ -1,0 +1,181 @@
+"""The grid maze: a batch of agents, each looking for a reward it cannot see, in a maze it cannot leave."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bpa.arguments import require_integer, require_number, require_shape
+
+NUM_ACTIONS = 4
+OBSERVATION_SIZE = 17
+MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))  # up, down, left, right, as (row, column)
+
+
+def maze_walls(size: int) -> Tensor:
+    """Walls [n, n], bool: the outer wall and a pillar where row and column are both even; the centre is free.
+
+    Args:
+        size: n, an odd number of at least 5.
+
+    Raises:
+        ValueError: the size is even or too small.
+    """
+    require_integer("size", size, low=5)
+    if size % 2 == 0:
+        raise ValueError(f"size must be an odd number of at least 5, got {size}")
+    line = torch.arange(size)
+    edge = (line == 0) | (line == size - 1)
+    even = line % 2 == 0
+    walls = edge[:, None] | edge[None, :] | (even[:, None] & even[None, :])
+    walls[size // 2, size // 2] = False
+    return walls
+
+
+def pick_except(uniform: Tensor, count: int, taken: Tensor) -> Tensor:
+    """An index below `count` other than `taken`, uniformly, from uniform numbers in [0, 1).
+
+    The product is taken in float32 and cut off at count - 2, so that every engine picks the same index.
+    """
+    index = (uniform * (count - 1)).long().clamp(max=count - 2)
+    return index + (index >= taken)
+
+
+class GridMaze:
+    """A batch of episodes in one square grid maze.
+
+    Description:
+        The maze has an odd side n, an outer wall, and a pillar wherever row and column are both even; the
+        centre is always free. Each agent starts at the centre. Its goal is a free cell other than the centre,
+        drawn anew at `reset` and fixed for the episode. An agent that reaches its goal is rewarded and put on
+        a random free cell other than the goal. So it must find the goal, remember it, and come back.
+        [2019, sec. 4.2]
+
+    Actions:
+        int64 [B], 0 up, 1 down, 2 left, 3 right. Moving into a wall leaves the agent where it is.
+
+    Observation:
+        float32 [B, 17]: the 3 x 3 neighbourhood row by row (1 = wall), a 0, a 1 (bias), t / T, the reward of
+        the previous step, the previous action one-hot (action 0 before the first step).
+
+    Rewards:
+        float32 [B]: `reward` for reaching the goal, minus `wall_penalty` for moving into a wall.
+
+    Termination:
+        After T = `episode_length` steps `done` is True, for all episodes at once; `reset` starts new ones.
+
+    Configuration:
+        size: n, odd, at least 5. batch_size: B, at least 1. episode_length: T, at least 1.
+        reward, wall_penalty: finite numbers of at least 0.
+        generator: source of goals and teleports (on the CPU), a fresh unseeded one if None.
+        device: where the tensors live, the CPU if None.
+
+    Chance is an input: `reset` and `step` take uniform numbers in [0, 1), one for each episode. Without
+    them they draw from `generator`, B numbers a call whether or not they are needed, so that what one
+    agent does never changes another's luck.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        size: int = 11,
+        batch_size: int = 30,
+        episode_length: int = 200,
+        reward: float = 10.0,
+        wall_penalty: float = 0.0,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ):
+        self.device = torch.device(device or "cpu")
+        self.walls = maze_walls(size).to(self.device)
+        self.size = size
+        self.batch_size = require_integer("batch_size", batch_size, low=1)
+        self.episode_length = require_integer("episode_length", episode_length, low=1)
+        self.reward = require_number("reward", reward, low=0)
+        self.wall_penalty = require_number("wall_penalty", wall_penalty, low=0)
+        if generator is None:
+            generator = torch.Generator()
+            generator.seed()
+        self.generator = generator
+        self.free_cells = (~self.walls).nonzero()  # (row, column) of each free cell, row by row
+        self.centre = torch.tensor([size // 2, size // 2], device=self.device)
+        self.centre_index = (self.free_cells == self.centre).all(1).nonzero()[0, 0]
+        self.moves = torch.tensor(MOVES, device=self.device)
+        self.window = torch.arange(-1, 2, device=self.device)
+        self.time = self.episode_length  # no episode before the first reset
+
+    def draw(self) -> Tensor:
+        """B uniform numbers in [0, 1) from the generator."""
+        drawn_on = self.generator.device
+        return torch.rand(self.batch_size, generator=self.generator, device=drawn_on, dtype=torch.float32).to(
+            self.device
+        )
+
+    def reset(self, uniform: Tensor | None = None) -> Tensor:
+        """Start B new episodes and return their first observation [B, 17].
+
+        Args:
+            uniform: numbers in [0, 1) [B] that choose the goals; drawn from the generator if None.
+        """
+        uniform = self.draw() if uniform is None else self.checked_uniform(uniform)
+        self.goal_index = pick_except(uniform, len(self.free_cells), self.centre_index)
+        self.goal = self.free_cells[self.goal_index]
+        self.agent = self.centre.repeat(self.batch_size, 1)
+        self.time = 0
+        self.previous_reward = torch.zeros(self.batch_size, device=self.device)
+        self.previous_action = torch.zeros(self.batch_size, dtype=torch.long, device=self.device)
+        return self.observation()
+
+    def step(self, actions: Tensor, uniform: Tensor | None = None) -> tuple[Tensor, Tensor, bool]:
+        """Move every agent: actions [B] -> observation [B, 17], reward [B], done.
+
+        Args:
+            actions: int64 [B], each from 0 to 3.
+            uniform: numbers in [0, 1) [B] that choose where agents on their goal are put; drawn if None.
+
+        Raises:
+            ValueError: actions are of the wrong shape, type or range.
+            RuntimeError: the episodes are over, or none has begun.
+        """
+        if self.time >= self.episode_length:
+            raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
+        require_shape("actions", actions, (self.batch_size,))
+        if actions.dtype != torch.long or actions.min() < 0 or actions.max() >= NUM_ACTIONS:
+            raise ValueError(f"actions must be int64 from 0 to 3, got {actions.dtype}: {actions.tolist()}")
+        uniform = self.draw() if uniform is None else self.checked_uniform(uniform)
+
+        ahead = self.agent + self.moves[actions]
+        blocked = self.walls[ahead[:, 0], ahead[:, 1]]
+        landed = torch.where(blocked[:, None], self.agent, ahead)
+        found = (landed == self.goal).all(1)
+        elsewhere = self.free_cells[pick_except(uniform, len(self.free_cells), self.goal_index)]
+        self.agent = torch.where(found[:, None], elsewhere, landed)
+        reward = self.reward * found.float() - self.wall_penalty * blocked.float()
+
+        self.time += 1
+        self.previous_reward, self.previous_action = reward, actions
+        return self.observation(), reward, self.time == self.episode_length
+
+    def observation(self) -> Tensor:
+        """What each agent senses now, [B, 17]."""
+        rows = self.agent[:, 0, None, None] + self.window[:, None]
+        columns = self.agent[:, 1, None, None] + self.window
+        neighbourhood = self.walls[rows, columns].float().flatten(1)
+        extras = torch.zeros(self.batch_size, 4, device=self.device)
+        extras[:, 1] = 1
+        extras[:, 2] = self.time / self.episode_length
+        extras[:, 3] = self.previous_reward
+        action = torch.nn.functional.one_hot(self.previous_action, NUM_ACTIONS)
+        return torch.cat([neighbourhood, extras, action.float()], dim=1)
+
+    def checked_uniform(self, uniform: Tensor) -> Tensor:
+        """`uniform` if it is float32 [B] on the maze's device; its range is the caller's promise."""
+        require_shape(
+            "uniform",
+            uniform,
+            (self.batch_size,),
+            like=torch.empty(0, dtype=torch.float32, device=self.device),
+        )
+        return uniform

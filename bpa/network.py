@@ -1,0 +1,218 @@
+"""Networks that rewire themselves while they live: the definition.
+
+The papers' equations stand here once, one line each, in the order in which a step computes them.
+Shapes: T time, B batch, I input, H hidden, A actions. Time comes first. Row i is the pre-synaptic neuron,
+column j the post-synaptic one. Sources: [2018] Miconi, Clune, Stanley, ICML 2018, arXiv 1804.02464;
+[2019] Miconi, Rawal, Clune, Stanley, ICLR 2019, arXiv 2002.10585.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bpa import engines
+from bpa.arguments import require_choice, require_flag, require_integer, require_number, require_shape
+from bpa.engines.eager import Unrolled, matching_state
+
+PLASTICITIES = ("none", "plastic", "simple", "retroactive")
+ALPHAS = ("synapse", "neuron", "network")
+RULES = ("hebb", "decay", "oja")
+CLIPPINGS = ("hard", "soft")
+MODULATORS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": lambda m: m}
+
+
+class Hidden(NamedTuple):
+    """What a network carries from one step to the next. A part that a variant does not use is None."""
+
+    h: Tensor  # activity x(t), [B, H]
+    hebb: Tensor | None = None  # Hebbian trace, [B, H, H]
+    eligibility: Tensor | None = None  # eligibility trace E(t), [B, H, H]
+
+
+def outer(pre: Tensor, post: Tensor) -> Tensor:
+    """x_i(t-1) x_j(t): [B, H] and [B, H] -> [B, H, H], row pre-synaptic, column post-synaptic."""
+    return pre[:, :, None] * post[:, None, :]
+
+
+def recurrent_input(pre: Tensor, w: Tensor, alpha: Tensor | None, hebb: Tensor | None) -> Tensor:
+    """sum_i (w_ij + alpha_ij Hebb_ij(t)) x_i(t-1), [B, H]. [2018, eq. 1]"""
+    if alpha is None or hebb is None:
+        return pre @ w
+    return pre @ w + (pre[:, None, :] @ (alpha * hebb))[:, 0, :]
+
+
+def clipped(hebb: Tensor, increment: Tensor, clip: float, clipping: str = "hard") -> Tensor:
+    """Clip( Hebb + increment ), within [-clip, clip]. [2019, sec. 3.1]
+
+    "hard" cuts the sum off at the bound. "soft" scales an increment by the room left in its direction,
+    1 - Hebb / clip upwards and 1 + Hebb / clip downwards.
+    """
+    if clipping == "hard":
+        return (hebb + increment).clamp(-clip, clip)
+    return hebb + increment * torch.where(increment > 0, 1 - hebb / clip, 1 + hebb / clip)
+
+
+class Network(nn.Module):
+    """A recurrent network whose connections are w + alpha * Hebb, with action and value heads.
+
+    x_j(t) = tanh( i2h_j(input(t)) + sum_i (w_ij + alpha_ij Hebb_ij(t)) x_i(t-1) ). How Hebb changes:
+
+    - "none": there is no Hebb, no alpha.
+    - "plastic", eta learned: by `rule` "hebb" Clip( Hebb + eta x_i(t-1) x_j(t) ) [2019, eq. 2],
+      "decay" (1 - eta) Hebb + eta x_i(t-1) x_j(t) [2018, eq. 2],
+      "oja" Hebb + eta x_j(t) ( x_i(t-1) - x_j(t) Hebb ) [2018, eq. 3]. The last two use no clip.
+    - "simple" [2019, eq. 3]: Clip( Hebb + M(t) x_i(t-1) x_j(t) ).
+    - "retroactive" [2019, eqs. 4, 5]: Clip( Hebb + M(t) E(t) ), then
+      E(t+1) = (1 - eta) E(t) + eta x_i(t-1) x_j(t).
+
+    M(t) = modulator( h2mod(x(t)) ). With `fanout`, each neuron j has its own gain in place of M(t):
+    eta_j(t) = modfanout_j.weight M(t) + modfanout_j.bias.
+
+    Args:
+        input_size, hidden_size, num_actions: I, H, A, each at least 1.
+        plasticity: "none", "plastic", "simple" or "retroactive".
+        alpha: "synapse" [H, H], "neuron" [1, H] or "network" [1] plasticity coefficients.
+        fanout: one gain per neuron (True) or M(t) itself for all (False); used where there is a modulator.
+        clip: bound of the trace, above 0; `math.inf` for none.
+        rule: "hebb", "decay" or "oja"; the last two with "plastic" only.
+        clipping: "hard" or "soft". modulator: "tanh", "sigmoid" or "linear".
+        generator: source of the initial weights; PyTorch's global one if None.
+
+    Raises:
+        ValueError: an argument is out of range, or a combination has no meaning.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_actions: int,
+        plasticity: str = "simple",
+        alpha: str = "synapse",
+        fanout: bool = True,
+        clip: float = 2.0,
+        rule: str = "hebb",
+        clipping: str = "hard",
+        modulator: str = "tanh",
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.input_size = require_integer("input_size", input_size, low=1)
+        self.hidden_size = require_integer("hidden_size", hidden_size, low=1)
+        self.num_actions = require_integer("num_actions", num_actions, low=1)
+        self.plasticity = require_choice("plasticity", plasticity, PLASTICITIES)
+        self.fanout = require_flag("fanout", fanout) and plasticity in ("simple", "retroactive")
+        self.clip = require_number("clip", clip, low=0, above=True, infinite=True)
+        self.rule = require_choice("rule", rule, RULES)
+        self.clipping = require_choice("clipping", clipping, CLIPPINGS)
+        self.modulator = require_choice("modulator", modulator, MODULATORS)
+        require_choice("alpha", alpha, ALPHAS)
+        self.refuse_meaningless()
+
+        shapes = {"synapse": (hidden_size, hidden_size), "neuron": (1, hidden_size), "network": (1,)}
+        self.i2h = nn.utils.skip_init(nn.Linear, input_size, hidden_size)
+        self.w = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.alpha = nn.Parameter(torch.empty(shapes[alpha])) if plasticity != "none" else None
+        if plasticity in ("plastic", "retroactive"):
+            self.eta = nn.Parameter(torch.empty(1))
+        if plasticity in ("simple", "retroactive"):
+            self.h2mod = nn.utils.skip_init(nn.Linear, hidden_size, 1)
+        if self.fanout:
+            self.modfanout = nn.utils.skip_init(nn.Linear, 1, hidden_size)
+        self.h2o = nn.utils.skip_init(nn.Linear, hidden_size, num_actions)
+        self.h2v = nn.utils.skip_init(nn.Linear, hidden_size, 1)
+        self.reset_parameters(generator)
+
+    def refuse_meaningless(self) -> None:
+        """Raise ValueError for a combination that would ask for something the network does not have."""
+        if self.rule != "hebb" and self.plasticity != "plastic":
+            raise ValueError(
+                f"rule {self.rule!r} needs plasticity 'plastic', got {self.plasticity!r}: "
+                "both rules forget at the rate eta, and M(t) in its place could be negative"
+            )
+        if self.clipping == "soft" and (self.plasticity == "none" or self.rule != "hebb"):
+            raise ValueError("clipping 'soft' needs a trace with rule 'hebb': nothing else is clipped")
+        if self.clipping == "soft" and math.isinf(self.clip):
+            raise ValueError(
+                "clip must be finite with clipping 'soft', got inf: there would be no bound to approach"
+            )
+        if self.modulator != "tanh" and self.plasticity not in ("simple", "retroactive"):
+            raise ValueError(f"modulator {self.modulator!r} needs plasticity 'simple' or 'retroactive'")
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """w and alpha uniform in [0, 0.001), eta 0.01, linear layers as PyTorch does: +- 1 / sqrt(fan-in)."""
+        for name, parameter in self.named_parameters():
+            if name in ("w", "alpha"):
+                parameter.uniform_(0, 0.001, generator=generator)
+            elif name == "eta":
+                parameter.fill_(0.01)
+            else:
+                fan_in = self.get_parameter(name.split(".")[0] + ".weight").shape[1]
+                bound = 1 / math.sqrt(fan_in)
+                parameter.uniform_(-bound, bound, generator=generator)
+
+    def initial_state(self, batch_size: int) -> Hidden:
+        """All activity and all traces zero, as at the start of an episode."""
+        require_integer("batch_size", batch_size, low=1)
+        h = self.w.new_zeros(batch_size, self.hidden_size)
+        trace = self.w.new_zeros(batch_size, self.hidden_size, self.hidden_size)
+        hebb = trace if self.plasticity != "none" else None
+        return Hidden(h, hebb, trace.clone() if self.plasticity == "retroactive" else None)
+
+    def modulation(self, h: Tensor) -> Tensor | None:
+        """M(t) = modulator( h2mod(x(t)) ): [..., H] -> [...]; None without a modulator. [2019, sec. 3.2]"""
+        if self.plasticity not in ("simple", "retroactive"):
+            return None
+        return MODULATORS[self.modulator](self.h2mod(h))[..., 0]
+
+    def learning_rate(self, post: Tensor) -> Tensor:
+        """What multiplies an increment of Hebb: eta [1], M(t) [B, 1, 1], or eta_j(t) [B, 1, H]."""
+        modulation = self.modulation(post)
+        if modulation is None:
+            return self.eta
+        if not self.fanout:
+            return modulation[:, None, None]
+        return self.modfanout(modulation[:, None])[:, None, :]  # eta_j(t) = weight_j M(t) + bias_j
+
+    def rewire(
+        self, pre: Tensor, post: Tensor, hebb: Tensor, eligibility: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Hebb(t+1) and E(t+1) from x(t-1), x(t), Hebb(t) and E(t)."""
+        rate = self.learning_rate(post)
+        if self.rule == "decay":
+            return (1 - rate) * hebb + rate * outer(pre, post), None
+        if self.rule == "oja":
+            return hebb + rate * post[:, None, :] * (pre[:, :, None] - post[:, None, :] * hebb), None
+        if eligibility is None:
+            return clipped(hebb, rate * outer(pre, post), self.clip, self.clipping), None
+        # Retroactive: the Hebb update uses the old E, the trace gathered before this step.
+        hebb = clipped(hebb, rate * eligibility, self.clip, self.clipping)
+        return hebb, (1 - self.eta) * eligibility + self.eta * outer(pre, post)
+
+    def step(self, drive: Tensor, hidden: Hidden) -> Hidden:
+        """One step from the drive i2h(input(t)) [B, H]: first the activity, then the traces."""
+        pre, hebb, eligibility = hidden
+        post = torch.tanh(drive + recurrent_input(pre, self.w, self.alpha, hebb))
+        if hebb is not None:
+            hebb, eligibility = self.rewire(pre, post, hebb, eligibility)
+        return Hidden(post, hebb, eligibility)
+
+    def heads(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Action logits [..., A] and value [...] from activity [..., H]."""
+        return self.h2o(h), self.h2v(h)[..., 0]
+
+    def forward(self, x: Tensor, hidden: Hidden | None = None) -> tuple[Tensor, Tensor, Hidden]:
+        """One step: x [B, I] -> logits [B, A], value [B], hidden; from the initial state if None."""
+        require_shape("x", x, ("B", self.input_size), like=self.w)
+        hidden = self.step(self.i2h(x), matching_state(self, hidden, len(x)))
+        return *self.heads(hidden.h), hidden
+
+    def unroll(self, xs: Tensor, hidden: Hidden | None = None, engine: str = "auto") -> Unrolled:
+        """A whole sequence, xs [T, B, I]: the same as T calls of `forward`, by an engine of `bpa.engines`."""
+        require_shape("xs", xs, ("T", "B", self.input_size), like=self.w)
+        return engines.unroll(self, xs, matching_state(self, hidden, xs.shape[1]), engine)

@@ -1,0 +1,214 @@
+"""Advantage actor-critic through a lifetime of plasticity: the loss and the loop. [2019, sec. 4.2]"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from bpa import runs
+from bpa.arguments import require_choice, require_number, require_shape
+from bpa.config import BASELINES, TrainConfig
+from bpa.maze import GridMaze
+from bpa.network import Network
+from bpa.rollout import draw_chance, rollout
+from bpa.runs import Checkpoint, Record
+
+__all__ = ["Diverged", "TrainConfig", "TrainResult", "a2c_loss", "discounted_returns", "train"]
+
+
+class Diverged(ArithmeticError):
+    """A loss or a gradient is not finite; the weights before it are kept."""
+
+
+class TrainResult(NamedTuple):
+    """What a training run gives."""
+
+    network: Network
+    history: list[Record]
+    config: TrainConfig
+
+
+def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
+    """R_t = r_t + gamma R_{t+1}, with R_T = 0: rewards [T, ...] -> returns [T, ...]."""
+    returns = torch.empty_like(rewards)
+    following = torch.zeros_like(rewards[0])
+    for t in range(len(rewards) - 1, -1, -1):
+        following = rewards[t] + gamma * following
+        returns[t] = following
+    return returns
+
+
+def a2c_loss(
+    logits: Tensor,
+    values: Tensor,
+    actions: Tensor,
+    rewards: Tensor,
+    gamma: float = 0.9,
+    value_coef: float = 0.1,
+    concentration_coef: float = 0.03,
+    baseline: str = "own",
+) -> Tensor:
+    """The advantage actor-critic loss as published, a scalar.
+
+    [ sum_t mean_b( -log pi(a) (R - V).detach() ) + value_coef sum_t mean_b (R - V)^2
+      + concentration_coef sum_t mean_b sum_a pi(a)^2 ] / T
+
+    The last term is the Simpson index of the policy: it grows as the policy concentrates on one action.
+
+    Args:
+        logits: [T, B, A]. values: [T, B]. actions: int64 [T, B], each below A. rewards: [T, B].
+        gamma: discount a step, 0 to 1.
+        value_coef, concentration_coef: at least 0.
+        baseline: "own", V is each episode's own value; "first", V is the value of the batch's first episode
+            for all of them, the slip of the published code.
+
+    Raises:
+        ValueError: a shape or a number does not fit.
+    """
+    require_shape("logits", logits, ("T", "B", "A"))
+    T, B, _ = logits.shape
+    for name, value in (("values", values), ("actions", actions), ("rewards", rewards)):
+        require_shape(name, value, (T, B))
+    require_number("gamma", gamma, low=0, high=1)
+    require_number("value_coef", value_coef, low=0)
+    require_number("concentration_coef", concentration_coef, low=0)
+    require_choice("baseline", baseline, BASELINES)
+
+    if baseline == "first":
+        values = values[:, :1].expand(T, B)
+    log_policy = torch.log_softmax(logits, dim=-1)
+    log_taken = log_policy.gather(-1, actions[..., None])[..., 0]
+    advantage = discounted_returns(rewards, gamma) - values
+    policy_loss = (-log_taken * advantage.detach()).mean(1).sum()
+    value_loss = advantage.square().mean(1).sum()
+    concentration = log_policy.exp().square().sum(-1).mean(1).sum()
+    return (policy_loss + value_coef * value_loss + concentration_coef * concentration) / T
+
+
+def optimizer_tensors(net: Network, optimizer: torch.optim.Adam) -> dict[str, Tensor]:
+    """The state of Adam, each tensor named after its parameter; empty before the first step."""
+    return {
+        f"optimizer.{name}.{key}": value
+        for name, parameter in net.named_parameters()
+        for key, value in optimizer.state[parameter].items()
+    }
+
+
+def restore(
+    checkpoint: Checkpoint, net: Network, optimizer: torch.optim.Adam, generator: torch.Generator
+) -> None:
+    """Put the run back to where the checkpoint was taken; ValueError names a tensor that does not fit."""
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "generator": {}}
+    for name, tensor in checkpoint.tensors.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = tensor
+    path = Path("checkpoint.safetensors")
+    runs.load_state(path, net, parts["network"])
+    for name, parameter in net.named_parameters():
+        keys = ("step", "exp_avg", "exp_avg_sq")
+        held = {key: parts["optimizer"].get(f"{name}.{key}") for key in keys}
+        if any(value is not None for value in held.values()):
+            for key, value in held.items():
+                require_shape(
+                    f"optimizer.{name}.{key}", value, () if key == "step" else tuple(parameter.shape)
+                )
+            optimizer.state[parameter] = held
+    if "" not in parts["generator"]:
+        raise ValueError(f"{path} lacks the tensor 'generator'")
+    generator.set_state(parts["generator"][""])
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train a network in the grid maze, as `config` says; write its folder if `config.out` names one.
+
+    The same config gives the same weights. No global random state is touched.
+
+    Raises:
+        ValueError: `config.out` exists and is not resumed, or cannot be resumed.
+        Diverged: a loss or gradient is not finite. The folder keeps the last checkpoint and the history.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    net = runs.build_network(config, generator)
+    optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate, eps=config.adam_eps)
+    history: list[Record] = []
+    folder: Path | None = None
+    begun, seconds_before = 0, 0.0
+    if config.resume and config.out is not None:
+        folder = Path(config.out)
+        checkpoint = runs.load_checkpoint(folder)
+        runs.refuse_other_settings(checkpoint.config, config)
+        restore(checkpoint, net, optimizer, generator)
+        begun, seconds_before = checkpoint.iteration, checkpoint.seconds
+        history = runs.read_history(folder / "history.csv", up_to=begun)
+    elif config.out is not None:
+        folder = runs.create_folder(config.out)
+    if folder is not None:
+        runs.write_config(folder, config)
+        runs.write_history(folder / "history.csv", history)
+
+    maze = GridMaze(
+        config.size,
+        config.batch_size,
+        config.episode_length,
+        config.reward,
+        config.wall_penalty,
+        generator=generator,
+    )
+    started = time.perf_counter()
+    progress = tqdm(
+        range(begun + 1, config.iterations + 1),
+        initial=begun,
+        total=config.iterations,
+        disable=config.quiet,
+        unit="it",
+    )
+    for iteration in progress:
+        trajectory = rollout(net, maze, draw_chance(config.episode_length, config.batch_size, generator))
+        loss = a2c_loss(
+            trajectory.logits,
+            trajectory.values,
+            trajectory.actions,
+            trajectory.rewards,
+            config.gamma,
+            config.value_coef,
+            config.concentration_coef,
+            config.baseline,
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(net.parameters(), config.max_gradient_norm).item()
+        if not (math.isfinite(norm) and math.isfinite(loss.item())):
+            raise Diverged(
+                f"iteration {iteration}: the loss is {loss.item():g} and the gradient norm {norm:g}; "
+                "the weights of the last checkpoint are kept; a smaller learning rate may help"
+            )
+        if iteration > config.warmup_iterations:
+            optimizer.step()
+
+        seconds = seconds_before + time.perf_counter() - started
+        reward = trajectory.rewards.sum(0).mean().item()
+        history.append(Record(iteration, reward, loss.item(), norm, seconds))
+        if folder is not None:
+            with open(folder / "history.csv", "a") as file:
+                file.write(",".join(map(repr, history[-1])) + "\n")
+        if folder is not None and (
+            iteration % config.checkpoint_every == 0 or iteration == config.iterations
+        ):
+            tensors = {f"network.{name}": tensor for name, tensor in net.state_dict().items()}
+            tensors |= optimizer_tensors(net, optimizer) | {"generator": generator.get_state()}
+            runs.save_checkpoint(folder, Checkpoint(config, iteration, seconds, tensors))
+        recent = history[-100:]
+        progress.set_postfix_str(
+            f"reward {sum(record.reward for record in recent) / len(recent):.1f}, "
+            f"{config.batch_size * (iteration - begun) / (time.perf_counter() - started):.0f} episodes/s",
+            refresh=False,
+        )
+    if folder is not None:
+        runs.save_weights(folder / "weights.safetensors", net, config)
+    return TrainResult(net, history, config)
