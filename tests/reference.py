@@ -1,0 +1,89 @@
+"""The equations of both papers as plain loops over Python floats: slow, and independent of bpa.
+
+Shapes as in the book: nested lists, row i pre-synaptic, column j post-synaptic. One episode at a time.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def to_lists(net) -> dict:
+    """The parameters of a bpa network, by name, as nested lists of Python floats."""
+    return {name: tensor.double().tolist() for name, tensor in net.state_dict().items()}
+
+
+def linear(p, name, x):
+    """weight x + bias, row by row."""
+    weight, bias = p[name + ".weight"], p[name + ".bias"]
+    return [bias[k] + sum(weight[k][n] * x[n] for n in range(len(x))) for k in range(len(weight))]
+
+
+def alpha_at(p, i, j):
+    """alpha_ij, whatever its granularity."""
+    alpha = p["alpha"]
+    if not isinstance(alpha[0], list):
+        return alpha[0]
+    return alpha[0][j] if len(alpha) == 1 else alpha[i][j]
+
+
+def clip_to(value, increment, clip, clipping):
+    """Clip( value + increment )"""
+    if clipping == "hard":
+        return min(max(value + increment, -clip), clip)
+    room = 1 - value / clip if increment > 0 else 1 + value / clip
+    return value + increment * room
+
+
+def squash(kind, m):
+    """The modulator's nonlinearity."""
+    return {"tanh": math.tanh(m), "sigmoid": 1 / (1 + math.exp(-m)), "linear": m}[kind]
+
+
+def network_step(p, kind, x, h, hebb, eligibility):
+    """One step of one episode.
+
+    kind: plasticity, rule, clip, clipping, modulator, fanout.
+    Returns logits, value, modulation, h, hebb, eligibility; parts that do not exist are None.
+    """
+    H = range(len(h))
+    drive = linear(p, "i2h", x)
+    new = []
+    for j in H:
+        total = drive[j]
+        for i in H:
+            connection = p["w"][i][j]
+            if hebb is not None:
+                connection += alpha_at(p, i, j) * hebb[i][j]
+            total += connection * h[i]
+        new.append(math.tanh(total))
+
+    modulation = None
+    gain = [p["eta"][0]] * len(h) if kind["plasticity"] == "plastic" else None
+    if kind["plasticity"] in ("simple", "retroactive"):
+        modulation = squash(kind["modulator"], linear(p, "h2mod", new)[0])
+        gain = [modulation] * len(h)
+        if kind["fanout"]:
+            gain = [p["modfanout.weight"][j][0] * modulation + p["modfanout.bias"][j] for j in H]
+
+    if hebb is not None:
+        old = hebb
+        hebb = [[0.0] * len(h) for _ in H]
+        for i in H:
+            for j in H:
+                both = h[i] * new[j]
+                if kind["rule"] == "decay":
+                    hebb[i][j] = (1 - gain[j]) * old[i][j] + gain[j] * both
+                elif kind["rule"] == "oja":
+                    hebb[i][j] = old[i][j] + gain[j] * new[j] * (h[i] - new[j] * old[i][j])
+                elif eligibility is not None:
+                    hebb[i][j] = clip_to(
+                        old[i][j], gain[j] * eligibility[i][j], kind["clip"], kind["clipping"]
+                    )
+                else:
+                    hebb[i][j] = clip_to(old[i][j], gain[j] * both, kind["clip"], kind["clipping"])
+    if eligibility is not None:
+        eta = p["eta"][0]
+        eligibility = [[(1 - eta) * eligibility[i][j] + eta * h[i] * new[j] for j in H] for i in H]
+    logits, value = linear(p, "h2o", new), linear(p, "h2v", new)[0]
+    return logits, value, modulation, new, hebb, eligibility
