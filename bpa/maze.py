@@ -155,7 +155,8 @@ class GridMaze:
         reward = self.reward * found.float() - self.wall_penalty * blocked.float()
 
         self.time += 1
-        self.previous_reward, self.previous_action = reward, actions
+        # Copies: a caller may refill its own actions and the reward it was given.
+        self.previous_reward, self.previous_action = reward.clone(), actions.clone()
         return self.observation(), reward, self.time == self.episode_length
 
     def observation(self) -> Tensor:
