@@ -1,0 +1,119 @@
+"""The command line: what it does, and one line and exit code 2 for what it will not do."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bpa.cli import main
+from bpa.runs import load_weights
+
+TINY = ["--iterations", "2", "--batch-size", "2", "--hidden-size", "5", "--episode-length", "8", "--quiet"]
+
+
+def refused(capsys, *arguments):
+    """The one line that a refused command prints."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("bpa: error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_train_then_evaluate(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", *TINY, "--seed", "3", "--plasticity", "plastic", "--out", str(run)]) == 0
+    out, err = capsys.readouterr()
+    assert "2 iterations" in out
+    assert err == ""
+    _, config = load_weights(run)
+    assert (config.seed, config.plasticity, config.hidden_size) == (3, "plastic", 5)
+    for path in (run, run / "weights.safetensors"):
+        assert main(["evaluate", str(path), "--episodes", "6", "--seed", "2", "--json"]) == 0
+        scores = json.loads(capsys.readouterr().out)
+        assert {"mean_reward", "median_reward", "std_reward", "episodes"} <= scores.keys()
+        assert scores["episodes"] == 6
+    assert main(["evaluate", str(run), "--episodes", "6"]) == 0
+    assert "mean_reward" in capsys.readouterr().out
+
+
+def test_an_existing_folder_is_refused_and_resumed_when_asked(tmp_path, capsys):
+    command = ["train", *TINY, "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    capsys.readouterr()
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert "never overwritten" in refused(capsys, *command)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert main(["train", "--out", str(tmp_path / "run"), "--resume", "--iterations", "3"]) == 0
+    assert load_weights(tmp_path / "run")[1].iterations == 3
+    capsys.readouterr()
+    assert "size is 11 in the run to resume" in refused(
+        capsys, "train", "--out", str(tmp_path / "run"), "--resume", "--size", "9"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--size", "10"], "size must be an odd number of at least 5, got 10"),
+        (["--size", "3"], "size must be a whole number of at least 5, got 3"),
+        (["--batch-size", "0"], "batch_size must be a whole number of at least 1, got 0"),
+        (["--plasticity", "elastic"], "elastic"),
+        (["--learning-rate", "nan"], "learning_rate must be a finite number above 0, got nan"),
+        (["--iterations", "many"], "iterations"),
+        (["--speed", "9"], "--speed"),
+        (["--preset", "magic"], "magic"),
+        (["--out"], "--out"),
+        (["--resume"], "resume needs out"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    assert said in refused(capsys, "train", *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_bad_commands(tmp_path, capsys):
+    assert "command must be one of train" in refused(capsys, "fly")
+    assert "nowhere does not exist" in refused(capsys, "evaluate", str(tmp_path / "nowhere"))
+    (tmp_path / "text.safetensors").write_text("not weights")
+    assert "not a readable safetensors file" in refused(
+        capsys, "evaluate", str(tmp_path / "text.safetensors")
+    )
+    assert "run" in refused(capsys, "evaluate").lower()
+    (tmp_path / "file").write_text("")
+    assert "cannot be made" in refused(capsys, "train", *TINY, "--out", str(tmp_path / "file" / "run"))
+
+
+def test_help_and_version(capsys):
+    for arguments in ([], ["--help"]):
+        assert main(arguments) == 0
+        assert "usage: bpa COMMAND" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("bpa ")
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert all(flag in said for flag in ("--learning-rate", "--preset", "--checkpoint-every", "--resume"))
+
+
+def test_presets_give_way_to_flags(tmp_path, capsys):
+    assert main(["train", "--preset", "paper", *TINY, "--out", str(tmp_path / "run")]) == 0
+    config = load_weights(tmp_path / "run")[1]
+    assert (config.learning_rate, config.size, config.warmup_iterations, config.hidden_size) == (
+        1e-4,
+        13,
+        101,
+        5,
+    )
+
+
+def test_the_module_runs_as_a_program():
+    shown = subprocess.run(
+        [sys.executable, "-m", "bpa", "train", "--size", "4"], capture_output=True, text=True
+    )
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr == "bpa: error: size must be a whole number of at least 5, got 4\n"

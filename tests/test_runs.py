@@ -1,0 +1,130 @@
+"""A run on disk: resumed to the bit, never overwritten, and torn or foreign files are named."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from test_train import SMALL, assert_equal_weights, weights
+
+from bpa import runs, train
+from bpa.evaluate import episode_rewards, evaluate
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "done"
+    return folder, train(SMALL.replace(iterations=4, checkpoint_every=2, out=str(folder)))
+
+
+def test_the_folder_holds_what_it_promises(finished):
+    folder, result = finished
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.safetensors",
+        "config.json",
+        "history.csv",
+        "weights.safetensors",
+    ]
+    assert runs.TrainConfig.from_dict(json.loads((folder / "config.json").read_text())) == result.config
+    assert runs.read_history(folder / "history.csv") == result.history
+    assert [record.iteration for record in result.history] == [1, 2, 3, 4]
+
+
+def test_weights_come_back_as_they_were(finished):
+    folder, result = finished
+    for path in (folder, folder / "weights.safetensors", str(folder)):
+        net, config = runs.load_weights(path)
+        assert config == result.config
+        assert_equal_weights(net.state_dict(), weights(result))
+
+
+@pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
+def test_a_run_in_two_parts_ends_in_the_same_bits(tmp_path, plasticity):
+    config = SMALL.replace(plasticity=plasticity, iterations=6, checkpoint_every=2)
+    whole = train(config)
+    parted = config.replace(out=str(tmp_path / "run"))
+    train(parted.replace(iterations=3))
+    resumed = train(parted.replace(resume=True))
+    assert_equal_weights(weights(whole), weights(resumed))
+    assert [record[:4] for record in whole.history] == [record[:4] for record in resumed.history]
+    assert runs.read_history(tmp_path / "run" / "history.csv") == resumed.history
+
+
+def test_a_run_killed_between_checkpoints_goes_on_from_the_last_one(tmp_path, monkeypatch):
+    config = SMALL.replace(iterations=5, checkpoint_every=2, out=str(tmp_path / "run"))
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        steps = iter([torch.optim.Adam.step] * 3 + [killed])
+        patch.setattr(torch.optim.Adam, "step", lambda self: next(steps)(self))
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    with open(tmp_path / "run" / "history.csv", "a") as file:
+        file.write("4,0.")  # a line torn by the kill
+    assert_equal_weights(
+        weights(train(config.replace(resume=True))), weights(train(config.replace(out=None)))
+    )
+
+
+def test_an_existing_folder_is_never_overwritten(finished):
+    folder, result = finished
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match="exists and is never overwritten"):
+        train(result.config)
+    with pytest.raises(ValueError, match=r"learning_rate is 0.001 in the run to resume, got 0.5"):
+        train(result.config.replace(resume=True, learning_rate=0.5))
+    assert before == {path: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_resuming_what_is_not_there_is_refused(tmp_path, finished):
+    with pytest.raises(ValueError, match=r"checkpoint.safetensors does not exist"):
+        train(SMALL.replace(out=str(tmp_path / "nothing"), resume=True))
+    assert not (tmp_path / "nothing").exists()
+    folder, result = finished
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes((folder / "weights.safetensors").read_bytes())
+    with pytest.raises(ValueError, match="is a weights file, not a checkpoint"):
+        train(result.config.replace(out=str(tmp_path / "run"), resume=True))
+
+
+def test_torn_and_foreign_files_are_named(tmp_path, finished):
+    folder, _ = finished
+    whole = (folder / "weights.safetensors").read_bytes()
+    path = tmp_path / "torn.safetensors"
+    for length in (0, 7, 100, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"torn.safetensors is not a readable safetensors file"):
+            runs.load_weights(path)
+    save_file({"w": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match="was not written by bpa"):
+        runs.load_weights(path)
+    with pytest.raises(ValueError, match="nowhere does not exist"):
+        runs.load_weights(tmp_path / "nowhere")
+    net, config = runs.load_weights(folder)
+    runs.save_weights(path, net, config.replace(hidden_size=7))
+    with pytest.raises(ValueError, match=r"tensor 'w' has shape \[6, 6\], the network needs \[7, 7\]"):
+        runs.load_weights(path)
+    runs.save_weights(path, net, config.replace(plasticity="plastic"))
+    with pytest.raises(ValueError, match="lacks the tensor 'eta'"):
+        runs.load_weights(path)
+    runs.save_weights(path, net, config.replace(plasticity="none"))
+    with pytest.raises(ValueError, match="holds the tensor 'alpha', which the network does not have"):
+        runs.load_weights(path)
+
+
+def test_evaluation_is_repeatable_and_says_what_it_saw(finished):
+    net, config = runs.load_weights(finished[0])
+    rewards = episode_rewards(net, config, episodes=130, seed=5)
+    assert rewards.shape == (130,)
+    assert torch.equal(rewards, episode_rewards(net, config, episodes=130, seed=5))
+    assert not torch.equal(rewards, episode_rewards(net, config, episodes=130, seed=6))
+    scores = evaluate(net, config, episodes=130, seed=5)
+    assert scores["episodes"] == 130
+    assert scores["mean_reward"] == pytest.approx(rewards.mean().item())
+    assert scores["median_reward"] == rewards.double().quantile(0.5).item()
+    assert scores["std_reward"] == pytest.approx(rewards.std().item(), rel=1e-5)
+    assert scores["standard_error"] == pytest.approx(rewards.std().item() / 130**0.5, rel=1e-5)
+    with pytest.raises(ValueError, match="episodes must be a whole number of at least 1, got 0"):
+        episode_rewards(net, config, episodes=0)

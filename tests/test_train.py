@@ -1,0 +1,192 @@
+"""The loss against plain loops, the loop against itself, and a small agent that learns."""
+
+import math
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from bpa import TrainConfig, train
+from bpa.config import PRESETS
+from bpa.train import Diverged, a2c_loss, discounted_returns
+
+SMALL = TrainConfig(iterations=3, size=5, batch_size=2, hidden_size=6, episode_length=9, quiet=True)
+
+
+def weights(result):
+    return result.network.state_dict()
+
+
+def assert_equal_weights(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def loss_by_loops(logits, values, actions, rewards, gamma, value_coef, concentration_coef, baseline):
+    """The published loss, one number at a time."""
+    T, B = len(rewards), len(rewards[0])
+    total = 0.0
+    for b in range(B):
+        following = 0.0
+        for t in reversed(range(T)):
+            following = rewards[t][b] + gamma * following
+            value = values[t][0 if baseline == "first" else b]
+            scale = sum(math.exp(logit) for logit in logits[t][b])
+            policy = [math.exp(logit) / scale for logit in logits[t][b]]
+            total += -math.log(policy[actions[t][b]]) * (following - value) / B
+            total += value_coef * (following - value) ** 2 / B
+            total += concentration_coef * sum(p * p for p in policy) / B
+    return total / T
+
+
+@pytest.fixture
+def episode():
+    generator = torch.Generator().manual_seed(0)
+    T, B, A = 6, 3, 4
+    return (
+        torch.randn(T, B, A, generator=generator, dtype=torch.float64),
+        torch.randn(T, B, generator=generator, dtype=torch.float64),
+        torch.randint(A, (T, B), generator=generator),
+        torch.randn(T, B, generator=generator, dtype=torch.float64),
+    )
+
+
+@pytest.mark.parametrize("baseline", ["own", "first"])
+@pytest.mark.parametrize("coefficients", [(0.9, 0.1, 0.03), (0.5, 0.0, 0.7), (1.0, 2.0, 0.0)])
+def test_the_loss_is_the_published_one(episode, coefficients, baseline):
+    expected = loss_by_loops(*(part.tolist() for part in episode), *coefficients, baseline)
+    assert a2c_loss(*episode, *coefficients, baseline).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_defaults_of_the_loss_are_the_published_ones(episode):
+    assert torch.equal(a2c_loss(*episode), a2c_loss(*episode, 0.9, 0.1, 0.03, "own"))
+
+
+@pytest.mark.parametrize("baseline", ["own", "first"])
+def test_the_advantage_does_not_teach_the_value_through_the_policy_term(episode, baseline):
+    logits, values, actions, rewards = episode
+    values = values.requires_grad_()
+    a2c_loss(logits, values, actions, rewards, value_coef=0.0, baseline=baseline).backward()
+    assert values.grad.count_nonzero() == 0
+
+
+def test_the_gradient_of_the_loss_is_that_of_finite_differences(episode):
+    logits, values, actions, rewards = episode
+    # The advantage is detached, so only the logits' gradient is a true derivative of the whole loss.
+    assert gradcheck(lambda logits: a2c_loss(logits, values, actions, rewards), logits.requires_grad_())
+    returns = discounted_returns(rewards, 0.9)
+    values = values.requires_grad_()
+    a2c_loss(logits.detach(), values, actions, rewards).backward()
+    torch.testing.assert_close(values.grad, -2 * 0.1 * (returns - values.detach()) / values.numel())
+
+
+def test_returns_are_discounted_backwards_from_zero():
+    rewards = torch.tensor([[1.0], [0.0], [2.0]])
+    assert discounted_returns(rewards, 0.5).flatten().tolist() == [1.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"values": torch.zeros(6, 2)}, r"values must have shape \[6, 3\], got \[6, 2\]"),
+        ({"logits": torch.zeros(6, 3)}, r"logits must have shape \[T, B, A\], got \[6, 3\]"),
+        ({"gamma": 1.5}, "gamma must be a finite number of at least 0 and at most 1, got 1.5"),
+        ({"value_coef": math.nan}, "value_coef must be a finite number of at least 0, got nan"),
+        ({"concentration_coef": -1}, "concentration_coef must be a finite number of at least 0, got -1"),
+        ({"baseline": "last"}, "baseline must be one of 'own', 'first', got 'last'"),
+    ],
+)
+def test_a_loss_of_things_that_do_not_fit_is_refused(episode, change, message):
+    arguments = dict(zip(("logits", "values", "actions", "rewards"), episode, strict=True)) | change
+    with pytest.raises(ValueError, match=message):
+        a2c_loss(**arguments)
+
+
+def test_the_same_config_gives_the_same_weights_and_another_seed_gives_others():
+    before = torch.get_rng_state()
+    first, again, other = train(SMALL), train(SMALL), train(SMALL.replace(seed=1))
+    assert torch.equal(before, torch.get_rng_state())
+    assert_equal_weights(weights(first), weights(again))
+    assert [record[:4] for record in first.history] == [record[:4] for record in again.history]
+    assert not torch.equal(weights(first)["w"], weights(other)["w"])
+
+
+@pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
+def test_every_parameter_of_every_variant_is_trained(plasticity):
+    config = SMALL.replace(plasticity=plasticity, iterations=2, episode_length=30)
+    start, end = weights(train(config.replace(warmup_iterations=2))), weights(train(config))
+    still = [name for name in start if torch.equal(start[name], end[name])]
+    assert not still
+
+
+def test_no_step_is_taken_during_the_warm_up():
+    short = weights(train(SMALL.replace(iterations=1, warmup_iterations=3)))
+    longer = weights(train(SMALL.replace(iterations=3, warmup_iterations=3)))
+    assert_equal_weights(short, longer)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_agent_learns_a_small_maze(seed):
+    """With walls that hurt, an untrained agent gets about 9 in 20 steps of a 5 x 5 maze."""
+    config = TrainConfig(iterations=100, seed=seed, size=5, hidden_size=16, episode_length=20, quiet=True)
+    history = train(config.replace(wall_penalty=1.0, learning_rate=1e-2)).history
+    rewards = [record.reward for record in history]
+    assert sum(rewards[-20:]) > 1.5 * sum(rewards[:20])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights(tmp_path, monkeypatch):
+    calls = iter(range(100))
+
+    def failing(*arguments):
+        return a2c_loss(*arguments) * (math.nan if next(calls) == 3 else 1.0)
+
+    monkeypatch.setitem(train.__globals__, "a2c_loss", failing)
+    folder = tmp_path / "run"
+    with pytest.raises(Diverged, match="iteration 4: the loss is nan"):
+        train(SMALL.replace(iterations=9, checkpoint_every=1, out=str(folder)))
+    monkeypatch.undo()
+    resumed = train(SMALL.replace(iterations=9, checkpoint_every=1, out=str(folder), resume=True))
+    assert_equal_weights(weights(resumed), weights(train(SMALL.replace(iterations=9))))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"iterations": 0}, "iterations must be a whole number of at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number from 0 to"),
+        ({"size": 4}, "size must be a whole number of at least 5, got 4"),
+        ({"size": 10}, "size must be an odd number of at least 5, got 10"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"learning_rate": math.nan}, "learning_rate must be a finite number above 0, got nan"),
+        ({"learning_rate": math.inf}, "learning_rate must be a finite number above 0, got inf"),
+        ({"plasticity": "foo"}, "plasticity must be one of"),
+        ({"gamma": 1.01}, "gamma must be a finite number of at least 0 and at most 1, got 1.01"),
+        ({"out": ""}, "out must be the name of a folder or None, got ''"),
+        ({"resume": True}, "resume needs out"),
+        ({"rule": "oja"}, "rule 'oja' needs plasticity 'plastic', got 'simple'"),
+        ({"engine": "steam"}, "engine must be one of"),
+    ],
+)
+def test_a_config_out_of_range_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        SMALL.replace(**change)
+
+
+def test_the_paper_preset_is_the_published_setting():
+    paper = PRESETS["paper"]
+    published = {
+        "gamma": 0.9,
+        "value_coef": 0.1,
+        "concentration_coef": 0.03,
+        "learning_rate": 1e-4,
+        "adam_eps": 1e-4,
+    }
+    published |= {"max_gradient_norm": 4.0, "batch_size": 30, "hidden_size": 100, "warmup_iterations": 101}
+    published |= {
+        "iterations": 200_000,
+        "size": 13,
+        "episode_length": 200,
+        "reward": 10.0,
+        "wall_penalty": 0.0,
+    }
+    assert published.items() <= paper.as_dict().items()
