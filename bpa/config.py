@@ -8,7 +8,7 @@ from typing import Any, Literal
 from bpa.arguments import require_choice, require_flag, require_integer, require_number
 from bpa.engines import ENGINES
 from bpa.maze import maze_walls
-from bpa.network import ALPHAS, PLASTICITIES, RULES
+from bpa.plasticity import ALPHAS, PLASTICITIES, RULES
 
 BASELINES = ("own", "first")
 

@@ -8,21 +8,15 @@ column j the post-synaptic one. Sources: [2018] Miconi, Clune, Stanley, ICML 201
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bpa import engines
-from bpa.arguments import require_choice, require_flag, require_integer, require_number, require_shape
+from bpa.arguments import require_integer, require_shape
 from bpa.engines.eager import Unrolled, matching_state
-
-PLASTICITIES = ("none", "plastic", "simple", "retroactive")
-ALPHAS = ("synapse", "neuron", "network")
-RULES = ("hebb", "decay", "oja")
-CLIPPINGS = ("hard", "soft")
-MODULATORS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": lambda m: m}
+from bpa.plasticity import MODULATED, MODULATORS, declare_plasticity, reset_parameters
 
 
 class Hidden(NamedTuple):
@@ -56,6 +50,38 @@ def clipped(hebb: Tensor, increment: Tensor, clip: float, clipping: str = "hard"
     return hebb + increment * torch.where(increment > 0, 1 - hebb / clip, 1 + hebb / clip)
 
 
+def modulation(net: Any, h: Tensor) -> Tensor | None:
+    """M(t) = modulator( h2mod(x(t)) ): [..., H] -> [...]; None without a modulator. [2019, sec. 3.2]"""
+    if net.plasticity not in MODULATED:
+        return None
+    return MODULATORS[net.modulator](net.h2mod(h))[..., 0]
+
+
+def plasticity_rate(net: Any, h: Tensor) -> Tensor:
+    """What multiplies an increment of Hebb: eta [1], M(t) [B, 1, 1], or with fan-out eta_j(t) [B, 1, H]."""
+    m = modulation(net, h)
+    if m is None:
+        return net.eta
+    if not net.fanout:
+        return m[:, None, None]
+    return net.modfanout(m[:, None])[:, None, :]  # eta_j(t) = modfanout_j.weight M(t) + modfanout_j.bias
+
+
+def rewire(
+    net: Any, rate: Tensor, pre: Tensor, post: Tensor, hebb: Tensor, eligibility: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Hebb(t+1) and E(t+1) from x(t-1), x(t), Hebb(t), E(t). [2018, eqs. 2, 3; 2019, eqs. 2-5]"""
+    if net.rule == "decay":
+        return (1 - rate) * hebb + rate * outer(pre, post), None
+    if net.rule == "oja":
+        return hebb + rate * post[:, None, :] * (pre[:, :, None] - post[:, None, :] * hebb), None
+    if eligibility is None:
+        return clipped(hebb, rate * outer(pre, post), net.clip, net.clipping), None
+    # Retroactive: the Hebb update uses the old E, the trace gathered before this step.
+    hebb = clipped(hebb, rate * eligibility, net.clip, net.clipping)
+    return hebb, (1 - net.eta) * eligibility + net.eta * outer(pre, post)
+
+
 class Network(nn.Module):
     """A recurrent network whose connections are w + alpha * Hebb, with action and value heads.
 
@@ -86,6 +112,8 @@ class Network(nn.Module):
         ValueError: an argument is out of range, or a combination has no meaning.
     """
 
+    alpha: nn.Parameter | None
+
     def __init__(
         self,
         input_size: int,
@@ -104,57 +132,12 @@ class Network(nn.Module):
         self.input_size = require_integer("input_size", input_size, low=1)
         self.hidden_size = require_integer("hidden_size", hidden_size, low=1)
         self.num_actions = require_integer("num_actions", num_actions, low=1)
-        self.plasticity = require_choice("plasticity", plasticity, PLASTICITIES)
-        self.fanout = require_flag("fanout", fanout) and plasticity in ("simple", "retroactive")
-        self.clip = require_number("clip", clip, low=0, above=True, infinite=True)
-        self.rule = require_choice("rule", rule, RULES)
-        self.clipping = require_choice("clipping", clipping, CLIPPINGS)
-        self.modulator = require_choice("modulator", modulator, MODULATORS)
-        require_choice("alpha", alpha, ALPHAS)
-        self.refuse_meaningless()
-
-        shapes = {"synapse": (hidden_size, hidden_size), "neuron": (1, hidden_size), "network": (1,)}
+        declare_plasticity(self, hidden_size, plasticity, alpha, fanout, clip, rule, clipping, modulator)
         self.i2h = nn.utils.skip_init(nn.Linear, input_size, hidden_size)
         self.w = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.alpha = nn.Parameter(torch.empty(shapes[alpha])) if plasticity != "none" else None
-        if plasticity in ("plastic", "retroactive"):
-            self.eta = nn.Parameter(torch.empty(1))
-        if plasticity in ("simple", "retroactive"):
-            self.h2mod = nn.utils.skip_init(nn.Linear, hidden_size, 1)
-        if self.fanout:
-            self.modfanout = nn.utils.skip_init(nn.Linear, 1, hidden_size)
         self.h2o = nn.utils.skip_init(nn.Linear, hidden_size, num_actions)
         self.h2v = nn.utils.skip_init(nn.Linear, hidden_size, 1)
-        self.reset_parameters(generator)
-
-    def refuse_meaningless(self) -> None:
-        """Raise ValueError for a combination that would ask for something the network does not have."""
-        if self.rule != "hebb" and self.plasticity != "plastic":
-            raise ValueError(
-                f"rule {self.rule!r} needs plasticity 'plastic', got {self.plasticity!r}: "
-                "both rules forget at the rate eta, and M(t) in its place could be negative"
-            )
-        if self.clipping == "soft" and (self.plasticity == "none" or self.rule != "hebb"):
-            raise ValueError("clipping 'soft' needs a trace with rule 'hebb': nothing else is clipped")
-        if self.clipping == "soft" and math.isinf(self.clip):
-            raise ValueError(
-                "clip must be finite with clipping 'soft', got inf: there would be no bound to approach"
-            )
-        if self.modulator != "tanh" and self.plasticity not in ("simple", "retroactive"):
-            raise ValueError(f"modulator {self.modulator!r} needs plasticity 'simple' or 'retroactive'")
-
-    @torch.no_grad()
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """w and alpha uniform in [0, 0.001), eta 0.01, linear layers as PyTorch does: +- 1 / sqrt(fan-in)."""
-        for name, parameter in self.named_parameters():
-            if name in ("w", "alpha"):
-                parameter.uniform_(0, 0.001, generator=generator)
-            elif name == "eta":
-                parameter.fill_(0.01)
-            else:
-                fan_in = self.get_parameter(name.split(".")[0] + ".weight").shape[1]
-                bound = 1 / math.sqrt(fan_in)
-                parameter.uniform_(-bound, bound, generator=generator)
+        reset_parameters(self, generator)
 
     def initial_state(self, batch_size: int) -> Hidden:
         """All activity and all traces zero, as at the start of an episode."""
@@ -165,34 +148,14 @@ class Network(nn.Module):
         return Hidden(h, hebb, trace.clone() if self.plasticity == "retroactive" else None)
 
     def modulation(self, h: Tensor) -> Tensor | None:
-        """M(t) = modulator( h2mod(x(t)) ): [..., H] -> [...]; None without a modulator. [2019, sec. 3.2]"""
-        if self.plasticity not in ("simple", "retroactive"):
-            return None
-        return MODULATORS[self.modulator](self.h2mod(h))[..., 0]
-
-    def learning_rate(self, post: Tensor) -> Tensor:
-        """What multiplies an increment of Hebb: eta [1], M(t) [B, 1, 1], or eta_j(t) [B, 1, H]."""
-        modulation = self.modulation(post)
-        if modulation is None:
-            return self.eta
-        if not self.fanout:
-            return modulation[:, None, None]
-        return self.modfanout(modulation[:, None])[:, None, :]  # eta_j(t) = weight_j M(t) + bias_j
+        """M(t) from x(t), as `modulation`."""
+        return modulation(self, h)
 
     def rewire(
-        self, pre: Tensor, post: Tensor, hebb: Tensor, eligibility: Tensor | None
+        self, pre: Tensor, post: Tensor, hebb: Tensor, eligibility: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Hebb(t+1) and E(t+1) from x(t-1), x(t), Hebb(t) and E(t)."""
-        rate = self.learning_rate(post)
-        if self.rule == "decay":
-            return (1 - rate) * hebb + rate * outer(pre, post), None
-        if self.rule == "oja":
-            return hebb + rate * post[:, None, :] * (pre[:, :, None] - post[:, None, :] * hebb), None
-        if eligibility is None:
-            return clipped(hebb, rate * outer(pre, post), self.clip, self.clipping), None
-        # Retroactive: the Hebb update uses the old E, the trace gathered before this step.
-        hebb = clipped(hebb, rate * eligibility, self.clip, self.clipping)
-        return hebb, (1 - self.eta) * eligibility + self.eta * outer(pre, post)
+        """Hebb(t+1) and E(t+1) from x(t-1), x(t), Hebb(t) and E(t), as `rewire`."""
+        return rewire(self, plasticity_rate(self, post), pre, post, hebb, eligibility)
 
     def step(self, drive: Tensor, hidden: Hidden) -> Hidden:
         """One step from the drive i2h(input(t)) [B, H]: first the activity, then the traces."""

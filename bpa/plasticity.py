@@ -1,0 +1,92 @@
+"""What makes a connection plastic: its options, its parameters, and their first values.
+
+The equations that use them stand in `bpa.network`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from bpa.arguments import require_choice, require_flag, require_number
+
+PLASTICITIES = ("none", "plastic", "simple", "retroactive")
+MODULATED = ("simple", "retroactive")  # the network says when to learn
+ALPHAS = ("synapse", "neuron", "network")
+RULES = ("hebb", "decay", "oja")
+CLIPPINGS = ("hard", "soft")
+MODULATORS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": lambda m: m}
+
+
+def declare_plasticity(
+    net: Any,
+    hidden_size: int,
+    plasticity: str,
+    alpha: str,
+    fanout: bool,
+    clip: float,
+    rule: str = "hebb",
+    clipping: str = "hard",
+    modulator: str = "tanh",
+) -> None:
+    """Give `net` the options and the parameters of a plastic H x H connection, and no others.
+
+    Options become attributes. Parameters: alpha [H, H], [1, H] or [1]; eta [1] where it is learned;
+    h2mod.* and modfanout.* where there is a modulator (and fan-out). alpha is None without plasticity.
+
+    Raises:
+        ValueError: an option is out of range, or asks for something the variant does not have.
+    """
+    net.plasticity = require_choice("plasticity", plasticity, PLASTICITIES)
+    net.fanout = require_flag("fanout", fanout) and plasticity in MODULATED
+    net.clip = require_number("clip", clip, low=0, above=True, infinite=True)
+    net.rule = require_choice("rule", rule, RULES)
+    net.clipping = require_choice("clipping", clipping, CLIPPINGS)
+    net.modulator = require_choice("modulator", modulator, MODULATORS)
+    require_choice("alpha", alpha, ALPHAS)
+    refuse_meaningless(plasticity, rule, clip, clipping, modulator)
+
+    shapes = {"synapse": (hidden_size, hidden_size), "neuron": (1, hidden_size), "network": (1,)}
+    net.alpha = nn.Parameter(torch.empty(shapes[alpha])) if plasticity != "none" else None
+    if plasticity in ("plastic", "retroactive"):
+        net.eta = nn.Parameter(torch.empty(1))
+    if plasticity in MODULATED:
+        net.h2mod = nn.utils.skip_init(nn.Linear, hidden_size, 1)
+    if net.fanout:
+        net.modfanout = nn.utils.skip_init(nn.Linear, 1, hidden_size)
+
+
+def refuse_meaningless(plasticity: str, rule: str, clip: float, clipping: str, modulator: str) -> None:
+    """Raise ValueError for a combination that would ask for something the network does not have."""
+    if rule != "hebb" and plasticity != "plastic":
+        raise ValueError(
+            f"rule {rule!r} needs plasticity 'plastic', got {plasticity!r}: "
+            "both rules forget at the rate eta, and M(t) in its place could be negative"
+        )
+    if clipping == "soft" and (plasticity == "none" or rule != "hebb"):
+        raise ValueError("clipping 'soft' needs a trace with rule 'hebb': nothing else is clipped")
+    if clipping == "soft" and math.isinf(clip):
+        raise ValueError(
+            "clip must be finite with clipping 'soft', got inf: there would be no bound to approach"
+        )
+    if modulator != "tanh" and plasticity not in MODULATED:
+        raise ValueError(f"modulator {modulator!r} needs plasticity 'simple' or 'retroactive'")
+
+
+@torch.no_grad()
+def reset_parameters(net: nn.Module, generator: torch.Generator | None) -> None:
+    """First values: w and alpha uniform in [0, 0.001), eta 0.01, the rest as PyTorch does.
+
+    PyTorch draws the weight and the bias of a linear layer uniformly within +- 1 / sqrt(fan-in).
+    """
+    for name, parameter in net.named_parameters():
+        if name in ("w", "alpha"):
+            parameter.uniform_(0, 0.001, generator=generator)
+        elif name == "eta":
+            parameter.fill_(0.01)
+        else:
+            bound = 1 / math.sqrt(net.get_parameter(name.split(".")[0] + ".weight").shape[1])
+            parameter.uniform_(-bound, bound, generator=generator)
