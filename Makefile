@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 HTML := book/_build/html
+BUILT := book/_build/.built
 PORT ?= 8000
 CHAPTERS := book/chapters
 
@@ -24,6 +25,42 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 setup: $(STAMP) ## make .venv and install the locked packages
+
+book: $(STAMP) ## build the book from scratch, warnings are errors
+	rm -rf book/_build
+	$(BIN)/jupyter-book build -W -n --keep-going book
+	@touch $(BUILT)
+	@echo "The book is built. Open $(CURDIR)/$(HTML)/index.html in a browser, or run: make serve"
+
+$(BUILT):
+	@$(MAKE) --no-print-directory book
+
+serve: $(BUILT) ## serve the built book on this machine (PORT=8000)
+	@echo "Serving the book at http://127.0.0.1:$(PORT)/ until you press Ctrl-C"
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
+
+# A cell that hangs is interrupted after the timeout; without one a dead kernel would hang for half an hour.
+test: $(STAMP) ## run every test, chapters included
+	$(BIN)/python -m pytest -m "not pages" --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests $(CHAPTERS)
+
+pages: $(BUILT) ## open every page of the built book in Chromium, without a network
+	$(BIN)/python -m pytest tests/test_pages.py
+
+lab: $(STAMP) ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=$(CHAPTERS)
+
+check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/nbstripout --verify --keep-id $(CHAPTERS)/*.ipynb
+	$(BIN)/python tools/environment.py --check
+
+format: $(STAMP) ## put code and notebooks into the form that make check wants
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout --keep-id $(CHAPTERS)/*.ipynb
+	$(BIN)/python tools/environment.py
 
 lock: $(STAMP) ## choose new versions for requirements.lock within the ranges of pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml -o $(VENV)/all.lock
