@@ -1,0 +1,19 @@
+"use strict";
+// Ties a live figure to the page around it: the page says whether it is dark, the figure how high it is.
+
+addEventListener("message", (event) => {
+  if (event.source === parent && event.data && event.data.bpaTheme) {
+    document.documentElement.dataset.theme = event.data.bpaTheme;
+    dispatchEvent(new Event("themechange"));
+  }
+});
+
+function reportHeight() {
+  parent.postMessage({ bpaHeight: Math.ceil(document.getElementById("figure").getBoundingClientRect().height) + 6 }, "*");
+}
+
+addEventListener("load", () => {
+  new ResizeObserver(reportHeight).observe(document.getElementById("figure"));
+  parent.postMessage({ bpaReady: true }, "*");
+  reportHeight();
+});

@@ -1,0 +1,24 @@
+(() => {
+  // Runs in the page, once: gives each live figure on it the height it asks for, and the page's theme.
+  if (window.bpaLive) return;
+  window.bpaLive = true;
+  const frames = () => document.querySelectorAll("iframe.bpa-live");
+  const theme = () => {
+    const sphinx = document.documentElement.dataset.theme;
+    const lab = document.body.dataset.jpThemeLight;
+    if (sphinx) return sphinx;
+    if (lab) return lab === "true" ? "light" : "dark";
+    return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  };
+  const tell = (frame) => frame.contentWindow && frame.contentWindow.postMessage({ bpaTheme: theme() }, "*");
+  addEventListener("message", (event) => {
+    for (const frame of frames()) {
+      if (frame.contentWindow !== event.source || !event.data) continue;
+      if (event.data.bpaReady) tell(frame);
+      if (Number.isFinite(event.data.bpaHeight)) frame.style.height = Math.min(event.data.bpaHeight, 4000) + "px";
+    }
+  });
+  const watch = new MutationObserver(() => frames().forEach(tell));
+  watch.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+  watch.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+})();
