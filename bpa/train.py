@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,10 +125,15 @@ def restore(
     generator.set_state(parts["generator"][""])
 
 
-def train(config: TrainConfig) -> TrainResult:
+def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | None = None) -> TrainResult:
     """Train a network in the grid maze, as `config` says; write its folder if `config.out` names one.
 
     The same config gives the same weights. No global random state is touched.
+
+    Args:
+        config: the settings.
+        watch: called after every iteration with the network and the history so far, which it must not
+            change. A notebook can draw a learning curve with it, or keep copies of the weights.
 
     Raises:
         ValueError: `config.out` exists and is not resumed, or cannot be resumed.
@@ -209,6 +215,8 @@ def train(config: TrainConfig) -> TrainResult:
             f"{config.batch_size * (iteration - begun) / (time.perf_counter() - started):.0f} episodes/s",
             refresh=False,
         )
+        if watch is not None:
+            watch(net, history)
     if folder is not None:
         runs.save_weights(folder / "weights.safetensors", net, config)
     return TrainResult(net, history, config)
