@@ -32,11 +32,9 @@ def outer(pre: Tensor, post: Tensor) -> Tensor:
     return pre[:, :, None] * post[:, None, :]
 
 
-def recurrent_input(pre: Tensor, w: Tensor, alpha: Tensor | None, hebb: Tensor | None) -> Tensor:
-    """sum_i (w_ij + alpha_ij Hebb_ij(t)) x_i(t-1), [B, H]. [2018, eq. 1]"""
-    if alpha is None or hebb is None:
-        return pre @ w
-    return pre @ w + (pre[:, None, :] @ (alpha * hebb))[:, 0, :]
+def plastic_input(pre: Tensor, alpha: Tensor, hebb: Tensor) -> Tensor:
+    """sum_i alpha_ij Hebb_ij(t) x_i(t-1), [B, H]: the plastic part of [2018, eq. 1]."""
+    return (pre[:, None, :] @ (alpha * hebb))[:, 0, :]
 
 
 def clipped(hebb: Tensor, increment: Tensor, clip: float, clipping: str = "hard") -> Tensor:
@@ -132,9 +130,9 @@ class Network(nn.Module):
         self.input_size = require_integer("input_size", input_size, low=1)
         self.hidden_size = require_integer("hidden_size", hidden_size, low=1)
         self.num_actions = require_integer("num_actions", num_actions, low=1)
-        declare_plasticity(self, hidden_size, plasticity, alpha, fanout, clip, rule, clipping, modulator)
         self.i2h = nn.utils.skip_init(nn.Linear, input_size, hidden_size)
         self.w = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        declare_plasticity(self, hidden_size, plasticity, alpha, fanout, clip, rule, clipping, modulator)
         self.h2o = nn.utils.skip_init(nn.Linear, hidden_size, num_actions)
         self.h2v = nn.utils.skip_init(nn.Linear, hidden_size, 1)
         reset_parameters(self, generator)
@@ -160,9 +158,11 @@ class Network(nn.Module):
     def step(self, drive: Tensor, hidden: Hidden) -> Hidden:
         """One step from the drive i2h(input(t)) [B, H]: first the activity, then the traces."""
         pre, hebb, eligibility = hidden
-        post = torch.tanh(drive + recurrent_input(pre, self.w, self.alpha, hebb))
-        if hebb is not None:
-            hebb, eligibility = self.rewire(pre, post, hebb, eligibility)
+        drive = drive + pre @ self.w  # input_j(t) + sum_i w_ij x_i(t-1)
+        if self.alpha is None or hebb is None:
+            return Hidden(torch.tanh(drive))
+        post = torch.tanh(drive + plastic_input(pre, self.alpha, hebb))
+        hebb, eligibility = self.rewire(pre, post, hebb, eligibility)
         return Hidden(post, hebb, eligibility)
 
     def heads(self, h: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ from torch import Tensor
 from bpa.config import TrainConfig
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE
 from bpa.network import Network
+from bpa.weights import load_state
 
 FORMAT = "bpa-1"
 FREE_TO_CHANGE = (
@@ -107,21 +108,6 @@ def read_config(path: Path, metadata: dict[str, str]) -> TrainConfig:
         return TrainConfig.from_dict(json.loads(metadata["config"]))
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} holds no usable config: {error}") from None
-
-
-def load_state(path: Path, net: Network, tensors: dict[str, Tensor]) -> None:
-    """Put `tensors` into `net`; ValueError says which tensor of the file does not fit, and how."""
-    wanted = net.state_dict()
-    for name, tensor in wanted.items():
-        if name not in tensors:
-            raise ValueError(f"{path} lacks the tensor {name!r}")
-        if tensors[name].shape != tensor.shape:
-            got, needed = list(tensors[name].shape), list(tensor.shape)
-            raise ValueError(f"{path}: tensor {name!r} has shape {got}, the network needs {needed}")
-    for name in tensors:
-        if name not in wanted:
-            raise ValueError(f"{path} holds the tensor {name!r}, which the network does not have")
-    net.load_state_dict(tensors)
 
 
 def save_weights(path: str | Path, net: Network, config: TrainConfig) -> None:

@@ -87,3 +87,58 @@ def network_step(p, kind, x, h, hebb, eligibility):
         eligibility = [[(1 - eta) * eligibility[i][j] + eta * h[i] * new[j] for j in H] for i in H]
     logits, value = linear(p, "h2o", new), linear(p, "h2v", new)[0]
     return logits, value, modulation, new, hebb, eligibility
+
+
+def lstm_step(p, kind, x, h, cell, hebb, eligibility):
+    """One step of one episode of an LSTM whose candidate may be plastic. Returns h, cell, hebb, eligibility."""
+    size = len(h)
+    H = range(size)
+    drive = linear(p, "i2h", x)
+    summed = [drive[k] + sum(p["w"][i][k] * h[i] for i in H) for k in range(4 * size)]
+    gates = [[1 / (1 + math.exp(-summed[gate * size + j])) for j in H] for gate in range(3)]
+    candidate = []
+    for j in H:
+        total = summed[3 * size + j]
+        if hebb is not None:
+            total += sum(alpha_at(p, i, j) * hebb[i][j] * h[i] for i in H)
+        candidate.append(math.tanh(total))
+    new_cell = [gates[1][j] * cell[j] + gates[0][j] * candidate[j] for j in H]
+    new = [gates[2][j] * math.tanh(new_cell[j]) for j in H]
+    if hebb is None:
+        return new, new_cell, None, None
+    gain = [p["eta"][0]] * size if kind["plasticity"] == "plastic" else None
+    if gain is None:
+        modulation = squash(kind["modulator"], linear(p, "h2mod", new)[0])
+        gain = [modulation] * size
+        if kind["fanout"]:
+            gain = [p["modfanout.weight"][j][0] * modulation + p["modfanout.bias"][j] for j in H]
+    both = [[h[i] * candidate[j] for j in H] for i in H]
+    written = both if eligibility is None else eligibility
+    hebb = [
+        [clip_to(hebb[i][j], gain[j] * written[i][j], kind["clip"], kind["clipping"]) for j in H] for i in H
+    ]
+    if eligibility is not None:
+        eta = p["eta"][0]
+        eligibility = [[(1 - eta) * eligibility[i][j] + eta * both[i][j] for j in H] for i in H]
+    return new, new_cell, hebb, eligibility
+
+
+def fast_weight_step(p, writing, gated, x, fast):
+    """One step of one episode of a fast-weight cell. Returns h and the fast weights."""
+    size = len(fast)
+    H = range(size)
+    drive = linear(p, "i2h", x)
+
+    def unit(vector):
+        length = math.sqrt(sum(v * v for v in vector))
+        return [v / length for v in vector]
+
+    query, key, value = unit(drive[:size]), unit(drive[size : 2 * size]), drive[2 * size : 3 * size]
+    beta = 1 / (1 + math.exp(-drive[3 * size]))
+    keep = 1 / (1 + math.exp(-drive[3 * size + 1])) if gated else 1.0
+    new = [[0.0] * size for _ in H]
+    for j in H:
+        stored = sum(key[i] * keep * fast[i][j] for i in H) if writing == "delta" else 0.0
+        for i in H:
+            new[i][j] = keep * fast[i][j] + beta * key[i] * (value[j] - stored)
+    return [sum(query[i] * new[i][j] for i in H) for j in H], new
