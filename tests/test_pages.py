@@ -1,0 +1,224 @@
+"""Opens every page of the built book in a real browser that has no network.
+
+`make pages` builds the book and runs this. Without a browser or a built book the tests are skipped, unless
+BPA_REQUIRE_PAGES is set, as on a continuous integration server: then they fail.
+"""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+HTML = Path(__file__).parents[1] / "book" / "_build" / "html"
+PAGES = sorted(str(path.relative_to(HTML)) for path in HTML.rglob("*.html") if "_static" not in path.parts)
+CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+# Chromium by itself looks for updates and the like; here such a request would drown the ones we look for.
+FLAGS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+if hasattr(os, "geteuid") and os.geteuid() == 0:
+    FLAGS.append("--no-sandbox")  # Chromium refuses to run as root otherwise
+
+pytestmark = pytest.mark.pages
+
+
+def missing(reason: str) -> None:
+    """Skip, or fail where pages are required."""
+    if os.environ.get("BPA_REQUIRE_PAGES"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not PAGES:
+        missing(f"the book is not built, there is no page below {HTML} (make book)")
+    if not CHROMIUM:
+        missing("no Chromium was found on the path (apt-get install chromium, or set BPA_CHROMIUM)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    handler = functools.partial(QuietHandler, directory=HTML)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Visit:
+    """A page opened with every other host cut off, and a list of what went wrong on it."""
+
+    def __init__(self, browser: Browser, url: str, viewport: dict = DESKTOP, theme: str = "light"):
+        self.faults: list[str] = []
+        # Reduced motion: a contrast measured in the middle of a transition means nothing.
+        self.context = browser.new_context(viewport=viewport, color_scheme=theme, reduced_motion="reduce")
+        if url.startswith("file:"):
+            self.context.set_offline(True)
+        origin = url.split("/", 3)[2]
+        allowed = (
+            ("data:", "blob:", "about:", "file:")
+            if not origin
+            else ("data:", "blob:", "about:", f"http://{origin}/")
+        )
+
+        def guard(route, request):
+            if request.url.startswith(allowed):
+                route.continue_()
+            else:
+                self.faults.append(f"foreign request: {request.url}")
+                route.abort()
+
+        self.context.route("**/*", guard)
+        self.page: Page = self.context.new_page()
+        self.page.on("websocket", lambda socket: self.faults.append(f"web socket: {socket.url}"))
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("requestfailed", lambda request: self.faults.append(f"request failed: {request.url}"))
+        self.page.on("console", self.listen)
+        self.page.on("response", self.check_status)
+        self.page.goto(url, wait_until="load")
+        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_function("!document.querySelector('.math') || window.MathJax?.startup?.promise")
+        self.page.evaluate("window.MathJax?.startup?.promise")  # resolves when the maths is drawn
+
+    def listen(self, message):
+        if message.type in ("error", "warning"):
+            self.faults.append(f"console {message.type}: {message.text}")
+
+    def check_status(self, response):
+        if response.status >= 400:
+            self.faults.append(f"status {response.status}: {response.url}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.context.close()
+
+
+def undrawn_maths(page: Page) -> list[str]:
+    """Formulas that MathJax has not drawn, or drawn as an error."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.math')]
+            .filter(formula => !formula.querySelector('mjx-container')
+                || formula.querySelector('mjx-merror, [data-mjx-error]'))
+            .map(formula => formula.textContent)"""
+    )
+
+
+def broken_images(page: Page) -> list[str]:
+    """Images that did not load or have no alternative text; lazy ones are scrolled to first."""
+    return page.evaluate(
+        """async () => {
+            const images = [...document.images].filter(image => image.checkVisibility());
+            for (const image of images) { image.loading = 'eager'; }
+            await Promise.allSettled(images.map(image => image.decode()));
+            return images.filter(image => !image.naturalWidth || !image.alt.trim())
+                .map(image => image.outerHTML.slice(0, 200));
+        }"""
+    )
+
+
+def too_wide(page: Page) -> list[str]:
+    """What sticks out on the right, if the page can be scrolled sideways."""
+    return page.evaluate(
+        """() => {
+            const width = document.documentElement.clientWidth;
+            if (document.documentElement.scrollWidth <= width) { return []; }
+            return [...document.querySelectorAll('main *')]
+                .filter(element => element.getBoundingClientRect().right > width + 1)
+                .map(element => element.outerHTML.slice(0, 120)).slice(0, 5)
+                .concat(`scroll width ${document.documentElement.scrollWidth}`);
+        }"""
+    )
+
+
+# Markup of the tools that axe's rules for lists do not know, harmless to a screen reader.
+TOLERATED = {
+    ("aria-required-children", '<div role="list" class="citation-list">'),  # links back from an entry
+    ("definition-list", "<dl>"),  # the parameters of a signature, one a line
+}
+
+
+def barriers(page: Page, content: str) -> list[str]:
+    """Serious and critical findings of axe within the elements that the selector names."""
+    # Without preload: it would fetch each style sheet's imports relative to the page, where they are not.
+    report = Axe().run(page, context=content, options={"preload": False}).response
+    return [
+        f"{violation['id']}: {violation['help']}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
+        for violation in report["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+        if not any(violation["id"] == rule and node["html"] == html for rule, html in TOLERATED)
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+@pytest.mark.parametrize("name", PAGES or ["index.html"])
+def test_page_is_whole_without_a_network(browser, address, name, scheme):
+    url = f"{address}/{name}" if scheme == "http" else (HTML / name).as_uri()
+    with Visit(browser, url) as visit:
+        assert undrawn_maths(visit.page) == []
+        assert broken_images(visit.page) == []
+        assert visit.page.title()
+        assert visit.faults == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES or ["index.html"])
+def test_page_fits_a_phone_and_can_be_read(browser, address, name, theme):
+    with Visit(browser, f"{address}/{name}", PHONE, theme) as visit:
+        if visit.page.locator("html[data-theme]").count():
+            assert visit.page.locator("html").get_attribute("data-theme") == theme
+        assert too_wide(visit.page) == []
+        if visit.page.locator("article.bd-article").count():
+            assert barriers(visit.page, "article.bd-article") == []
+        assert visit.faults == []
+
+
+BAD_PAGE = """<!doctype html><html lang="en"><title>bad</title>
+<main style="color:#ddd;background:#fff"><article class="bd-article"><p>pale text</p>
+<span class="math">x^2</span><img src="nothing.png"><div style="width:2000px">wide</div></article></main>
+<script src="https://example.org/script.js"></script><script>console.error("trouble"); undefinedName</script>
+</html>"""
+
+
+def test_a_bad_page_is_caught(browser, tmp_path):
+    (tmp_path / "bad.html").write_text(BAD_PAGE.replace('<span class="math">x^2</span>', ""))
+    with Visit(browser, (tmp_path / "bad.html").as_uri(), PHONE) as visit:
+        faults = " ".join(visit.faults)
+        for fault in (
+            "foreign request: https://example.org/script.js",
+            "console error: trouble",
+            "page error",
+        ):
+            assert fault in faults
+        assert "nothing.png" in faults
+        assert len(broken_images(visit.page)) == 1
+        assert too_wide(visit.page)
+        assert any(found.startswith("color-contrast") for found in barriers(visit.page, "article.bd-article"))
+        assert any(found.startswith("image-alt") for found in barriers(visit.page, "article.bd-article"))
+        visit.page.set_content('<span class="math">x^2</span>')
+        assert undrawn_maths(visit.page) == ["x^2"]

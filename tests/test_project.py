@@ -1,0 +1,215 @@
+"""The project's own files agree with one another: versions, lock, environment, commands, chapters."""
+
+import importlib.metadata
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import bpa
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+RANGES = [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
+REQUIREMENTS = [Requirement(line) for line in RANGES]
+LOCK = [
+    Requirement(line)
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf8").splitlines()
+    if line and not line.startswith("#")
+]
+CHAPTERS = sorted((ROOT / "book" / "chapters").glob("*.ipynb"))
+PLATFORMS = [
+    {"sys_platform": platform, "platform_system": system, "os_name": "posix", "platform_machine": machine}
+    for platform, system, machine in [
+        ("linux", "Linux", "x86_64"),
+        ("linux", "Linux", "aarch64"),
+        ("darwin", "Darwin", "arm64"),
+        ("darwin", "Darwin", "x86_64"),
+    ]
+]
+PYTHONS = ["3.11", "3.12", "3.13"]
+
+
+def locked(python: str, platform: dict[str, str]) -> dict[str, list[str]]:
+    """Versions that the lock names for one Python and one platform, by package."""
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.9",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        **platform,
+    }
+    versions: dict[str, list[str]] = {}
+    for line in LOCK:
+        if line.marker is None or line.marker.evaluate(environment):
+            (specifier,) = line.specifier
+            assert specifier.operator == "==", line
+            versions.setdefault(canonicalize_name(line.name), []).append(specifier.version)
+    return versions
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda p: f"{p['sys_platform']}-{p['platform_machine']}")
+@pytest.mark.parametrize("python", PYTHONS)
+def test_lock_names_one_version_of_everything_within_the_ranges(python, platform):
+    versions = locked(python, platform)
+    assert [name for name, found in versions.items() if len(found) != 1] == []
+    for requirement in REQUIREMENTS:
+        (version,) = versions[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version, prereleases=True), (requirement, version)
+
+
+def test_lock_brings_no_cuda_package_and_one_torch():
+    names = {canonicalize_name(line.name): line for line in LOCK}
+    assert [name for name in names if name.startswith(("nvidia-", "cuda-", "triton"))] == []
+    assert str(names["torch"]) == "torch==2.13.0"
+
+
+def test_lock_is_what_is_installed():
+    here = [line for line in LOCK if line.marker is None or line.marker.evaluate()]
+    different = {
+        line.name: (str(line.specifier), found)
+        for line in here
+        if not line.specifier.contains(found := importlib.metadata.version(line.name), prereleases=True)
+    }
+    assert different == {}
+
+
+def test_classifiers_name_the_pythons_that_are_allowed():
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    named = [c.rsplit(" ", 1)[1] for c in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", c)]
+    assert named == PYTHONS
+    assert [f"3.{minor}" for minor in range(20) if allowed.contains(f"3.{minor}.5")] == PYTHONS
+
+
+def check_environment(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / "tools" / "environment.py", "--check", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_environment_equals_pyproject():
+    checked = check_environment()
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    *_, last = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert sorted(last["pip"]) == sorted([*RANGES, "-e ."])
+
+
+@pytest.mark.parametrize(
+    ("found", "wrong", "complaint"),
+    [
+        ("      - numpy>=1.26,<3\n", "", "+      - numpy>=1.26,<3"),
+        ("torch>=2.9", "torch>=2.8", "-      - torch>=2.8"),
+        ("python >=3.11", "python =>3.11", "no conda match spec"),
+    ],
+)
+def test_environment_that_differs_is_refused(tmp_path, found, wrong, complaint):
+    text = (ROOT / "environment.yml").read_text()
+    assert found in text
+    changed = tmp_path / "environment.yml"
+    changed.write_text(text.replace(found, wrong, 1))
+    checked = check_environment("--environment", str(changed))
+    assert checked.returncode == 1
+    assert complaint in checked.stdout
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"] == importlib.metadata.version("bpa")
+    assert citation["license"] == PROJECT["license"]
+    newest = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert newest[1] == PROJECT["version"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/intro.md"])
+def test_commands_that_the_text_names_exist(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`|/cpu )make ([a-z]+)", (ROOT / page).read_text(), re.MULTILINE))
+    assert {"book", "test", "lab"} <= named <= targets
+
+
+def test_readme_names_commands_of_the_console_script():
+    named = set(re.findall(r"^bpa ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    usage = subprocess.run([sys.executable, "-m", "bpa", "--help"], capture_output=True, text=True).stdout
+    assert {"train", "evaluate"} <= named
+    assert [name for name in named if not re.search(rf"\b{name}\b", usage)] == []
+
+
+def test_python_in_the_readme_runs():
+    (source,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names: dict = {}
+    exec(source, names)
+    assert names["obs"].shape == (30, 17)
+    assert names["hidden"].hebb.shape == (30, 100, 100)
+
+
+def test_files_that_the_readme_links_to_exist():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text())
+    assert {"LICENSE", "LICENSE-TEXT", "CITATION.cff"} <= set(links)
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def toc_files(node) -> list[str]:
+    """Every `file` and the root of a table of contents."""
+    if isinstance(node, dict):
+        own = [value for key, value in node.items() if key in ("file", "root")]
+        return own + [file for value in node.values() for file in toc_files(value)]
+    if isinstance(node, list):
+        return [file for part in node for file in toc_files(part)]
+    return []
+
+
+def test_table_of_contents_names_every_page():
+    listed = toc_files(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text()))
+    book = ROOT / "book"
+    pages = [*book.glob("*.md"), *book.glob("[!_]*/*.md"), *CHAPTERS]
+    assert sorted(listed) == sorted(str(path.relative_to(book).with_suffix("")) for path in pages)
+
+
+def test_api_page_documents_every_public_module():
+    documented = set(re.findall(r"automodule:: (\S+)", (ROOT / "book" / "api.md").read_text()))
+    modules = {module.name for module in pkgutil.walk_packages(bpa.__path__, "bpa.")}
+    inner = {"bpa.__main__", "bpa.arguments", "bpa.cli"}  # the command line and its manners
+    parts = {name for name in modules if name.startswith("bpa.checks.")}  # bpa.checks gathers them
+    assert modules - inner - parts <= documented <= modules
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_is_stripped_and_has_its_ids(chapter):
+    notebook = nbformat.read(chapter, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.id for cell in code if cell.outputs or cell.execution_count is not None] == []
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+BAD_CELLS = {
+    "stderr": ("import sys\n\nprint('careful', file=sys.stderr)", "The cell wrote to stderr"),
+    "warning": ("import warnings\n\nwarnings.warn('careful', stacklevel=1)", "The cell wrote to stderr"),
+    "exception": ("assert 1 == 2", "Cell execution caused an exception"),
+}
+
+
+def test_chapter_that_fails_or_writes_to_stderr_is_caught(tmp_path):
+    cells = [nbformat.v4.new_code_cell(source) for source, _ in BAD_CELLS.values()]
+    cells.append(nbformat.v4.new_code_cell("print('fine')"))
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "bad.ipynb")
+    (tmp_path / "conftest.py").write_text((ROOT / "book" / "conftest.py").read_text())
+    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=60", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options, f"--rootdir={tmp_path}", str(tmp_path / "bad.ipynb")]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert re.search(rf"\b{len(BAD_CELLS)} failed, 1 passed", run.stdout), run.stdout
+    for _, complaint in BAD_CELLS.values():
+        assert complaint in run.stdout
