@@ -4,6 +4,20 @@ Each check compares your function with the definition on fresh random inputs. It
 agree, and raises `NotYet` with a hint if they do not.
 """
 
+from bpa.checks.chapter_01 import associate, complete, second_neuron_step, soft_clip
+from bpa.checks.chapter_02 import connections, decay_step, recall_from_history, unroll
 from bpa.checks.compare import NotYet, Slip, check_answer
 
-__all__ = ["NotYet", "Slip", "check_answer"]
+__all__ = [
+    "NotYet",
+    "Slip",
+    "associate",
+    "check_answer",
+    "complete",
+    "connections",
+    "decay_step",
+    "recall_from_history",
+    "second_neuron_step",
+    "soft_clip",
+    "unroll",
+]
