@@ -33,7 +33,7 @@ class TrainConfig:
     """Iterations between two checkpoints; at least 1."""
     quiet: bool = False
     """No progress bar."""
-    engine: Literal["auto", "eager"] = "auto"
+    engine: Literal["auto", "eager", "numba"] = "auto"
     """What computes the steps: "auto" takes the fastest engine that can."""
 
     size: int = 11

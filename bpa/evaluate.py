@@ -38,7 +38,9 @@ def episode_rewards(net: Network, config: TrainConfig, episodes: int = 500, seed
             config.wall_penalty,
             generator=generator,
         )
-        trajectory = rollout(net, maze, draw_chance(config.episode_length, batch_size, generator))
+        trajectory = rollout(
+            net, maze, draw_chance(config.episode_length, batch_size, generator), config.engine
+        )
         rewards.append(trajectory.rewards.sum(0))
     return torch.cat(rewards)
 

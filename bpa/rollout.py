@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_integer
+from bpa import engines
+from bpa.arguments import require_integer, require_shape
 from bpa.engines.eager import Unrolled
-from bpa.maze import GridMaze
+from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Hidden, Network
 
 
@@ -58,7 +59,7 @@ def sample(logits: Tensor, uniform: Tensor) -> Tensor:
     return (uniform[:, None] >= reached[:, :-1]).sum(dim=-1)
 
 
-def rollout(net: Network, maze: GridMaze, chance: Chance) -> Trajectory:
+def rollout(net: Network, maze: GridMaze, chance: Chance, engine: str = "auto") -> Trajectory:
     """Let `net` act in `maze` for one batch of whole episodes, from the initial state.
 
     Gradients reach `net` through logits and values, unless grad mode is off. Actions are sampled.
@@ -67,9 +68,22 @@ def rollout(net: Network, maze: GridMaze, chance: Chance) -> Trajectory:
         net: a network with 17 inputs and 4 actions, on the maze's device.
         maze: B episodes of T steps. It is reset first and left at its end.
         chance: see `draw_chance`; goal [B], action and teleport [T, B].
+        engine: one of `bpa.engines.ENGINES`. A fast engine runs the maze inside its loop.
+
+    Raises:
+        ValueError: the numbers do not fit the maze, or the engine was asked for by name and cannot run this.
     """
+    T, B = maze.episode_length, maze.batch_size
+    numbers = torch.empty(0, dtype=torch.float32, device=maze.device)
+    for name, shape in (("goal", (B,)), ("action", (T, B)), ("teleport", (T, B))):
+        require_shape(f"chance.{name}", getattr(chance, name), shape, like=numbers)
+    known = type(maze) is GridMaze and net.input_size == OBSERVATION_SIZE and net.num_actions == NUM_ACTIONS
+    chosen = engines.choose(engine, net, None if known else "it knows no world but bpa.GridMaze")
     observation = maze.reset(chance.goal)
-    hidden = net.initial_state(maze.batch_size)
+    if chosen is not engines.eager:
+        return Trajectory(*chosen.act(net, maze, chance))
+
+    hidden = net.initial_state(B)
     observations, actions, rewards, activities = [], [], [], []
     for action_chance, teleport_chance in zip(chance.action, chance.teleport, strict=True):
         logits, _, hidden = net(observation, hidden)

@@ -175,7 +175,9 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
         unit="it",
     )
     for iteration in progress:
-        trajectory = rollout(net, maze, draw_chance(config.episode_length, config.batch_size, generator))
+        trajectory = rollout(
+            net, maze, draw_chance(config.episode_length, config.batch_size, generator), config.engine
+        )
         loss = a2c_loss(
             trajectory.logits,
             trajectory.values,

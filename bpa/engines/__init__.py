@@ -1,22 +1,89 @@
-"""Engines: the same function as the definition in `bpa.network`, the same answer, in less time."""
+"""Engines: the same function as the definition in `bpa.network`, the same answer, in less time.
+
+"eager"  the definition itself, run by PyTorch: every network, device and precision
+"numba"  compiled loops for the CPU: `bpa.Network` with any plasticity, alpha, fan-out, modulator and hard
+         clip, Hebb's rule, float32. It has first gradients only.
+"auto"   the fastest of them that can
+"""
 
 from __future__ import annotations
 
+import functools
+import logging
+from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bpa.arguments import require_choice
 from bpa.engines import eager
 
-ENGINES = ("auto", "eager")
+ENGINES = ("auto", "eager", "numba")
+
+log = logging.getLogger("bpa")
+
+
+@functools.cache
+def log_once(level: int, message: str) -> None:
+    """Log `message` the first time that it is given."""
+    log.log(level, message)
+
+
+@functools.cache
+def numba_engine() -> ModuleType | str:
+    """The module `bpa.engines.numba`, or why it does not work here. Importing it takes a second."""
+    try:
+        from bpa.engines import numba
+    except Exception as error:  # a broken installation may raise anything; training goes on without it
+        reason = f"Numba does not work here ({type(error).__name__}: {error})"
+        log_once(logging.WARNING, f"{reason}: the eager engine computes instead, many times slower")
+        return reason
+    return numba
+
+
+def reason_against_numba(net: Any) -> str | None:
+    """Why the Numba engine cannot run `net`; None if it can."""
+    from bpa.network import Network  # here, because it imports this package
+
+    if type(net) is not Network:
+        return f"it knows bpa.Network alone, not {type(net).__name__}"
+    if net.rule != "hebb":
+        return f"it knows rule 'hebb' alone, not {net.rule!r}"
+    if net.clipping != "hard":
+        return f"it knows clipping 'hard' alone, not {net.clipping!r}"
+    if net.w.dtype != torch.float32 or net.w.device.type != "cpu":
+        return f"it computes in torch.float32 on the CPU, not in {net.w.dtype} on {net.w.device}"
+    engine = numba_engine()
+    return engine if isinstance(engine, str) else None
+
+
+def choose(engine: str, net: Any, reason: str | None = None) -> Any:
+    """The module of the engine that will run `net`: the one asked for, or for "auto" the fastest that can.
+
+    Args:
+        reason: why the caller cannot use the Numba engine, if it knows one.
+
+    Raises:
+        ValueError: the engine is unknown, or was asked for by name and cannot run this network.
+    """
+    require_choice("engine", engine, ENGINES)
+    if engine == "eager":
+        return eager
+    reason = reason or reason_against_numba(net)
+    if reason is None:
+        log_once(logging.INFO, f"engine numba, {torch.get_num_threads()} threads")
+        return numba_engine()
+    if engine == "numba":
+        raise ValueError(f"engine 'numba' cannot run this: {reason}")
+    log_once(logging.INFO, f"engine eager, because of the Numba engine: {reason}")
+    return eager
 
 
 def unroll(net: Any, xs: Tensor, hidden: Any, engine: str = "auto") -> eager.Unrolled:
     """Run `net` over xs [T, B, I] from `hidden` with the engine named.
 
     Raises:
-        ValueError: the engine is unknown.
+        ValueError: the engine is unknown, or was asked for by name and cannot run this network.
     """
-    require_choice("engine", engine, ENGINES)
-    return eager.unroll(net, xs, hidden)
+    return choose(engine, net).unroll(net, xs, hidden)

@@ -1,0 +1,274 @@
+"""The CPU engine: a backward pass by hand, in loops that Numba compiles; see `bpa.engines.kernels`.
+
+The engine covers the part of a network that is shaped like Hebb. The rest stays with PyTorch: the drives
+i2h(input) of all steps are one product before it, the heads one after it, and the gradients of w and of the
+linear layers are products over all steps too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from bpa.engines import kernels
+from bpa.engines.eager import Unrolled
+
+KEEP_EVERY = 16  # steps between two stored traces: memory against what fits in the cache when rebuilt
+MODULATORS = {"tanh": kernels.TANH, "sigmoid": kernels.SIGMOID, "linear": kernels.LINEAR}
+
+
+class Cell(NamedTuple):
+    """The parameters that the loops know, the same for all variants; gradients flow through each of them."""
+
+    w: Tensor  # [H, H]
+    alpha: Tensor  # [H, H]; empty without traces
+    eta: Tensor  # [1], the rate at which eligibility forgets; 0 without eligibility
+    mod_weight: Tensor  # [H] and
+    mod_bias: Tensor  # [1] of h2mod; 0 without a modulator
+    rate_weight: Tensor  # [H] and
+    rate_bias: Tensor  # [H]: column j of Hebb changes at the rate rate_weight_j M(t) + rate_bias_j
+
+
+class Run(NamedTuple):
+    """What the forward pass leaves. P is H rounded up to whole vectors, the rest is zero."""
+
+    h: Tensor  # [T + 1, B, P], h[t] is the activity before step t
+    modulation: Tensor  # [T, B]
+    hebb: Tensor  # [B, H, P], the final traces
+    eligibility: Tensor  # [B, H, P]; empty without eligibility
+    hebb_kept: Tensor  # [ceil(T / every), B, H, P], the traces before steps 0, every, 2 every, ...
+    eligibility_kept: Tensor
+    every: int  # 0: nothing was kept, there is no way back
+
+
+def cell_of(net: Any) -> Cell:
+    """The parameters of a `bpa.Network`, those it lacks filled in with what makes them do nothing."""
+    w, size = net.w, net.hidden_size
+    zeros, one_zero = w.new_zeros(size), w.new_zeros(1)
+    alpha = w.new_zeros(0, 0) if net.alpha is None else net.alpha.expand(size, size)
+    if net.plasticity == "none":
+        return Cell(w, alpha, one_zero, zeros, one_zero, zeros, zeros)
+    if net.plasticity == "plastic":
+        return Cell(w, alpha, one_zero, zeros, one_zero, zeros, net.eta.expand(size))
+    eta = net.eta if net.plasticity == "retroactive" else one_zero
+    if net.fanout:
+        rate_weight, rate_bias = net.modfanout.weight[:, 0], net.modfanout.bias
+    else:
+        rate_weight, rate_bias = w.new_ones(size), zeros
+    return Cell(w, alpha, eta, net.h2mod.weight[0], net.h2mod.bias, rate_weight, rate_bias)
+
+
+def kind_of(net: Any) -> int:
+    """The kind of traces that a network has."""
+    return {"none": kernels.FIXED, "retroactive": kernels.RETROACTIVE}.get(net.plasticity, kernels.HEBBIAN)
+
+
+def padded(tensor: Tensor) -> Tensor:
+    """A contiguous copy [..., P] of tensor [..., H]: columns filled up with zeros to whole vectors."""
+    missing = -tensor.shape[-1] % kernels.LANES
+    return torch.nn.functional.pad(tensor.detach(), (0, missing)).contiguous()
+
+
+def as_arrays(*values: Any) -> list[Any]:
+    """Tensors as NumPy arrays on the same memory; anything else as it is."""
+    return [value.detach().numpy() if isinstance(value, Tensor) else value for value in values]
+
+
+def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> None:
+    """Call loop(first, last, ...) for all episodes, in as many threads as PyTorch uses.
+
+    Each thread takes a few episodes at a time, so that one that is held up delays nobody for long.
+    """
+    threads = min(torch.get_num_threads(), batch_size)
+    arrays = as_arrays(*arguments)
+    if threads == 1:
+        loop(0, batch_size, *arrays)
+        return
+    pieces = min(4 * threads, batch_size)
+    bounds = [piece * batch_size // pieces for piece in range(pieces + 1)]
+    waiting = list(itertools.pairwise(bounds))
+
+    def work() -> None:
+        while True:
+            try:
+                first, last = waiting.pop()
+            except IndexError:
+                return
+            loop(first, last, *arrays)
+
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            other.result()
+
+
+def settings(net: Any) -> tuple[int, np.float32, int]:
+    """Kind of traces, clip and modulator."""
+    return kind_of(net), np.float32(net.clip), MODULATORS[net.modulator]
+
+
+def fresh_run(hidden: Any, steps: int, keep: bool) -> Run:
+    """Room for a run from `hidden`; its traces are copied, so that the caller's stay as they are."""
+    batch_size = len(hidden.h)
+    h = padded(hidden.h)
+    activities = h.new_empty(steps + 1, *h.shape)
+    activities[0] = h
+    nothing = h.new_zeros(batch_size, 0, 0)
+    hebb = nothing if hidden.hebb is None else padded(hidden.hebb).clone()
+    eligibility = nothing if hidden.eligibility is None else padded(hidden.eligibility).clone()
+    every = KEEP_EVERY if keep else 0
+    kept = math.ceil(steps / every) if keep else 0
+    return Run(
+        activities,
+        h.new_empty(steps, batch_size),
+        hebb,
+        eligibility,
+        h.new_empty(kept, *hebb.shape),
+        h.new_empty(kept, *eligibility.shape),
+        every,
+    )
+
+
+def parameters_for_loop(cell: Cell, kind: int, clip: np.float32, modulator: int) -> tuple[Any, ...]:
+    """The arguments by which every forward loop begins."""
+    return (
+        kind,
+        clip,
+        np.float32(cell.eta.item()),
+        padded(cell.w),
+        padded(cell.alpha),
+        padded(cell.mod_weight),
+        np.float32(cell.mod_bias.item()),
+        modulator,
+        padded(cell.rate_weight),
+        padded(cell.rate_bias),
+    )
+
+
+class Plastic(torch.autograd.Function):
+    """From drives, initial state and cell to activity, modulation and final traces.
+
+    Forward hands out a finished `Run`; backward walks it in reverse. Gradients of gradients do not exist.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, run: Run, fixed: tuple[int, np.float32, int], *inputs: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Inputs: drives [T, B, H], h0 [B, H], hebb0 and eligibility0 [B, H, H] or empty, and a Cell's."""
+        ctx.save_for_backward(*inputs[4:], *run[:-1])
+        ctx.fixed, ctx.every = fixed, run.every
+        size = inputs[0].shape[-1]
+        return run.h[1:, :, :size], run.modulation, run.hebb[..., :size], run.eligibility[..., :size]
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, dh: Tensor, dmodulation: Tensor, dhebb: Tensor, deligibility: Tensor
+    ) -> tuple[Any, ...]:
+        """Gradients of all inputs."""
+        saved, count = ctx.saved_tensors, len(Cell._fields)
+        cell, run = Cell._make(saved[:count]), Run._make([*saved[count:], ctx.every])
+        kind, clip, modulator = ctx.fixed
+        steps, batch_size, size = dh.shape
+        dhebb, deligibility = padded(dhebb).clone(), padded(deligibility).clone()
+        dsums, drate = torch.empty_like(run.h[1:]), torch.zeros_like(run.h[1:])
+        dmod, dh0 = torch.empty_like(run.modulation), torch.empty_like(run.h[0])
+        dalpha, deta = torch.zeros_like(dhebb), dh.new_zeros(batch_size)
+        _, _, eta, w, alpha, mod_weight, _, _, rate_weight, rate_bias = parameters_for_loop(cell, *ctx.fixed)
+        in_parallel(
+            kernels.backward_episodes, batch_size, kind, clip, eta, w, alpha, mod_weight, modulator,
+            rate_weight, rate_bias, run.h, run.modulation, run.every, run.hebb_kept, run.eligibility_kept,
+            dh.contiguous(), dmodulation.contiguous(), dhebb, deligibility,
+            dsums, dmod, drate, dalpha, deta, dh0,
+        )  # fmt: skip
+
+        def flat(per_step: Tensor) -> Tensor:
+            return per_step.reshape(steps * batch_size, -1)[:, :size]
+
+        pre, post = flat(run.h[:-1]), flat(run.h[1:])
+        m, dm, drates = run.modulation.flatten(), dmod.flatten(), flat(drate)
+        return (
+            None,
+            None,
+            dsums[..., :size],
+            dh0[:, :size],
+            dhebb[..., :size],
+            deligibility[..., :size],
+            pre.T @ flat(dsums),
+            dalpha.sum(0)[:, :size],
+            deta.sum(0, keepdim=True),
+            dm @ post,
+            dm.sum(0, keepdim=True),
+            m @ drates,
+            drates.sum(0),
+        )
+
+
+def outputs(net: Any, run: Run, drives: Tensor, hidden: Any, cell: Cell) -> tuple[Tensor, Tensor | None, Any]:
+    """h [T, B, H], modulation [T, B] and the final state of a finished run, with their way back."""
+    nothing = drives.new_zeros(len(hidden.h), 0, 0)
+    hebb0 = nothing if hidden.hebb is None else hidden.hebb
+    eligibility0 = nothing if hidden.eligibility is None else hidden.eligibility
+    h, modulation, hebb, eligibility = Plastic.apply(
+        run, settings(net), drives, hidden.h, hebb0, eligibility0, *cell
+    )
+    final = type(hidden)(
+        h[-1],
+        None if hidden.hebb is None else hebb,
+        None if hidden.eligibility is None else eligibility,
+    )
+    return h, modulation if net.plasticity in ("simple", "retroactive") else None, final
+
+
+def wants_gradient(net: Any, *tensors: Tensor | None) -> bool:
+    """Whether anything of this run may be asked for its gradient."""
+    sources = (*net.parameters(), *tensors)
+    return torch.is_grad_enabled() and any(source is not None and source.requires_grad for source in sources)
+
+
+def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
+    """As `bpa.engines.eager.unroll`."""
+    cell, drives = cell_of(net), net.i2h(xs)
+    run = fresh_run(hidden, len(xs), keep=wants_gradient(net, xs, *hidden))
+    in_parallel(
+        kernels.unroll_episodes, len(hidden.h), *parameters_for_loop(cell, *settings(net)),
+        drives.contiguous(), *run[:4], run.every, *run[4:6],
+    )  # fmt: skip
+    h, modulation, hidden = outputs(net, run, drives, hidden, cell)
+    logits, values = net.heads(h)
+    return Unrolled(logits, values, modulation, h, hidden)
+
+
+def act(net: Any, maze: Any, chance: Any) -> tuple[Any, ...]:
+    """Whole episodes in a `bpa.GridMaze` that was just reset, which is left at their end.
+
+    Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
+    """
+    cell, hidden = cell_of(net), net.initial_state(maze.batch_size)
+    steps, batch_size = chance.action.shape
+    run = fresh_run(hidden, steps, keep=wants_gradient(net))
+    observations = chance.action.new_empty(steps, batch_size, net.input_size)
+    rewards = torch.empty_like(chance.action)
+    actions = torch.empty(steps, batch_size, dtype=torch.long)
+    agent = maze.agent.clone()
+    in_parallel(
+        kernels.act_episodes, batch_size, *parameters_for_loop(cell, *settings(net)),
+        padded(net.i2h.weight.T), padded(net.i2h.bias), padded(net.h2o.weight), net.h2o.bias,
+        maze.walls, maze.moves, maze.free_cells, maze.goal_index,
+        np.float32(maze.reward), np.float32(maze.wall_penalty), chance.action.contiguous(),
+        chance.teleport.contiguous(), agent, observations, actions, rewards, *run[:4], run.every, *run[4:6],
+    )  # fmt: skip
+    maze.agent, maze.time = agent, steps
+    maze.previous_reward, maze.previous_action = rewards[-1], actions[-1]
+    h, modulation, hidden = outputs(net, run, net.i2h(observations), hidden, cell)
+    return observations, actions, rewards, *net.heads(h), modulation, h, hidden
