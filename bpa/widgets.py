@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import html
 import json
+import sys
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from bpa.arguments import require_integer
+from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
+from bpa.network import Network
 from bpa.plots import encode, png_bytes, require_text
 
 
 class Live:
     """A live figure as HTML: an iframe that can run scripts and do nothing else."""
 
-    def __init__(self, body: str, scripts: Sequence[str], data: Any, title: str, height: int):
-        self.body = body
+    def __init__(
+        self, body: str, scripts: Sequence[str], data: Any, title: str, caption: str = "", height: int = 600
+    ):
+        self.body = body  # name of a file in bpa/live
         self.scripts = tuple(scripts)  # names of files in bpa/live, in the order in which they run
         self.data = data  # what the scripts read, ready for JSON
         self.title = require_text("title", title)
+        self.caption = caption
         self.height = height  # CSS pixels, until the figure reports its own
 
     def document(self) -> str:
@@ -37,7 +45,8 @@ class Live:
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width"><title>{html.escape(self.title)}</title>'
             f"<style>{source('frame.css')}</style></head><body>"
-            f'<main id="figure"><h2>{html.escape(self.title)}</h2>{self.body}</main>'
+            f'<div id="figure"><h2>{html.escape(self.title)}</h2>{source(self.body)}'
+            f'<p class="small">{html.escape(self.caption)}</p></div>'
             f'<script type="application/json" id="data">{data}</script>{scripts}</body></html>'
         )
 
@@ -84,19 +93,116 @@ def frames(
         raise ValueError(f"alt must be one text or as many as figures, {len(figures)}, got {len(alts)}")
     for text in alts:
         require_text("alt", text)
+    pictures = ["data:image/png;base64," + encode(png_bytes(figure)) for figure in figures]
     width, height = (round(96 * inches) for inches in figures[0].get_size_inches())
     data = {
-        "frames": ["data:image/png;base64," + encode(png_bytes(figure)) for figure in figures],
+        "frames": pictures,
         "labels": [str(label) for label in labels],
         "alts": alts,
+        "width": width,
+        "height": height,
     }
     for figure in figures:
         plt.close(figure)
-    body = (
-        f'<img id="picture" width="{width}" height="{height}" alt="{html.escape(alts[0])}">'
-        '<div class="row"><button id="play" type="button">Play</button>'
-        f'<input id="slider" type="range" min="0" max="{len(figures) - 1}" step="1" value="0" '
-        f'aria-label="{html.escape(title)}"><output id="label" for="slider"></output></div>'
-        f'<p class="small">{html.escape(caption)}</p>'
-    )
-    return Live(body, ["frames.js"], data, title, height + 130)
+    return Live("frames.html", ["frames.js"], data, title, caption, height + 130)
+
+
+def maze_settings(size: int, episode_length: int, reward: float, wall_penalty: float) -> dict[str, Any]:
+    """What the scripts need to know of a maze; the arguments are refused as `GridMaze` refuses them."""
+    GridMaze(size, 1, episode_length, reward, wall_penalty)
+    return {"size": size, "episodeLength": episode_length, "reward": reward, "wallPenalty": wall_penalty}
+
+
+def play_maze(
+    size: int = 11,
+    episode_length: int = 200,
+    reward: float = 10.0,
+    wall_penalty: float = 0.0,
+    seed: int | None = None,
+    title: str = "You are the agent",
+    caption: str = "",
+) -> Live:
+    """The grid maze for the reader to play, by the rules of `GridMaze`, by keys, mouse or touch.
+
+    You see what the agent senses, the 3 x 3 cells around it, or the whole map.
+
+    Args:
+        size, episode_length, reward, wall_penalty: as for `GridMaze`.
+        seed: the same mazes and teleports every time; new ones if None.
+        title, caption: set above and below.
+    """
+    if seed is not None:
+        require_integer("seed", seed, low=0, high=2**32 - 1)
+    data = {"maze": maze_settings(size, episode_length, reward, wall_penalty), "seed": seed}
+    return Live("play.html", ["maze.js", "board.js", "play.js"], data, title, caption)
+
+
+def network_settings(net: Any) -> dict[str, Any]:
+    """What the scripts need to know of a network besides its parameters."""
+    if net.alpha is None:
+        alpha_shape = None
+    else:
+        alpha_shape = {2: "neuron" if net.alpha.shape[0] == 1 else "synapse", 1: "network"}[net.alpha.dim()]
+    return {
+        "hiddenSize": net.hidden_size,
+        "plasticity": net.plasticity,
+        "rule": net.rule,
+        "clip": min(net.clip, sys.float_info.max),  # JSON has no infinity
+        "clipping": net.clipping,
+        "modulator": net.modulator,
+        "fanout": net.fanout,
+        "alphaShape": alpha_shape,
+    }
+
+
+def network_parameters(net: Network) -> dict[str, str]:
+    """Each parameter as base64 of little-endian float32, row by row."""
+    return {
+        name: encode(tensor.detach().to("cpu", torch.float32).numpy().astype("<f4").tobytes())
+        for name, tensor in net.state_dict().items()
+    }
+
+
+def watch_agent(
+    net: Network,
+    size: int = 11,
+    episode_length: int = 200,
+    reward: float = 10.0,
+    wall_penalty: float = 0.0,
+    seed: int | None = None,
+    title: str = "A trained agent, live",
+    caption: str = "",
+) -> Live:
+    """A trained network that lives in the page: it senses, acts and rewires itself in the reader's browser.
+
+    It shows the maze and the path, the Hebbian trace and the modulation where the network has them, and the
+    steps between rewards. A switch takes the traces out of the activity (alpha counts as 0); whole episodes
+    with and without them are counted apart.
+
+    Args:
+        net: any network with 17 inputs and 4 actions. Its weights go into the page, about 120 KB of text
+            for 100 neurons.
+        size, episode_length, reward, wall_penalty: as for `GridMaze`.
+        seed: the same episodes every time; new ones if None.
+        title, caption: set above and below.
+
+    Raises:
+        ValueError: the network does not fit the maze.
+    """
+    if (net.input_size, net.num_actions) != (OBSERVATION_SIZE, NUM_ACTIONS):
+        raise ValueError(
+            f"net must have {OBSERVATION_SIZE} inputs and {NUM_ACTIONS} actions, "
+            f"got {net.input_size} and {net.num_actions}"
+        )
+    if seed is not None:
+        require_integer("seed", seed, low=0, high=2**32 - 1)
+    settings = network_settings(net)
+    data = {
+        "maze": maze_settings(size, episode_length, reward, wall_penalty),
+        "network": settings,
+        "parameters": network_parameters(net),
+        "hebbLimit": min(settings["clip"], 2.0),  # both ends of the colour scale
+        "seed": seed,
+    }
+    scripts = ["maze.js", "network.js", "board.js", "agent.js"]
+    return Live("agent.html", scripts, data, title, caption, height=800)

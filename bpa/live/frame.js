@@ -9,7 +9,7 @@ addEventListener("message", (event) => {
 });
 
 function reportHeight() {
-  parent.postMessage({ bpaHeight: Math.ceil(document.getElementById("figure").getBoundingClientRect().height) + 6 }, "*");
+  parent.postMessage({ bpaHeight: Math.ceil(document.getElementById("figure").getBoundingClientRect().height) + 16 }, "*");
 }
 
 addEventListener("load", () => {

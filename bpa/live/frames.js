@@ -32,6 +32,10 @@ function start() {
   }, 700);
 }
 
+picture.width = data.width;
+picture.height = data.height;
+slider.max = data.frames.length - 1;
+slider.setAttribute("aria-label", document.title);
 play.addEventListener("click", () => (timer === null ? start() : stop()));
 slider.addEventListener("input", () => {
   stop();

@@ -1,0 +1,165 @@
+"use strict";
+// A trained network lives in the page: it senses, acts and rewires itself, step by step.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const maze = new GridMaze(data.maze);
+const network = new Network(data.network, data.parameters);
+const chance = uniformSource(data.seed);
+const element = (id) => document.getElementById(id);
+const EPISODES = 20; // what the button "Run 20 episodes" runs
+const tally = { with: [], without: [] }; // reward of whole episodes, with the traces and without
+let observation, path, modulation, rewardSteps, score, mixed, timer = null;
+
+function begin() {
+  observation = maze.reset(chance());
+  network.reset();
+  path = [];
+  modulation = [];
+  rewardSteps = [];
+  score = 0;
+  mixed = false;
+}
+
+function act() {
+  const { logits } = network.step(observation);
+  const before = maze.agent;
+  const outcome = maze.step(sampleAction(logits, chance()), chance());
+  observation = outcome.observation;
+  score += outcome.reward;
+  path.push({ from: before, to: outcome.landed, time: maze.time - 1 });
+  if (network.modulation !== null) modulation.push(network.modulation);
+  if (outcome.found) rewardSteps.push(maze.time);
+  if (maze.done && !mixed) (network.traces ? tally.with : tally.without).push(score);
+}
+
+function drawHebb() {
+  const canvas = element("hebb");
+  const H = network.hiddenSize;
+  canvas.width = H;
+  canvas.height = H;
+  canvas.style.width = fittingWidth(300) + "px";
+  const image = canvas.getContext("2d").createImageData(H, H);
+  const limit = data.hebbLimit;
+  for (let k = 0; k < H * H; k++) {
+    image.data.set([...mapColor(SIGNED_MAP, 0.5 + network.hebb[k] / (2 * limit)), 255], 4 * k);
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  const largest = network.hebb.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const words = `largest entry ${largest.toFixed(2)}`;
+  element("hebb-size").textContent = words;
+  canvas.setAttribute("aria-label", `The Hebbian trace as an image of ${H} by ${H} cells; ${words}.`);
+}
+
+function drawModulation() {
+  const canvas = element("modulation");
+  const [across, high] = [fittingWidth(620), 120];
+  const context = prepared(canvas, across, high);
+  const x = (step) => (step / maze.episodeLength) * (across - 34) + 30;
+  const y = (value) => high / 2 - value * (high / 2 - 10);
+  context.fillStyle = themeColor("faint");
+  context.font = "12px system-ui, sans-serif";
+  context.strokeStyle = themeColor("line");
+  context.lineWidth = 1;
+  for (const value of [-1, 0, 1]) {
+    context.fillText(value, value < 0 ? 8 : 12, y(value) + 4);
+    context.beginPath();
+    context.moveTo(30, y(value));
+    context.lineTo(across - 4, y(value));
+    context.stroke();
+  }
+  context.setLineDash([3, 3]);
+  context.strokeStyle = themeColor("mark");
+  context.lineWidth = 1.5;
+  for (const step of rewardSteps) {
+    context.beginPath();
+    context.moveTo(x(step), 4);
+    context.lineTo(x(step), high - 4);
+    context.stroke();
+  }
+  context.setLineDash([]);
+  context.strokeStyle = themeColor("signal");
+  context.lineWidth = 2;
+  context.beginPath();
+  modulation.forEach((value, k) => context.lineTo(x(k + 1), y(value)));
+  context.stroke();
+  const now = modulation.length ? modulation[modulation.length - 1].toFixed(2) : "0";
+  canvas.setAttribute("aria-label", `Modulation M(t) over the episode, from -1 to 1; now ${now}, after ${rewardSteps.length} rewards.`);
+}
+
+function summary(rewards) {
+  if (!rewards.length) return "no whole episode yet";
+  const mean = rewards.reduce((a, b) => a + b, 0) / rewards.length;
+  return `mean reward ${mean.toFixed(1)} in ${rewards.length} episode${rewards.length > 1 ? "s" : ""}`;
+}
+
+function draw() {
+  drawMaze(element("maze"), fittingWidth(300), maze, path);
+  element("maze").setAttribute(
+    "aria-label",
+    `The maze from above. The agent is at row ${maze.agent[0]}, column ${maze.agent[1]}, the goal at row ${maze.goal[0]}, column ${maze.goal[1]}.`,
+  );
+  if (network.hebb !== null) drawHebb();
+  if (network.modulated) drawModulation();
+  element("time").textContent = `${maze.time} / ${maze.episodeLength}`;
+  element("score").textContent = score;
+  const gaps = rewardSteps.map((step, k) => step - (k ? rewardSteps[k - 1] : 0));
+  element("gaps").textContent = gaps.length ? gaps.join(", ") : "none yet";
+  element("with").textContent = summary(tally.with);
+  element("without").textContent = summary(tally.without);
+  element("step").disabled = maze.done;
+}
+
+function pause() {
+  clearInterval(timer);
+  timer = null;
+  element("play").textContent = "Play";
+}
+
+function play() {
+  if (maze.done) begin();
+  element("play").textContent = "Pause";
+  timer = setInterval(() => {
+    act();
+    if (maze.done) pause();
+    draw();
+  }, 1000 / Number(element("speed").value));
+}
+
+element("play").addEventListener("click", () => {
+  if (timer === null) play();
+  else pause();
+});
+element("step").addEventListener("click", () => {
+  pause();
+  if (!maze.done) act();
+  draw();
+});
+element("new").addEventListener("click", () => {
+  pause();
+  begin();
+  draw();
+});
+element("speed").addEventListener("change", () => {
+  if (timer === null) return;
+  pause();
+  play();
+});
+element("many").addEventListener("click", () => {
+  pause();
+  for (let episode = 0; episode < EPISODES; episode++) {
+    begin();
+    while (!maze.done) act();
+  }
+  draw();
+});
+element("traces").addEventListener("change", (event) => {
+  network.traces = event.target.checked;
+  if (maze.time > 0 && !maze.done) mixed = true; // neither an episode with the traces nor one without
+});
+for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated]]) {
+  document.querySelectorAll(`[data-needs="${part}"]`).forEach((node) => { node.hidden = !present; });
+}
+addEventListener("themechange", draw);
+addEventListener("resize", draw);
+begin();
+draw();

@@ -1,0 +1,122 @@
+"use strict";
+// Draws a maze on a canvas, in the colours of the style sheet.
+
+// Dark to light, as in matplotlib's viridis and cividis, at nine places.
+const TIME_MAP = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
+const SIGNED_MAP = ["#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958", "#fee838"];
+
+function mapColor(map, fraction) {
+  const place = Math.min(Math.max(fraction, 0), 1) * (map.length - 1);
+  const low = Math.min(Math.floor(place), map.length - 2);
+  return [1, 3, 5].map((at) => {
+    const [from, to] = [map[low], map[low + 1]].map((color) => parseInt(color.slice(at, at + 2), 16));
+    return Math.round(from + (to - from) * (place - low));
+  });
+}
+
+function themeColor(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+}
+
+// The widest that a canvas can be here, up to `most`; a hidden frame has no width at all.
+function fittingWidth(most) {
+  return Math.max(60, Math.min(most, document.documentElement.clientWidth - 4));
+}
+
+// A canvas of width x height CSS pixels, sharp on a dense screen; returns its context, cleared.
+function prepared(canvas, width, height) {
+  const density = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * density);
+  canvas.height = Math.round(height * density);
+  canvas.style.width = width + "px";
+  canvas.style.aspectRatio = `${width} / ${height}`;
+  const context = canvas.getContext("2d");
+  context.scale(density, density);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
+function drawCells(context, side, rows, columns, isWall) {
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      context.fillStyle = themeColor(isWall(row, column) ? "wall" : "floor");
+      const [left, top] = [Math.round(column * side), Math.round(row * side)]; // whole pixels leave no seams
+      context.fillRect(left, top, Math.round((column + 1) * side) - left, Math.round((row + 1) * side) - top);
+    }
+  }
+  context.strokeStyle = themeColor("wall");
+  context.strokeRect(0.5, 0.5, columns * side - 1, rows * side - 1);
+}
+
+function drawAgent(context, side, [row, column]) {
+  context.beginPath();
+  context.arc((column + 0.5) * side, (row + 0.5) * side, side * 0.3, 0, 2 * Math.PI);
+  context.fillStyle = themeColor("agent");
+  context.fill();
+  context.lineWidth = 2;
+  context.strokeStyle = themeColor("outline");
+  context.stroke();
+}
+
+function drawStar(context, side, [row, column]) {
+  context.beginPath();
+  for (let point = 0; point < 10; point++) {
+    const radius = side * (point % 2 ? 0.18 : 0.44);
+    const angle = (point * Math.PI) / 5 - Math.PI / 2;
+    context.lineTo((column + 0.5) * side + radius * Math.cos(angle), (row + 0.5) * side + radius * Math.sin(angle));
+  }
+  context.closePath();
+  context.fillStyle = themeColor("goal");
+  context.fill();
+  context.lineWidth = 1;
+  context.strokeStyle = themeColor("outline");
+  context.stroke();
+}
+
+// path: [{ from, to, time }]. The line drifts across its corridor as time passes, so passes lie side by side.
+function drawWalk(context, side, path, episodeLength) {
+  context.lineWidth = Math.max(side / 10, 2);
+  context.lineCap = "round";
+  const place = ([row, column], time) => {
+    const drift = 0.5 + 0.56 * (time / episodeLength - 0.5);
+    return [(column + drift) * side, (row + drift) * side];
+  };
+  for (const { from, to, time } of path) {
+    const [red, green, blue] = mapColor(TIME_MAP, time / episodeLength);
+    context.strokeStyle = `rgb(${red}, ${green}, ${blue})`;
+    context.beginPath();
+    context.moveTo(...place(from, time));
+    context.lineTo(...place(to, time + 1));
+    context.stroke();
+  }
+}
+
+// The whole maze from above; goal and path may be left out.
+function drawMaze(canvas, width, maze, path = []) {
+  const side = width / maze.size;
+  const context = prepared(canvas, width, width);
+  drawCells(context, side, maze.size, maze.size, (row, column) => maze.walls[row][column]);
+  drawWalk(context, side, path, maze.episodeLength);
+  drawStar(context, side, maze.goal);
+  drawAgent(context, side, maze.agent);
+}
+
+// Only what the agent senses: the 3 x 3 cells around it.
+function drawSensed(canvas, width, observation) {
+  const side = width / 3;
+  const context = prepared(canvas, width, width);
+  drawCells(context, side, 3, 3, (row, column) => observation[3 * row + column] === 1);
+  drawAgent(context, side, [1, 1]);
+}
+
+// Uniform numbers in [0, 1): the same ones for the same seed, fresh ones without a seed.
+function uniformSource(seed) {
+  if (seed === null) return Math.random;
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0; // a Weyl sequence, mixed by two multiplications
+    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
