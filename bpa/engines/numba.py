@@ -236,14 +236,19 @@ def wants_gradient(net: Any, *tensors: Tensor | None) -> bool:
     return torch.is_grad_enabled() and any(source is not None and source.requires_grad for source in sources)
 
 
+def run_unroll(net: Any, cell: Cell, drives: Tensor, run: Run) -> None:
+    """Fill `run` from its initial state by drives [T, B, H]."""
+    in_parallel(
+        kernels.unroll_episodes, drives.shape[1], *parameters_for_loop(cell, *settings(net)),
+        drives.contiguous(), *run[:4], run.every, *run[4:6],
+    )  # fmt: skip
+
+
 def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
     """As `bpa.engines.eager.unroll`."""
     cell, drives = cell_of(net), net.i2h(xs)
     run = fresh_run(hidden, len(xs), keep=wants_gradient(net, xs, *hidden))
-    in_parallel(
-        kernels.unroll_episodes, len(hidden.h), *parameters_for_loop(cell, *settings(net)),
-        drives.contiguous(), *run[:4], run.every, *run[4:6],
-    )  # fmt: skip
+    run_unroll(net, cell, drives, run)
     h, modulation, hidden = outputs(net, run, drives, hidden, cell)
     logits, values = net.heads(h)
     return Unrolled(logits, values, modulation, h, hidden)

@@ -1,0 +1,456 @@
+"""Every engine against the definition: outputs, final state and every gradient, in float64."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+import math
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bpa import GridMaze, Network, TrainConfig, engines, train
+from bpa.engines import kernels
+from bpa.engines import numba as numba_engine
+from bpa.lstm import LSTM
+from bpa.rollout import draw_chance, rollout
+
+# The largest difference from float64, relative to the largest number of the same tensor, or to 1.
+# Float32 itself has 6e-8, and a shared alpha or eta sums tens of thousands of terms of either sign.
+TOLERANCE = 1e-4
+
+VARIANTS = [
+    {"plasticity": "none"},
+    *({"plasticity": "plastic", "alpha": alpha} for alpha in ("synapse", "neuron", "network")),
+    *(
+        {"plasticity": plasticity, "alpha": alpha, "fanout": fanout}
+        for plasticity in ("simple", "retroactive")
+        for alpha in ("synapse", "neuron", "network")
+        for fanout in (True, False)
+    ),
+]
+SIZES = [(1, 1, 1), (5, 3, 15), (17, 1, 16), (17, 3, 17), (33, 3, 40)]  # H, B, T
+
+
+def name_of(variant):
+    return "-".join(str(part) for part in variant.values())
+
+
+def random_network(seed, hidden_size, input_size=5, num_actions=3, **variant):
+    """A network whose every part matters, and which does not amplify rounding without bound."""
+    generator = torch.Generator().manual_seed(seed)
+    net = Network(input_size, hidden_size, num_actions, generator=generator, **{"clip": 0.4} | variant)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            scale = 0.6 * hidden_size**-0.5 if name in ("w", "alpha") else 0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+            if name == "eta":
+                parameter.fill_(0.3)
+            if name == "modfanout.bias":
+                parameter += 0.5
+    return net
+
+
+def random_state(net, seed, batch_size, beyond=1.0):
+    """Activity and traces anywhere within their bounds, the traces up to `beyond` times the clip."""
+    generator = torch.Generator().manual_seed(seed + 1)
+    state = net.initial_state(batch_size)
+    bound = beyond * min(net.clip, 0.7)
+    parts = [None if part is None else torch.rand(part.shape, generator=generator) * 2 - 1 for part in state]
+    return type(state)(*[part if part is None or n == 0 else part * bound for n, part in enumerate(parts)])
+
+
+def run(net, xs, state, engine, dtype=torch.float32):
+    """Outputs and gradients by name, of a loss that weighs every number of every output differently."""
+    net = copy.deepcopy(net).to(dtype)
+    xs = xs.detach().to(dtype).requires_grad_()
+    state = type(state)(
+        *[None if part is None else part.detach().to(dtype).requires_grad_() for part in state]
+    )
+    out = net.unroll(xs, state, engine=engine)
+    outputs = {
+        "logits": out.logits, "values": out.values, "modulation": out.modulation, "h": out.h,
+        **{f"final {name}": part for name, part in out.hidden._asdict().items()},
+    }  # fmt: skip
+    outputs = {name: part for name, part in outputs.items() if part is not None}
+    generator = torch.Generator().manual_seed(7)
+    loss = sum(
+        (part * torch.randn(part.shape, generator=generator).to(dtype)).sum() for part in outputs.values()
+    )
+    sources = {**dict(net.named_parameters()), "xs": xs}
+    sources |= {f"initial {name}": part for name, part in state._asdict().items() if part is not None}
+    gradients = torch.autograd.grad(loss, list(sources.values()))
+    return outputs, dict(zip(sources, gradients, strict=True))
+
+
+def assert_close(got, expected, what):
+    assert got.keys() == expected.keys()
+    for name, right in expected.items():
+        assert got[name].shape == right.shape, f"{what} {name}"
+        assert got[name].dtype == torch.float32, f"{what} {name}"
+        off = (got[name].double() - right).abs().max().item() / max(1.0, right.abs().max().item())
+        assert off <= TOLERANCE, f"{what} {name} is off by {off:.2g}"
+
+
+def assert_same_function(net, xs, state):
+    outputs, gradients = run(net, xs, state, "numba")
+    right, right_gradients = run(net, xs, state, "eager", torch.float64)
+    assert_close(outputs, right, "output")
+    assert_close(gradients, right_gradients, "gradient of")
+    return right
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
+def test_equals_the_definition(variant, sizes):
+    H, B, T = sizes
+    net = random_network(H, H, **variant)
+    xs = torch.randn(T, B, 5, generator=torch.Generator().manual_seed(3))
+    right = assert_same_function(net, xs, random_state(net, H, B))
+    if net.plasticity != "none" and sizes == SIZES[-1]:
+        clipped = (right["final hebb"].abs() == net.clip).double().mean().item()
+        assert 0.2 <= clipped <= 0.9, f"{clipped:.0%} of the traces at the bound: too few, or all"
+
+
+@pytest.mark.parametrize("modulator", ["sigmoid", "linear"])
+@pytest.mark.parametrize("plasticity", ["simple", "retroactive"])
+def test_modulators(plasticity, modulator):
+    net = random_network(1, 9, plasticity=plasticity, modulator=modulator)
+    assert_same_function(net, torch.randn(20, 2, 5, generator=torch.Generator()), random_state(net, 1, 2))
+
+
+@pytest.mark.parametrize("clip", [math.inf, 0.05, 1.0])
+@pytest.mark.parametrize("plasticity", ["plastic", "simple", "retroactive"])
+def test_any_clip(plasticity, clip):
+    net = random_network(2, 9, plasticity=plasticity, clip=clip)
+    assert_same_function(net, torch.randn(20, 2, 5, generator=torch.Generator()), random_state(net, 2, 2))
+
+
+@pytest.mark.parametrize("plasticity", ["plastic", "simple", "retroactive"])
+def test_a_trace_on_the_bound_hands_its_gradient_on_and_one_beyond_it_does_not(plasticity):
+    net = random_network(4, 9, plasticity=plasticity, clip=0.5)
+    state = random_state(net, 4, 3, beyond=2.0)
+    state.h[:] = 0  # nothing is added in the first step, so what lies on the bound stays there
+    if state.eligibility is not None:
+        state.eligibility[:] = 0
+    state.hebb[0].fill_(0.5)
+    state.hebb[1].fill_(-0.5)
+    xs = torch.randn(3, 3, 5, generator=torch.Generator())
+    assert_same_function(net, xs, state)
+    gradient = run(net, xs[:1], state, "numba")[1]["initial hebb"]
+    assert (gradient[:2] != 0).all()
+    assert torch.equal(gradient[2] != 0, state.hebb[2].abs() <= 0.5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    variant=st.sampled_from(VARIANTS),
+    H=st.integers(1, 40),
+    B=st.integers(1, 4),
+    T=st.integers(1, 50),
+    seed=st.integers(0, 1000),
+)
+def test_any_size_and_state(variant, H, B, T, seed):
+    net = random_network(seed, H, **variant)
+    xs = torch.randn(T, B, 5, generator=torch.Generator().manual_seed(seed))
+    assert_same_function(net, xs, random_state(net, seed, B))
+
+
+def test_two_halves_are_the_whole():
+    net = random_network(5, 17, plasticity="retroactive")
+    xs = torch.randn(40, 3, 5, generator=torch.Generator())
+    state = random_state(net, 5, 3)
+    whole = net.unroll(xs, state, engine="numba")
+    first = net.unroll(xs[:13], state, engine="numba")
+    second = net.unroll(xs[13:], first.hidden, engine="numba")
+    torch.testing.assert_close(torch.cat([first.logits, second.logits]), whole.logits)
+    at_once = torch.autograd.grad(whole.hidden.hebb.square().sum(), list(net.parameters()), allow_unused=True)
+    in_turn = torch.autograd.grad(
+        second.hidden.hebb.square().sum(), list(net.parameters()), allow_unused=True
+    )
+    for one, other in zip(at_once, in_turn, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_gradient_of_a_single_output_and_a_single_parameter():
+    net = random_network(6, 9)
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+    net.alpha.requires_grad_(True)
+    xs = torch.randn(20, 2, 5, generator=torch.Generator())
+    for output in ("logits", "values", "modulation", "h"):
+        mine, right = [
+            getattr(net.unroll(xs, None, engine), output).square().sum() for engine in ("numba", "eager")
+        ]
+        torch.testing.assert_close(
+            torch.autograd.grad(mine, net.alpha), torch.autograd.grad(right, net.alpha), rtol=1e-4, atol=1e-6
+        )
+
+
+def test_the_caller_keeps_its_state():
+    net = random_network(7, 16, plasticity="retroactive")
+    state = random_state(net, 7, 2)
+    before = [part.clone() for part in state]
+    out = net.unroll(torch.randn(9, 2, 5, generator=torch.Generator()), state, engine="numba")
+    out.h.sum().backward()
+    for part, kept in zip(state, before, strict=True):
+        assert torch.equal(part, kept)
+
+
+def test_without_gradients_nothing_is_kept_for_them():
+    net = random_network(8, 9)
+    hidden = net.initial_state(2)
+    assert numba_engine.fresh_run(hidden, 40, keep=False).hebb_kept.numel() == 0
+    assert len(numba_engine.fresh_run(hidden, 40, keep=True).hebb_kept) == 3
+    assert numba_engine.wants_gradient(net)
+    with torch.no_grad():
+        assert not numba_engine.wants_gradient(net, hidden.h)
+        assert net.unroll(torch.zeros(3, 2, 5), hidden, engine="numba").h.grad_fn is None
+    net.requires_grad_(False)
+    assert not numba_engine.wants_gradient(net, hidden.h, None)
+    assert numba_engine.wants_gradient(net, hidden.h.requires_grad_())
+
+
+def test_a_run_is_freed_with_its_last_name():
+    import gc
+    import weakref
+
+    net = random_network(9, 9)
+    gc.disable()
+    try:
+        out = net.unroll(torch.zeros(3, 2, 5), engine="numba")
+        gone = weakref.ref(out.modulation.grad_fn)
+        del out
+        assert gone() is None, "a reference cycle keeps the whole run until the garbage collector comes"
+    finally:
+        gc.enable()
+
+
+def test_second_gradients_are_refused_rather_than_wrong():
+    net = random_network(10, 5)
+    out = net.unroll(torch.zeros(3, 2, 5), engine="numba")
+    (gradient,) = torch.autograd.grad(out.h.square().sum(), net.w, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
+def test_nan_and_infinity_come_through(plasticity):
+    net = random_network(11, 9, plasticity=plasticity)
+    xs = torch.zeros(6, 3, 5)
+    xs[2, 1, 0] = math.nan
+    xs[3, 2, 0] = math.inf
+    mine, right = [net.unroll(xs, None, engine) for engine in ("numba", "eager")]
+    assert torch.equal(mine.h.isnan(), right.h.isnan())
+    assert mine.h[2:, 1].isnan().all()
+    assert not mine.h[:, 0].isnan().any()
+    if mine.hidden.hebb is not None:
+        assert torch.equal(mine.hidden.hebb.isnan(), right.hidden.hebb.isnan())
+    assert torch.autograd.grad(mine.logits.sum(), net.w)[0].isnan().any()
+
+
+@pytest.fixture
+def threads():
+    """Sets PyTorch's number of threads, and puts it back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("plasticity", ["none", "simple", "retroactive"])
+def test_any_number_of_threads_and_every_repetition_give_the_same_bits(plasticity, threads):
+    net = random_network(12, 33, plasticity=plasticity)
+    xs = torch.randn(40, 7, 5, generator=torch.Generator())
+    # PyTorch's own products may depend on the number of threads: compare what the loops give and get.
+    drives = net.i2h(xs).detach().requires_grad_()
+    results = []
+    for count in (1, 2, 3, 2):
+        threads(count)
+        cell, hidden = numba_engine.cell_of(net), net.initial_state(7)
+        done = numba_engine.fresh_run(hidden, 40, keep=True)
+        numba_engine.run_unroll(net, cell, drives, done)
+        h, _, final = numba_engine.outputs(net, done, drives, hidden, cell)
+        loss = h.square().sum() + (0 if final.hebb is None else final.hebb.sum())
+        results.append((h, *torch.autograd.grad(loss, [drives] + [net.alpha] * (net.alpha is not None))))
+    for other in results[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(results[0], other, strict=True))
+
+
+def lively_network(seed, **variant):
+    """A maze network with so much going on inside that a slip in one step changes the actions soon."""
+    net = random_network(seed, 20, input_size=17, num_actions=4, **{"clip": 1.0} | variant)
+    with torch.no_grad():
+        net.h2o.weight *= 0.4  # not so sure of itself that it stays in a corner
+    return net
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
+def test_the_same_luck_gives_the_same_episodes(plasticity, seed):
+    net = lively_network(seed, plasticity=plasticity)
+    chance = draw_chance(200, 15, torch.Generator().manual_seed(seed))
+    mazes = [GridMaze((5, 7, 9, 11)[seed], 15, 200, reward=10.0, wall_penalty=0.1 * seed) for _ in range(2)]
+    with torch.no_grad():
+        right, mine = [
+            rollout(net, maze, chance, engine) for maze, engine in zip(mazes, ("eager", "numba"), strict=True)
+        ]
+    assert torch.equal(mine.actions, right.actions)
+    assert torch.equal(mine.rewards, right.rewards)
+    assert torch.equal(mine.observations, right.observations)
+    assert right.rewards.max() > 5, "nobody found the goal: nothing was tested"
+    assert len(right.actions.unique()) == 4
+    for name in ("logits", "values", "modulation", "h"):
+        one, two = getattr(mine, name), getattr(right, name)
+        assert (one is None) == (two is None)
+        if one is not None:
+            torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+    for name, end in vars(mazes[0]).items():
+        same = torch.equal(vars(mazes[1])[name], end) if isinstance(end, torch.Tensor) else name
+        assert same, f"the maze is left with another {name}"
+        if isinstance(end, torch.Tensor):
+            assert vars(mazes[1])[name].dtype == end.dtype
+    assert mazes[1].time == mazes[0].time == 200
+
+
+@pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
+def test_gradients_of_an_episode_in_the_maze(plasticity):
+    net = lively_network(5, plasticity=plasticity)
+    chance = draw_chance(40, 3, torch.Generator().manual_seed(5))
+    gradients = []
+    for engine in ("eager", "numba"):
+        seen = rollout(net, GridMaze(5, 3, 40), chance, engine)
+        loss = seen.logits.square().sum() + (seen.values * seen.rewards).sum() + seen.hidden.h.sum()
+        gradients.append(torch.autograd.grad(loss, list(net.parameters())))
+    for (name, _), right, mine in zip(net.named_parameters(), *gradients, strict=True):
+        torch.testing.assert_close(mine, right, rtol=1e-3, atol=2e-4 * right.abs().max().item(), msg=name)
+
+
+def test_a_maze_can_be_stepped_on_after_a_rollout():
+    net, maze = lively_network(6), GridMaze(5, 2, 10)
+    rollout(net, maze, draw_chance(10, 2, torch.Generator()), "numba")
+    with pytest.raises(RuntimeError, match="the episode is over"):
+        maze.step(torch.zeros(2, dtype=torch.long))
+    maze.reset()
+    maze.step(torch.zeros(2, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Network(5, 4, 3, plasticity="plastic", rule="decay"), "rule 'hebb' alone, not 'decay'"),
+        (lambda: Network(5, 4, 3, plasticity="plastic", rule="oja"), "rule 'hebb' alone, not 'oja'"),
+        (lambda: Network(5, 4, 3, clipping="soft"), "clipping 'hard' alone, not 'soft'"),
+        (lambda: Network(5, 4, 3).double(), "not in torch.float64"),
+        (lambda: Network(5, 4, 3).to("meta"), "on meta"),
+        (lambda: type("Mine", (Network,), {})(5, 4, 3), "not Mine"),
+        (lambda: LSTM(5, 4, 3), "not LSTM"),
+    ],
+    ids=["decay", "oja", "soft", "float64", "device", "subclass", "lstm"],
+)
+def test_what_it_does_not_know_falls_back_and_is_refused_by_name(make, reason, caplog):
+    net = make()
+    engines.log_once.cache_clear()
+    with caplog.at_level(logging.INFO, logger="bpa"):
+        for _ in range(2):
+            assert engines.choose("auto", net) is engines.eager
+    (record,) = caplog.records
+    assert reason in record.message
+    assert "engine eager" in record.message
+    with pytest.raises(ValueError, match="engine 'numba' cannot run this: ") as refusal:
+        net.unroll(torch.zeros(2, 1, 5, dtype=net.w.dtype, device=net.w.device), engine="numba")
+    assert reason in str(refusal.value)
+
+
+def test_auto_takes_the_fast_engine_and_says_so(caplog):
+    engines.log_once.cache_clear()
+    with caplog.at_level(logging.INFO, logger="bpa"):
+        assert engines.choose("auto", Network(5, 4, 3)) is numba_engine
+    assert [record.message for record in caplog.records] == [
+        f"engine numba, {torch.get_num_threads()} threads"
+    ]
+    assert engines.choose("eager", Network(5, 4, 3)) is engines.eager
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(ValueError, match="engine must be one of 'auto', 'eager', 'numba'"):
+        Network(5, 4, 3).unroll(torch.zeros(2, 1, 5), engine="fast")
+
+
+class OtherMaze(GridMaze):
+    """Another world."""
+
+
+def test_another_world_is_left_to_the_definition():
+    net, chance = lively_network(7), draw_chance(5, 2, torch.Generator())
+    with pytest.raises(ValueError, match=r"no world but bpa\.GridMaze"):
+        rollout(net, OtherMaze(5, 2, 5), chance, "numba")
+    assert torch.equal(
+        rollout(net, OtherMaze(5, 2, 5), chance).actions, rollout(net, GridMaze(5, 2, 5), chance).actions
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("goal", torch.zeros(3), r"chance\.goal must have shape \[2\], got \[3\]"),
+        ("action", torch.zeros(4, 2), r"chance\.action must have shape \[5, 2\], got \[4, 2\]"),
+        ("teleport", torch.zeros(5, 2).double(), r"chance\.teleport must be torch\.float32"),
+    ],
+)
+def test_luck_that_does_not_fit_is_refused(name, value, message):
+    chance = draw_chance(5, 2, torch.Generator())._replace(**{name: value})
+    for engine in ("eager", "numba"):
+        with pytest.raises(ValueError, match=message):
+            rollout(lively_network(8), GridMaze(5, 2, 5), chance, engine)
+
+
+def test_a_machine_on_which_numba_is_broken_still_trains(monkeypatch, caplog):
+    for cached in (engines.numba_engine, engines.log_once):
+        cached.cache_clear()
+    monkeypatch.setitem(sys.modules, "bpa.engines.numba", None)
+    monkeypatch.delattr(engines, "numba")
+    try:
+        with caplog.at_level(logging.WARNING, logger="bpa"):
+            result = train(
+                TrainConfig(iterations=2, quiet=True, size=5, episode_length=4, batch_size=2, hidden_size=3)
+            )
+        assert len(result.history) == 2
+        (record,) = caplog.records
+        assert record.levelno == logging.WARNING
+        assert "Numba does not work here" in record.message
+        with pytest.raises(ValueError, match="Numba does not work here"):
+            engines.choose("numba", Network(5, 4, 3))
+    finally:
+        engines.numba_engine.cache_clear()
+
+
+def test_a_machine_without_a_cache_folder_compiles_and_says_so(monkeypatch, caplog):
+    def njit(function, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return function
+
+    monkeypatch.setattr(kernels.numba, "njit", njit)
+    monkeypatch.setattr(kernels.warn_uncached, "__defaults__", ([],))
+    for _ in range(2):
+        assert kernels.compiled(len) is len
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "NUMBA_CACHE_DIR" in record.message
+
+
+def test_training_learns_the_same_with_either_engine():
+    config = TrainConfig(iterations=3, quiet=True, size=5, episode_length=30, batch_size=4, hidden_size=9)
+    eager, fast = [train(config.replace(engine=engine)) for engine in ("eager", "numba")]
+    for one, other in itertools.zip_longest(eager.history, fast.history):
+        assert one.reward == other.reward
+        assert math.isclose(one.loss, other.loss, rel_tol=1e-4, abs_tol=1e-4)
+        assert math.isclose(one.gradient_norm, other.gradient_norm, rel_tol=1e-3)
+    for (name, mine), right in zip(fast.network.named_parameters(), eager.network.parameters(), strict=True):
+        torch.testing.assert_close(mine, right, rtol=1e-3, atol=1e-5, msg=name)
