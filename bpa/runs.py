@@ -1,9 +1,9 @@
 """A run on disk: never overwritten, never torn, never unpickled.
 
-config.json             the settings, for people and scripts
-history.csv             a line an iteration
-checkpoint.safetensors  everything that `--resume` needs
-weights.safetensors     the trained network, with the settings inside
+- `config.json`: the settings, for people and scripts.
+- `history.csv`: a line an iteration.
+- `checkpoint.safetensors`: everything that `--resume` needs.
+- `weights.safetensors`: the trained network, with the settings inside.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Engines: the same function as the definition in `bpa.network`, the same answer, in less time.
 
-"eager"  the definition itself, run by PyTorch: every network, device and precision
-"numba"  compiled loops for the CPU: `bpa.Network` with any plasticity, alpha, fan-out, modulator and hard
-         clip, Hebb's rule, float32. It has first gradients only.
-"auto"   the fastest of them that can
+- "eager": the definition itself, run by PyTorch: every network, device and precision.
+- "numba": compiled loops for the CPU: `bpa.Network` with any plasticity, alpha, fan-out, modulator and hard
+  clip, Hebb's rule, float32. It has first gradients only.
+- "auto": the fastest of them that can.
 """
 
 from __future__ import annotations
