@@ -1,8 +1,17 @@
 """Networks that rewire themselves while they live: plastic and neuromodulated networks, and a maze."""
 
+import gymnasium
+
 from bpa.config import TrainConfig
 from bpa.maze import GridMaze
 from bpa.network import Network
 from bpa.train import train
 
 __all__ = ["GridMaze", "Network", "TrainConfig", "train"]
+
+# By name, so that Gymnasium loads the environment when somebody makes one.
+gymnasium.register(
+    "bpa/GridMaze-v0",
+    entry_point="bpa.gym:GridMazeEnv",
+    vector_entry_point="bpa.gym:GridMazeVectorEnv",
+)

@@ -137,11 +137,11 @@ def finding_values(grid: MazeMap, episode_length: int) -> np.ndarray:
     """
     T, count = episode_length, len(grid.cells)
     distances = grid.distances.numpy()
-    chance = np.stack([(distances == d).sum(0) / (count - 1) for d in range(distances.max() + 1)], axis=1)
-    chance[:, 0] = 0  # never onto the goal itself
+    away = np.arange(1, distances.max() + 1)  # a teleport never ends on the goal itself
+    chance = np.stack([(distances == d).sum(0) / (count - 1) for d in away], axis=1)
     values = np.zeros((count, T + 2))
     for t in range(T, -1, -1):
-        later = np.minimum(t + np.arange(chance.shape[1]), T + 1)
+        later = np.minimum(t + away, T + 1)
         values[:, t] = 1 + (chance * values[:, later]).sum(1)
     return values
 

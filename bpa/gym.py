@@ -1,0 +1,225 @@
+"""The grid maze for users of Gymnasium: one environment, or a batch stepped at once.
+
+Both wrap `bpa.GridMaze`, so they have its rules by construction. `import bpa` registers them::
+
+    env = gymnasium.make("bpa/GridMaze-v0", size=9, render_mode="rgb_array")
+    envs = gymnasium.make_vec("bpa/GridMaze-v0", num_envs=30)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from bpa.arguments import require_choice, require_integer
+from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
+
+RENDER_MODES = ("rgb_array", "ansi")
+PIXELS = 24  # side of a cell in a picture
+# Colours that the colour blind tell apart, as (red, green, blue).
+FLOOR, WALL, GOAL, AGENT = (245, 245, 245), (68, 68, 68), (230, 159, 0), (0, 114, 178)
+
+
+def observation_space(maze: GridMaze) -> spaces.Box:
+    """What one observation [17] can be. The previous reward, number 12, has the range of the rewards."""
+    low = np.zeros(OBSERVATION_SIZE, dtype=np.float32)
+    high = np.ones(OBSERVATION_SIZE, dtype=np.float32)
+    low[12] = -maze.wall_penalty
+    # A range of no width is taken for a mistake by checkers; a maze without any reward still has one here.
+    high[12] = maze.reward if maze.reward + maze.wall_penalty > 0 else 1.0
+    return spaces.Box(low, high, dtype=np.float32)
+
+
+def drawn(maze: GridMaze, episode: int) -> np.ndarray:
+    """A picture of one episode, uint8 [24 n, 24 n, 3]: the goal a square, the agent a disc."""
+    picture = np.where(maze.walls.numpy()[..., None], WALL, FLOOR).astype(np.uint8)
+    row, column = maze.goal[episode].tolist()
+    picture[row, column] = GOAL
+    picture = picture.repeat(PIXELS, axis=0).repeat(PIXELS, axis=1)
+    row, column = maze.agent[episode].tolist()
+    across = np.arange(PIXELS) - (PIXELS - 1) / 2
+    disc = across[:, None] ** 2 + across**2 < (0.4 * PIXELS) ** 2
+    cell = picture[row * PIXELS : (row + 1) * PIXELS, column * PIXELS : (column + 1) * PIXELS]
+    cell[disc] = AGENT
+    return picture
+
+
+def written(maze: GridMaze, episode: int) -> str:
+    """One episode as text, a line a row: # wall, . free, G goal, A agent."""
+    letters = np.where(maze.walls.numpy(), "#", ".")
+    letters[tuple(maze.goal[episode].tolist())] = "G"
+    letters[tuple(maze.agent[episode].tolist())] = "A"
+    return "".join("".join(line) + "\n" for line in letters)
+
+
+def luck(generator: np.random.Generator, count: int) -> torch.Tensor:
+    """Uniform numbers in [0, 1), float32 [count]: all chance comes from Gymnasium's own generator."""
+    return torch.from_numpy(generator.random(count, dtype=np.float32))
+
+
+class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
+    """One agent in the grid maze, looking for a reward it cannot see. [2019, sec. 4.2]
+
+    Description:
+        A square maze of odd side n with an outer wall, pillars where row and column are both even, and a
+        free centre. The agent starts at the centre. The goal is a random other free cell, the same for the
+        whole episode. Reaching it pays, and puts the agent on a random free cell other than the goal: an
+        agent that remembers where it was paid can come back.
+
+    Actions:
+        Discrete(4): 0 up, 1 down, 2 left, 3 right. Moving into a wall leaves the agent where it is.
+
+    Observation:
+        Box, float32 [17]: the 3 x 3 neighbourhood row by row (1 = wall), a 0, a 1 (bias), t / T, the previous
+        reward (from -wall_penalty to reward), the previous action one-hot (action 0 at the start).
+
+    Rewards:
+        `reward` for reaching the goal, minus `wall_penalty` for moving into a wall.
+
+    Termination:
+        Never terminated. Truncated after T = `episode_length` steps.
+
+    Configuration:
+        size: n, odd, at least 5. episode_length: T, at least 1. reward, wall_penalty: at least 0.
+        render_mode: None, "rgb_array" (uint8 [24 n, 24 n, 3]) or "ansi" (text).
+
+    All chance comes from `self.np_random`: `reset(seed=...)` makes an episode, and those after it,
+    repeatable. The wrapped maze is `env.unwrapped.maze`, with the positions of agent and goal.
+
+    Raises:
+        ValueError: a setting or an action is out of range.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 10}  # noqa: RUF012
+
+    def __init__(
+        self,
+        size: int = 11,
+        episode_length: int = 200,
+        reward: float = 10.0,
+        wall_penalty: float = 0.0,
+        render_mode: str | None = None,
+    ):
+        if render_mode is not None:
+            require_choice("render_mode", render_mode, RENDER_MODES)
+        self.render_mode = render_mode
+        self.maze = GridMaze(size, 1, episode_length, reward, wall_penalty)
+        self.observation_space = observation_space(self.maze)
+        self.action_space = spaces.Discrete(NUM_ACTIONS)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start a new episode. There are no options and no info."""
+        super().reset(seed=seed)
+        return self.maze.reset(luck(self.np_random, 1))[0].numpy(), {}
+
+    def step(self, action: np.int64 | int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Move the agent: observation, reward, terminated (never), truncated (time is up), info (empty)."""
+        if not self.action_space.contains(action):
+            raise ValueError(f"action must be a whole number from 0 to 3, got {action!r}")
+        observation, reward, done = self.maze.step(torch.tensor([int(action)]), luck(self.np_random, 1))
+        return observation[0].numpy(), reward.item(), False, done, {}
+
+    def render(self) -> np.ndarray | str | None:
+        """A picture or a text of the maze as it is now; None, with a warning, without a render_mode."""
+        if self.render_mode is None:
+            gymnasium.logger.warn('render() shows nothing: make the environment with render_mode="rgb_array"')
+            return None
+        return drawn(self.maze, 0) if self.render_mode == "rgb_array" else written(self.maze, 0)
+
+
+class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """A batch of `GridMazeEnv`, moved by one call: `gymnasium.make_vec("bpa/GridMaze-v0", num_envs=30)`.
+
+    All episodes have the same length, so they end and begin together. By `autoreset_mode`, a step after the
+    end starts new ones and ignores the actions ("NextStep", Gymnasium's default); or the last step of
+    the old episodes returns the first observation of the new ones, with the last of the old in
+    `info["final_obs"]` ("SameStep"); or nothing happens until `reset` is called ("Disabled").
+
+    Settings are those of `GridMazeEnv`, and num_envs, at least 1. One seed serves the whole batch.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 10}  # noqa: RUF012
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        size: int = 11,
+        episode_length: int = 200,
+        reward: float = 10.0,
+        wall_penalty: float = 0.0,
+        render_mode: str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    ):
+        if render_mode is not None:
+            require_choice("render_mode", render_mode, RENDER_MODES)
+        if not isinstance(autoreset_mode, AutoresetMode):
+            require_choice("autoreset_mode", autoreset_mode, [mode.value for mode in AutoresetMode])
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        self.render_mode = render_mode
+        self.num_envs = require_integer("num_envs", num_envs, low=1)
+        self.maze = GridMaze(size, num_envs, episode_length, reward, wall_penalty)
+        self.over = False
+        self.single_observation_space = observation_space(self.maze)
+        self.single_action_space = spaces.Discrete(NUM_ACTIONS)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def begin(self) -> np.ndarray:
+        """Start new episodes: their first observation [B, 17]."""
+        self.over = False
+        return self.maze.reset(luck(self.np_random, self.num_envs)).numpy()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start new episodes, all of them: the one option, "reset_mask", must be True everywhere.
+
+        Raises:
+            ValueError: the seed is not one number, or a mask leaves out an episode.
+        """
+        if seed is not None:
+            require_integer("seed", seed, low=0)
+        mask = (options or {}).get("reset_mask", True)
+        if not np.all(mask):
+            raise ValueError(f"reset_mask must be True everywhere: all episodes begin together, got {mask}")
+        super().reset(seed=seed)
+        return self.begin(), {}
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Move all agents: observation [B, 17], reward [B], terminated [B], truncated [B], info."""
+        terminated = np.zeros(self.num_envs, dtype=bool)
+        if self.over and self.autoreset_mode == AutoresetMode.NEXT_STEP:
+            return self.begin(), np.zeros(self.num_envs), terminated, terminated.copy(), {}
+        chosen = torch.from_numpy(np.array(actions))
+        if not chosen.is_floating_point() and chosen.dtype != torch.bool:
+            chosen = chosen.long()
+        seen, reward, done = self.maze.step(chosen, luck(self.np_random, self.num_envs))
+        self.over = done
+        observation = seen.numpy()
+        info: dict[str, Any] = {}
+        if done and self.autoreset_mode == AutoresetMode.SAME_STEP:
+            everywhere = np.ones(self.num_envs, dtype=bool)
+            info = {"final_obs": observation, "_final_obs": everywhere}
+            info |= {"final_info": {}, "_final_info": everywhere.copy()}
+            observation = self.begin()
+        truncated = np.full(self.num_envs, done)
+        return observation, reward.double().numpy(), terminated, truncated, info
+
+    def render(self) -> tuple[np.ndarray | str, ...] | None:
+        """A picture or a text of every maze; None, with a warning, without a render_mode."""
+        if self.render_mode is None:
+            gymnasium.logger.warn('render() shows nothing: make the environment with render_mode="rgb_array"')
+            return None
+        show = drawn if self.render_mode == "rgb_array" else written
+        return tuple(show(self.maze, episode) for episode in range(self.num_envs))
