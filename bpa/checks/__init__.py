@@ -6,6 +6,7 @@ agree, and raises `NotYet` with a hint if they do not.
 
 from bpa.checks.chapter_01 import associate, complete, second_neuron_step, soft_clip
 from bpa.checks.chapter_02 import connections, decay_step, recall_from_history, unroll
+from bpa.checks.chapter_08 import hitting_time, looks_alike, read_observation, senses_only
 from bpa.checks.compare import NotYet, Slip, check_answer
 
 __all__ = [
@@ -16,8 +17,12 @@ __all__ = [
     "complete",
     "connections",
     "decay_step",
+    "hitting_time",
+    "looks_alike",
+    "read_observation",
     "recall_from_history",
     "second_neuron_step",
+    "senses_only",
     "soft_clip",
     "unroll",
 ]
