@@ -90,7 +90,7 @@ def network_step(p, kind, x, h, hebb, eligibility):
 
 
 def lstm_step(p, kind, x, h, cell, hebb, eligibility):
-    """One step of one episode of an LSTM whose candidate may be plastic. Returns h, cell, hebb, eligibility."""
+    """One step of one episode of a plastic LSTM. Returns h, cell, hebb, eligibility."""
     size = len(h)
     H = range(size)
     drive = linear(p, "i2h", x)
@@ -142,3 +142,65 @@ def fast_weight_step(p, writing, gated, x, fast):
         for i in H:
             new[i][j] = keep * fast[i][j] + beta * key[i] * (value[j] - stored)
     return [sum(query[i] * new[i][j] for i in H) for j in H], new
+
+
+def network_step_backward(p, kind, x, y, modulation, hebb, eligibility, dy, dhebb, deligibility, grads):
+    """One step of the appendix "The backward pass, derived", in its order and with its letters.
+
+    x, y: activity before and after the step. hebb, eligibility: traces before it. dy, dhebb, deligibility:
+    derivatives by the activity and the traces after it. Adds to `grads`, by parameter name ("drive" too).
+    Returns the derivatives by x and by the traces before the step.
+    """
+    H = range(len(x))
+    eta = p["eta"][0] if "eta" in p else None
+    modulated = kind["plasticity"] in ("simple", "retroactive")
+    if not modulated:
+        rho = [eta] * len(x)
+    elif kind["fanout"]:
+        rho = [p["modfanout.weight"][j][0] * modulation + p["modfanout.bias"][j] for j in H]
+    else:
+        rho = [modulation] * len(x)
+
+    dy, dx = list(dy), [0.0] * len(x)
+    dsum = [[0.0] * len(x) for _ in H]
+    dproduct = [[0.0] * len(x) for _ in H]
+    dbefore = None if eligibility is None else [[0.0] * len(x) for _ in H]
+    drho = [0.0] * len(x)
+    for i in H:
+        for j in H:
+            written = x[i] * y[j] if eligibility is None else eligibility[i][j]
+            if abs(hebb[i][j] + rho[j] * written) <= kind["clip"]:
+                dsum[i][j] = dhebb[i][j]
+            drho[j] += dsum[i][j] * written
+            if eligibility is None:
+                dproduct[i][j] = rho[j] * dsum[i][j]
+            else:
+                dproduct[i][j] = eta * deligibility[i][j]
+                dbefore[i][j] = rho[j] * dsum[i][j] + (1 - eta) * deligibility[i][j]
+                grads["eta"][0] += deligibility[i][j] * (x[i] * y[j] - eligibility[i][j])
+    for i in H:
+        for j in H:
+            dx[i] += dproduct[i][j] * y[j]
+            dy[j] += dproduct[i][j] * x[i]
+    if not modulated:
+        grads["eta"][0] += sum(drho)
+    else:
+        fan = [p["modfanout.weight"][j][0] if kind["fanout"] else 1.0 for j in H]
+        if kind["fanout"]:
+            for j in H:
+                grads["modfanout.weight"][j][0] += drho[j] * modulation
+                grads["modfanout.bias"][j] += drho[j]
+        dm = sum(drho[j] * fan[j] for j in H) * (1 - modulation**2)
+        grads["h2mod.bias"][0] += dm
+        for j in H:
+            grads["h2mod.weight"][0][j] += dm * y[j]
+            dy[j] += dm * p["h2mod.weight"][0][j]
+    da = [dy[j] * (1 - y[j] ** 2) for j in H]
+    for j in H:
+        grads["i2h.bias"][j] += da[j]
+        for i in H:
+            grads["w"][i][j] += da[j] * x[i]
+            grads["alpha"][i][j] += da[j] * hebb[i][j] * x[i]
+            dx[i] += da[j] * (p["w"][i][j] + p["alpha"][i][j] * hebb[i][j])
+    dhebb = [[dsum[i][j] + da[j] * p["alpha"][i][j] * x[i] for j in H] for i in H]
+    return dx, dhebb, dbefore
