@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,18 +135,32 @@ def load_weights(path: str | Path) -> tuple[Network, TrainConfig]:
     return net, config
 
 
-def create_folder(out: str | Path) -> Path:
-    """Make a new run folder; ValueError if something is there already."""
+def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
+    """Make a new run folder that can be resumed from its first moment; ValueError if something is there.
+
+    It is filled under another name and then renamed, so that a run killed here leaves no half of a folder.
+    """
     folder = Path(out)
+    if folder.exists() or folder.is_symlink():
+        raise ValueError(f"out {out} exists and is never overwritten: choose another, or --resume it")
     try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise ValueError(
-            f"out {out} exists and is never overwritten: choose another, or --resume it"
-        ) from None
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        partial.chmod(0o777 & ~current_umask())
+        write_config(partial, checkpoint.config)
+        write_history(partial / "history.csv", [])
+        save_checkpoint(partial, checkpoint)
+        partial.rename(folder)
     except OSError as error:
         raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
     return folder
+
+
+def current_umask() -> int:
+    """The permissions that this process withholds from new files; `mkdtemp` withholds more."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:

@@ -92,13 +92,20 @@ def a2c_loss(
     return (policy_loss + value_coef * value_loss + concentration_coef * concentration) / T
 
 
-def optimizer_tensors(net: Network, optimizer: torch.optim.Adam) -> dict[str, Tensor]:
-    """The state of Adam, each tensor named after its parameter; empty before the first step."""
-    return {
-        f"optimizer.{name}.{key}": value
-        for name, parameter in net.named_parameters()
-        for key, value in optimizer.state[parameter].items()
-    }
+def checkpoint_of(
+    config: TrainConfig,
+    iteration: int,
+    seconds: float,
+    net: Network,
+    optimizer: torch.optim.Adam,
+    generator: torch.Generator,
+) -> Checkpoint:
+    """All that a run needs to go on after `iteration`. Adam's tensors are named after their parameters."""
+    tensors = {f"network.{name}": tensor for name, tensor in net.state_dict().items()}
+    for name, parameter in net.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{name}.{key}"] = value
+    return Checkpoint(config, iteration, seconds, tensors | {"generator": generator.get_state()})
 
 
 def restore(
@@ -137,7 +144,7 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
 
     Raises:
         ValueError: `config.out` exists and is not resumed, or cannot be resumed.
-        Diverged: a loss or gradient is not finite. The folder keeps the last checkpoint and the history.
+        Diverged: a loss or gradient is not finite. The folder keeps the weights from before that iteration.
     """
     generator = torch.Generator().manual_seed(config.seed)
     net = runs.build_network(config, generator)
@@ -152,11 +159,10 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
         restore(checkpoint, net, optimizer, generator)
         begun, seconds_before = checkpoint.iteration, checkpoint.seconds
         history = runs.read_history(folder / "history.csv", up_to=begun)
-    elif config.out is not None:
-        folder = runs.create_folder(config.out)
-    if folder is not None:
         runs.write_config(folder, config)
         runs.write_history(folder / "history.csv", history)
+    elif config.out is not None:
+        folder = runs.create_folder(config.out, checkpoint_of(config, 0, 0.0, net, optimizer, generator))
 
     maze = GridMaze(
         config.size,
@@ -175,6 +181,7 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
         unit="it",
     )
     for iteration in progress:
+        luck_before = generator.get_state()
         trajectory = rollout(
             net, maze, draw_chance(config.episode_length, config.batch_size, generator), config.engine
         )
@@ -192,9 +199,16 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
         loss.backward()
         norm = nn.utils.clip_grad_norm_(net.parameters(), config.max_gradient_norm).item()
         if not (math.isfinite(norm) and math.isfinite(loss.item())):
+            if folder is not None:
+                generator.set_state(luck_before)
+                seconds = seconds_before + time.perf_counter() - started
+                runs.save_checkpoint(
+                    folder, checkpoint_of(config, iteration - 1, seconds, net, optimizer, generator)
+                )
+                runs.save_weights(folder / "weights.safetensors", net, config)
             raise Diverged(
                 f"iteration {iteration}: the loss is {loss.item():g} and the gradient norm {norm:g}; "
-                "the weights of the last checkpoint are kept; a smaller learning rate may help"
+                f"the weights of iteration {iteration - 1} are kept; a smaller learning rate may help"
             )
         if iteration > config.warmup_iterations:
             optimizer.step()
@@ -208,9 +222,7 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
         if folder is not None and (
             iteration % config.checkpoint_every == 0 or iteration == config.iterations
         ):
-            tensors = {f"network.{name}": tensor for name, tensor in net.state_dict().items()}
-            tensors |= optimizer_tensors(net, optimizer) | {"generator": generator.get_state()}
-            runs.save_checkpoint(folder, Checkpoint(config, iteration, seconds, tensors))
+            runs.save_checkpoint(folder, checkpoint_of(config, iteration, seconds, net, optimizer, generator))
         recent = history[-100:]
         progress.set_postfix_str(
             f"reward {sum(record.reward for record in recent) / len(recent):.1f}, "

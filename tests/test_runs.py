@@ -68,9 +68,26 @@ def test_a_run_killed_between_checkpoints_goes_on_from_the_last_one(tmp_path, mo
     )
 
 
+def test_a_run_killed_before_its_first_checkpoint_can_be_resumed(tmp_path, monkeypatch):
+    config = SMALL.replace(out=str(tmp_path / "run"))
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert_equal_weights(weights(train(config.replace(resume=True))), weights(train(SMALL)))
+
+
 def test_an_existing_folder_is_never_overwritten(finished):
     folder, result = finished
     before = {path: path.read_bytes() for path in folder.iterdir()}
+    (folder.parent / "empty").mkdir()
+    with pytest.raises(ValueError, match="exists and is never overwritten"):
+        train(result.config.replace(out=str(folder.parent / "empty")))
     with pytest.raises(ValueError, match="exists and is never overwritten"):
         train(result.config)
     with pytest.raises(ValueError, match=r"learning_rate is 0.001 in the run to resume, got 0.5"):

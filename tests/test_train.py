@@ -8,6 +8,7 @@ from torch.autograd import gradcheck
 
 from bpa import TrainConfig, train
 from bpa.config import PRESETS
+from bpa.runs import load_weights
 from bpa.train import Diverged, a2c_loss, discounted_returns
 
 SMALL = TrainConfig(iterations=3, size=5, batch_size=2, hidden_size=6, episode_length=9, quiet=True)
@@ -142,10 +143,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights
 
     monkeypatch.setitem(train.__globals__, "a2c_loss", failing)
     folder = tmp_path / "run"
-    with pytest.raises(Diverged, match="iteration 4: the loss is nan"):
-        train(SMALL.replace(iterations=9, checkpoint_every=1, out=str(folder)))
+    with pytest.raises(Diverged, match=r"iteration 4: the loss is nan .* the weights of iteration 3 are kept"):
+        train(SMALL.replace(iterations=9, out=str(folder)))
     monkeypatch.undo()
-    resumed = train(SMALL.replace(iterations=9, checkpoint_every=1, out=str(folder), resume=True))
+    assert_equal_weights(load_weights(folder)[0].state_dict(), weights(train(SMALL.replace(iterations=3))))
+    resumed = train(SMALL.replace(iterations=9, out=str(folder), resume=True))
     assert_equal_weights(weights(resumed), weights(train(SMALL.replace(iterations=9))))
 
 
