@@ -143,7 +143,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights
 
     monkeypatch.setitem(train.__globals__, "a2c_loss", failing)
     folder = tmp_path / "run"
-    with pytest.raises(Diverged, match=r"iteration 4: the loss is nan .* the weights of iteration 3 are kept"):
+    with pytest.raises(Diverged, match=r"iteration 4: the loss is nan .* weights of iteration 3 are kept"):
         train(SMALL.replace(iterations=9, out=str(folder)))
     monkeypatch.undo()
     assert_equal_weights(load_weights(folder)[0].state_dict(), weights(train(SMALL.replace(iterations=3))))
