@@ -454,3 +454,16 @@ def test_training_learns_the_same_with_either_engine():
         assert math.isclose(one.gradient_norm, other.gradient_norm, rel_tol=1e-3)
     for (name, mine), right in zip(fast.network.named_parameters(), eager.network.parameters(), strict=True):
         torch.testing.assert_close(mine, right, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_tanh_is_accurate_everywhere():
+    x = torch.cat(
+        [torch.linspace(-12, 12, 40_001), torch.logspace(-38, 2, 40_001), torch.tensor([0.0, math.inf])]
+    )
+    x = torch.cat([x, -x])
+    mine = torch.tensor([kernels.tanh(number) for number in x.numpy()])
+    right = x.double().tanh()
+    assert mine.dtype == torch.float32
+    assert ((mine.double() - right).abs() <= 2.5e-7 * right.abs()).all()
+    assert mine.abs().max() <= 1
+    assert math.isnan(kernels.tanh(kernels.float32(math.nan)))

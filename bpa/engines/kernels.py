@@ -1,13 +1,16 @@
-"""The Numba engine's loops: Hebb-shaped work, one episode at a time, compiled for this machine.
+"""The Numba engine's loops: Hebb-shaped work on a few episodes at a time, compiled for this machine.
 
-Nothing here knows PyTorch. Arrays are float32 and C-contiguous. Shapes: T time, B batch, H hidden,
-P = H rounded up to a multiple of LANES; columns from H on hold zeros and stay zero, so that every inner loop
-runs over whole vectors. Row i is the pre-synaptic neuron, column j the post-synaptic one. Activities carry
-the initial state in front: h [T + 1, B, P], h[t] = x(t-1) in the notation of the papers.
+Nothing here knows PyTorch. Arrays are float32 and C-contiguous. Shapes: T time, B batch, G episodes of one
+group, H hidden, P = H rounded up to a multiple of LANES; columns from H on hold zeros and stay zero, so that
+every inner loop runs over whole vectors. Row i is the pre-synaptic neuron, column j the post-synaptic one.
+Activities carry the initial state in front: h is [T + 1, B, P] and h[t] is x(t-1) of the papers.
 
-Two things make these loops fast. Hebb is swept once a step: an element that step t changes is read by step
-t + 1 at once. And Hebb is not kept for the backward pass: it is stored every so many steps and rebuilt in
-between, row by row in registers, since an element needs nothing but its own past.
+Three things make these loops fast:
+
+- Hebb is swept once a step: an element that one step changes is read by the next at once.
+- A group of episodes lives in step, so that a row of w and alpha, once fetched, serves them all.
+- Hebb is not kept for the backward pass. It is stored every so many steps and rebuilt in between, which
+  needs no sums: an element depends on nothing but its own past and two numbers a step.
 """
 
 # Compiled functions are typed by Numba at their first call; mypy cannot follow.
@@ -31,18 +34,20 @@ LANES = 8  # numbers in a vector: one AVX register, two of SSE or NEON
 FIXED, HEBBIAN, RETROACTIVE = 0, 1, 2  # kinds of traces: none, Hebb, Hebb and eligibility
 TANH, SIGMOID, LINEAR = 0, 1, 2  # modulators
 
-float32 = np.float32
+float32, int32 = np.float32, np.int32
+LOG2_E, LN_2 = float32(1 / math.log(2)), float32(math.log(2))
+TAYLOR = tuple(float32(1 / math.factorial(n)) for n in range(2, 8))  # of exp(r) - 1 - r, by powers of r
 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile `function` at its first call, without the interpreter's lock, and keep the result on disk.
 
-    "contract" lets a product and a sum become one instruction, "reassoc" lets a sum be taken in lanes; the
-    flags that would let the compiler forget NaN and infinity are left off.
+    "contract" lets a product and a sum become one instruction. The flags that would let the compiler forget
+    NaN and infinity, or take a sum in another order, are left off.
     """
     options: dict[str, Any] = {
         "nogil": True,
-        "fastmath": {"contract", "reassoc", "nsz"},
+        "fastmath": {"contract"},
         "error_model": "numpy",
     }
     try:
@@ -194,10 +199,28 @@ def dot(a, b):
 
 
 @compiled
+def tanh(x):
+    """The hyperbolic tangent, to 2e-7 of itself, without a branch or a call: a loop over it takes vectors.
+
+    With y = 2 |x| and t = exp(y) - 1 its size is t / (t + 2). exp(y) = 2^k exp(r), where |r| <= ln 2 / 2.
+    """
+    y = min(abs(x + x), float32(20))
+    k = int32(y * LOG2_E + float32(0.5))
+    r = y - float32(k) * LN_2
+    c2, c3, c4, c5, c6, c7 = TAYLOR
+    exp_r_minus_1 = r + r * r * (c2 + r * (c3 + r * (c4 + r * (c5 + r * (c6 + r * c7)))))
+    power = int32((k + int32(127)) << int32(23)).view(float32)  # 2^k: k is the exponent in the bits
+    t = power * exp_r_minus_1 + (power - float32(1))
+    size = t / (t + float32(2))
+    value = -size if x < 0 else size
+    return value if x == x else x  # NaN has no k
+
+
+@compiled
 def squash(modulator, z):
     """M = modulator(z)"""
     if modulator == TANH:
-        return float32(math.tanh(z))
+        return tanh(z)
     if modulator == SIGMOID:
         return float32(1) / (float32(1) + float32(math.exp(-z)))
     return z
@@ -219,38 +242,45 @@ def squash_slope(modulator, m):
 @compiled
 def read_fixed(w, pre, sums):
     """sums_j += sum_i w_ij pre_i"""
-    for i in range(len(pre)):
-        p, w_i = spread(pre[i]), w[i]
-        for j in range(0, len(sums), LANES):
-            store(sums, j, fma(p, load(w_i, j), load(sums, j)))
+    for i in range(len(w)):
+        w_i = w[i]
+        for e in range(len(sums)):
+            p, sums_e = spread(pre[e, i]), sums[e]
+            for j in range(0, len(w_i), LANES):
+                store(sums_e, j, fma(p, load(w_i, j), load(sums_e, j)))
 
 
 @compiled
 def sweep_hebbian(hebb, before, change, clip, w, alpha, pre, sums):
     """Hebb_ij = Clip( Hebb_ij + before_i change_j ), then sums_j += sum_i (w_ij + alpha_ij Hebb_ij) pre_i"""
     low, high = spread(-clip), spread(clip)
-    for i in range(len(hebb)):
-        q, p = spread(before[i]), spread(pre[i])
-        hebb_i, w_i, alpha_i = hebb[i], w[i], alpha[i]
-        for j in range(0, len(sums), LANES):
-            trace = clamp(fma(q, load(change, j), load(hebb_i, j)), low, high)
-            store(hebb_i, j, trace)
-            store(sums, j, fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), load(sums, j)))
+    for i in range(len(w)):
+        w_i, alpha_i = w[i], alpha[i]
+        for e in range(len(sums)):
+            q, p = spread(before[e, i]), spread(pre[e, i])
+            hebb_i, change_e, sums_e = hebb[e, i], change[e], sums[e]
+            for j in range(0, len(w_i), LANES):
+                trace = clamp(fma(q, load(change_e, j), load(hebb_i, j)), low, high)
+                store(hebb_i, j, trace)
+                store(sums_e, j, fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), load(sums_e, j)))
 
 
 @compiled
 def sweep_retroactive(hebb, eligibility, before, change, imprint, kept, clip, w, alpha, pre, sums):
     """Hebb = Clip( Hebb + change_j E ), E = kept E + before_i imprint_j, then the sums as above"""
     low, high, keep = spread(-clip), spread(clip), spread(kept)
-    for i in range(len(hebb)):
-        q, p = spread(before[i]), spread(pre[i])
-        hebb_i, eligibility_i, w_i, alpha_i = hebb[i], eligibility[i], w[i], alpha[i]
-        for j in range(0, len(sums), LANES):
-            e = load(eligibility_i, j)
-            trace = clamp(fma(load(change, j), e, load(hebb_i, j)), low, high)
-            store(hebb_i, j, trace)
-            store(eligibility_i, j, fma(keep, e, times(q, load(imprint, j))))
-            store(sums, j, fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), load(sums, j)))
+    for i in range(len(w)):
+        w_i, alpha_i = w[i], alpha[i]
+        for e in range(len(sums)):
+            q, p = spread(before[e, i]), spread(pre[e, i])
+            hebb_i, eligibility_i = hebb[e, i], eligibility[e, i]
+            change_e, imprint_e, sums_e = change[e], imprint[e], sums[e]
+            for j in range(0, len(w_i), LANES):
+                old = load(eligibility_i, j)
+                trace = clamp(fma(load(change_e, j), old, load(hebb_i, j)), low, high)
+                store(hebb_i, j, trace)
+                store(eligibility_i, j, fma(keep, old, times(q, load(imprint_e, j))))
+                store(sums_e, j, fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), load(sums_e, j)))
 
 
 @compiled
@@ -259,58 +289,77 @@ def set_changes(kind, rate_weight, rate_bias, eta, m, post, change, imprint):
 
     The gain of column j is rate_weight_j M(t) + rate_bias_j, whatever the variant.
     """
-    for j in range(len(post)):
-        rate = rate_weight[j] * m + rate_bias[j]
+    m, eta = spread(m), spread(eta)
+    for j in range(0, len(post), LANES):
+        gain = fma(load(rate_weight, j), m, load(rate_bias, j))
         if kind == HEBBIAN:
-            change[j] = rate * post[j]
+            store(change, j, times(gain, load(post, j)))
         else:
-            change[j] = rate
-            imprint[j] = eta * post[j]
+            store(change, j, gain)
+            store(imprint, j, times(eta, load(post, j)))
 
 
 @compiled
 def step(
     kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
-    h, t, b, hebb, eligibility, change, imprint, sums,
+    t, h, modulation, hebb, eligibility, change, imprint, sums,
 ):  # fmt: skip
-    """Step t of episode b: `sums` holds the drive and becomes x(t), h[t + 1, b]; returns M(t).
+    """Step t of a group: from the drives in `sums` [G, P] to x(t), h[t + 1], and M(t), modulation[t].
 
-    `change` and `imprint` hold the last step's column factors and become this step's.
+    `change` and `imprint` [G, P] hold the last step's column factors and become this step's.
     """
-    pre = h[t, b, : len(w)]
     first = t == 0
-    before = pre if first else h[t - 1, b, : len(w)]
+    pre, before = h[t], h[max(t - 1, 0)]
     bound = float32(np.inf) if first else clip  # nothing is due yet: leave the initial traces as they are
     if kind == FIXED:
         read_fixed(w, pre, sums)
     elif kind == HEBBIAN:
-        sweep_hebbian(hebb[b], before, change, bound, w, alpha, pre, sums)
+        sweep_hebbian(hebb, before, change, bound, w, alpha, pre, sums)
     else:
         kept = float32(1) if first else float32(1) - eta
-        sweep_retroactive(hebb[b], eligibility[b], before, change, imprint, kept, bound, w, alpha, pre, sums)
-    post = h[t + 1, b]
-    for j in range(len(post)):
-        post[j] = math.tanh(sums[j])
-    m = squash(modulator, dot(post, mod_weight) + mod_bias)
-    set_changes(kind, rate_weight, rate_bias, eta, m, post, change, imprint)
-    return m
+        sweep_retroactive(hebb, eligibility, before, change, imprint, kept, bound, w, alpha, pre, sums)
+    for e in range(len(sums)):
+        post, sums_e = h[t + 1, e], sums[e]
+        for j in range(len(post)):
+            post[j] = tanh(sums_e[j])
+        m = squash(modulator, dot(post, mod_weight) + mod_bias)
+        modulation[t, e] = m
+        if kind != FIXED:
+            set_changes(kind, rate_weight, rate_bias, eta, m, post, change[e], imprint[e])
 
 
 @compiled
-def finish(kind, clip, eta, w, alpha, h, b, hebb, eligibility, change, imprint, sums):
+def finish(kind, clip, eta, w, alpha, h, hebb, eligibility, change, imprint, sums):
     """Bring the traces up to date with the last step; what is read is of no use."""
-    steps = len(h) - 1
-    pre = h[steps - 1, b, : len(w)]
+    pre = h[len(h) - 2]
     if kind == HEBBIAN:
-        sweep_hebbian(hebb[b], pre, change, clip, w, alpha, pre, sums)
+        sweep_hebbian(hebb, pre, change, clip, w, alpha, pre, sums)
     elif kind == RETROACTIVE:
         kept = float32(1) - eta
-        sweep_retroactive(hebb[b], eligibility[b], pre, change, imprint, kept, clip, w, alpha, pre, sums)
+        sweep_retroactive(hebb, eligibility, pre, change, imprint, kept, clip, w, alpha, pre, sums)
 
 
 @compiled
-def unroll_episodes(
-    first, last, kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
+def copy_rows(source, target):
+    """target = source, both [G, H, P]"""
+    for e in range(source.shape[0]):
+        for i in range(source.shape[1]):
+            source_i, target_i = source[e, i], target[e, i]
+            for j in range(0, len(source_i), LANES):
+                store(target_i, j, load(source_i, j))
+
+
+@compiled
+def keep_traces(t, every, hebb, eligibility, hebb_kept, eligibility_kept):
+    """Store the traces as they are before step t, if it is a multiple of `every`; 0 keeps none."""
+    if every > 0 and t % every == 0:
+        copy_rows(hebb, hebb_kept[t // every])
+        copy_rows(eligibility, eligibility_kept[t // every])
+
+
+@compiled
+def unroll_group(
+    group, first, last, kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
     drives, h, modulation, hebb, eligibility, every, hebb_kept, eligibility_kept,
 ):  # fmt: skip
     """Episodes first to last - 1 from their drives [T, B, H] on.
@@ -319,29 +368,22 @@ def unroll_episodes(
     and eligibility [B, H, P] become the final ones. With `every` > 0 the traces before each step that is a
     multiple of it go to hebb_kept and eligibility_kept [ceil(T / every), B, H, P].
     """
+    h, modulation = h[:, first:last], modulation[:, first:last]
+    hebb, eligibility = hebb[first:last], eligibility[first:last]
+    hebb_kept, eligibility_kept = hebb_kept[:, first:last], eligibility_kept[:, first:last]
     steps, _, size = drives.shape
-    width = h.shape[2]
-    for b in range(first, last):
-        sums, change, imprint = np.zeros(width, float32), np.zeros(width, float32), np.zeros(width, float32)
-        for t in range(steps):
-            sums[:size] = drives[t, b]
-            sums[size:] = 0
-            modulation[t, b] = step(
-                kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
-                h, t, b, hebb, eligibility, change, imprint, sums,
-            )  # fmt: skip
-            if every > 0 and t % every == 0:
-                keep(kind, hebb[b], eligibility[b], hebb_kept[t // every, b], eligibility_kept[t // every, b])
-        finish(kind, clip, eta, w, alpha, h, b, hebb, eligibility, change, imprint, sums)
-
-
-@compiled
-def keep(kind, hebb, eligibility, hebb_kept, eligibility_kept):
-    """Store the traces of one episode as they are before this step."""
-    if kind != FIXED:
-        hebb_kept[:] = hebb
-    if kind == RETROACTIVE:
-        eligibility_kept[:] = eligibility
+    shape = (last - first, h.shape[2])
+    sums, change, imprint = np.zeros(shape, float32), np.zeros(shape, float32), np.zeros(shape, float32)
+    for t in range(steps):
+        for e in range(last - first):
+            for j in range(size):
+                sums[e, j] = drives[t, first + e, j]
+        step(
+            kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
+            t, h, modulation, hebb, eligibility, change, imprint, sums,
+        )  # fmt: skip
+        keep_traces(t, every, hebb, eligibility, hebb_kept, eligibility_kept)
+    finish(kind, clip, eta, w, alpha, h, hebb, eligibility, change, imprint, sums)
 
 
 # The maze: the rules of bpa.maze and the sampling of bpa.rollout, with the same arithmetic in float32.
@@ -393,49 +435,61 @@ def sample(logits, uniform):
 
 
 @compiled
-def act_episodes(
-    first, last, kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
+def move(walls, moves, free_cells, goal_index, reward_size, wall_penalty, uniform, action, agent):
+    """As in bpa.maze: one step of one agent [2], which is moved; returns its reward."""
+    goal, reward = free_cells[goal_index], float32(0)
+    row, column = agent[0] + moves[action, 0], agent[1] + moves[action, 1]
+    if walls[row, column]:
+        reward -= wall_penalty
+    else:
+        agent[0], agent[1] = row, column
+    if agent[0] == goal[0] and agent[1] == goal[1]:
+        reward += reward_size
+        elsewhere = free_cells[pick_except(uniform, len(free_cells), goal_index)]
+        agent[0], agent[1] = elsewhere[0], elsewhere[1]
+    return reward
+
+
+@compiled
+def act_group(
+    group, first, last, kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
     input_weight, input_bias, policy_weight, policy_bias,
     walls, moves, free_cells, goal_index, reward_size, wall_penalty, action_chance, teleport_chance, agent,
     observations, actions, rewards, h, modulation, hebb, eligibility, every, hebb_kept, eligibility_kept,
 ):  # fmt: skip
-    """Episodes first to last - 1 in the maze: as unroll_episodes, with the world in the same loop.
+    """Episodes first to last - 1 in the maze: as unroll_group, with the world in the same loop.
 
     input_weight [I, P], policy_weight [A, P]; action_chance, teleport_chance [T, B]; agent [B, 2] moves from
     where it is to where it ends; observations [T, B, I], actions [T, B] and rewards [T, B] are filled.
     """
-    steps = len(actions)
-    width, num_actions = h.shape[2], len(policy_bias)
-    for b in range(first, last):
-        sums, change, imprint = np.zeros(width, float32), np.zeros(width, float32), np.zeros(width, float32)
-        logits = np.zeros(num_actions, float32)
-        goal_row, goal_column = free_cells[goal_index[b], 0], free_cells[goal_index[b], 1]
-        row, column, reward, action = agent[b, 0], agent[b, 1], float32(0), 0
-        for t in range(steps):
-            observe(walls, row, column, t, steps, reward, action, observations[t, b])
-            add_input(input_weight, input_bias, observations[t, b], sums)
-            modulation[t, b] = step(
-                kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
-                h, t, b, hebb, eligibility, change, imprint, sums,
-            )  # fmt: skip
-            if every > 0 and t % every == 0:
-                keep(kind, hebb[b], eligibility[b], hebb_kept[t // every, b], eligibility_kept[t // every, b])
+    h, modulation = h[:, first:last], modulation[:, first:last]
+    hebb, eligibility = hebb[first:last], eligibility[first:last]
+    hebb_kept, eligibility_kept = hebb_kept[:, first:last], eligibility_kept[:, first:last]
+    steps, num_actions = len(actions), len(policy_bias)
+    shape = (last - first, h.shape[2])
+    sums, change, imprint = np.zeros(shape, float32), np.zeros(shape, float32), np.zeros(shape, float32)
+    logits = np.zeros(num_actions, float32)
+    for t in range(steps):
+        for e in range(last - first):
+            b = first + e
+            reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), 0)
+            observe(walls, agent[b, 0], agent[b, 1], t, steps, reward, action, observations[t, b])
+            add_input(input_weight, input_bias, observations[t, b], sums[e])
+        step(
+            kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
+            t, h, modulation, hebb, eligibility, change, imprint, sums,
+        )  # fmt: skip
+        keep_traces(t, every, hebb, eligibility, hebb_kept, eligibility_kept)
+        for e in range(last - first):
+            b = first + e
             for a in range(num_actions):
-                logits[a] = dot(h[t + 1, b], policy_weight[a]) + policy_bias[a]
-            action = sample(logits, action_chance[t, b])
-
-            reward = float32(0)
-            if walls[row + moves[action, 0], column + moves[action, 1]]:
-                reward -= wall_penalty
-            else:
-                row, column = row + moves[action, 0], column + moves[action, 1]
-            if row == goal_row and column == goal_column:
-                reward += reward_size
-                cell = pick_except(teleport_chance[t, b], len(free_cells), goal_index[b])
-                row, column = free_cells[cell, 0], free_cells[cell, 1]
-            actions[t, b], rewards[t, b] = action, reward
-        agent[b, 0], agent[b, 1] = row, column
-        finish(kind, clip, eta, w, alpha, h, b, hebb, eligibility, change, imprint, sums)
+                logits[a] = dot(h[t + 1, e], policy_weight[a]) + policy_bias[a]
+            actions[t, b] = sample(logits, action_chance[t, b])
+            rewards[t, b] = move(
+                walls, moves, free_cells, goal_index[b], reward_size, wall_penalty,
+                teleport_chance[t, b], actions[t, b], agent[b],
+            )  # fmt: skip
+    finish(kind, clip, eta, w, alpha, h, hebb, eligibility, change, imprint, sums)
 
 
 # Backward. Pass t ends step t and begins step t - 1, again with one sweep: what the sweep of step t leaves
@@ -443,36 +497,49 @@ def act_episodes(
 
 
 @compiled
-def rebuild_hebbian(traces, pre, changes, clip, count):
-    """traces[k + 1] from traces[k] for k < count - 1: an element needs nothing but its own past."""
+def rebuild_hebbian(kept, pre, changes, clip, count, traces):
+    """traces[k] [G, H, P] for k < count: the first is `kept`, each other the update of the one before it."""
     low, high = spread(-clip), spread(clip)
-    for i in range(traces.shape[1]):
-        for j in range(0, traces.shape[2], LANES):
-            trace = load(traces[0, i], j)
+    copy_rows(kept, traces[0])
+    for e in range(traces.shape[1]):
+        for i in range(traces.shape[2]):
             for k in range(count - 1):
-                trace = clamp(fma(spread(pre[k, i]), load(changes[k], j), trace), low, high)
-                store(traces[k + 1, i], j, trace)
+                q, change, old, new = (
+                    spread(pre[k, e, i]),
+                    changes[k, e],
+                    traces[k, e, i],
+                    traces[k + 1, e, i],
+                )
+                for j in range(0, len(old), LANES):
+                    store(new, j, clamp(fma(q, load(change, j), load(old, j)), low, high))
 
 
 @compiled
-def rebuild_retroactive(traces, eligibilities, pre, changes, imprints, eta, clip, count):
-    """traces[k + 1] and eligibilities[k + 1] from those of k, for k < count - 1"""
+def rebuild_retroactive(
+    kept, eligibility_kept, pre, changes, imprints, eta, clip, count, traces, eligibilities
+):  # fmt: skip
+    """traces[k] and eligibilities[k], as above"""
     low, high, keep = spread(-clip), spread(clip), spread(float32(1) - eta)
-    for i in range(traces.shape[1]):
-        for j in range(0, traces.shape[2], LANES):
-            trace, e = load(traces[0, i], j), load(eligibilities[0, i], j)
+    copy_rows(kept, traces[0])
+    copy_rows(eligibility_kept, eligibilities[0])
+    for e in range(traces.shape[1]):
+        for i in range(traces.shape[2]):
             for k in range(count - 1):
-                trace = clamp(fma(load(changes[k], j), e, trace), low, high)
-                e = fma(keep, e, times(spread(pre[k, i]), load(imprints[k], j)))
-                store(traces[k + 1, i], j, trace)
-                store(eligibilities[k + 1, i], j, e)
+                q, change, imprint = spread(pre[k, e, i]), changes[k, e], imprints[k, e]
+                old, new = traces[k, e, i], traces[k + 1, e, i]
+                old_eligibility, new_eligibility = eligibilities[k, e, i], eligibilities[k + 1, e, i]
+                for j in range(0, len(old), LANES):
+                    gathered = load(old_eligibility, j)
+                    store(new, j, clamp(fma(load(change, j), gathered, load(old, j)), low, high))
+                    store(new_eligibility, j, fma(keep, gathered, times(q, load(imprint, j))))
 
 
 @compiled
 def backward_fixed(w, dsums, dpre):
     """dpre_i = sum_j w_ij dsums_j"""
     for i in range(len(w)):
-        dpre[i] = dot(w[i], dsums)
+        for e in range(len(dpre)):
+            dpre[e, i] = dot(w[i], dsums[e])
 
 
 @compiled
@@ -488,27 +555,30 @@ def backward_hebbian(hebb, before, change, clip, w, alpha, pre, later, dsums, dh
     """
     low, high = spread(-clip), spread(clip)
     dchange[:] = 0
-    for i in range(len(hebb)):
-        q, p = spread(before[i]), spread(pre[i])
-        hebb_i, w_i, alpha_i, dhebb_i, dalpha_i = hebb[i], w[i], alpha[i], dhebb[i], dalpha[i]
-        dpre_i = spread(float32(0))
-        for j in range(0, len(dsums), LANES):
-            given = fma(q, load(change, j), load(hebb_i, j))
-            trace = clamp(given, low, high)
-            a, d, g = load(alpha_i, j), load(dsums, j), load(dhebb_i, j)
-            dpre_i = fma(g, load(later, j), fma(fma(a, trace, load(w_i, j)), d, dpre_i))
-            pd = times(p, d)
-            store(dalpha_i, j, fma(trace, pd, load(dalpha_i, j)))
-            g = where_equal(given, trace, fma(a, pd, g))  # the clip hands on what it left as it was
-            store(dhebb_i, j, g)
-            store(dchange, j, fma(g, q, load(dchange, j)))
-        dpre[i] = total(dpre_i)
+    for i in range(len(w)):
+        w_i, alpha_i, dalpha_i = w[i], alpha[i], dalpha[i]
+        for e in range(len(dpre)):
+            q, p = spread(before[e, i]), spread(pre[e, i])
+            hebb_i, dhebb_i = hebb[e, i], dhebb[e, i]
+            change_e, later_e, dsums_e, dchange_e = change[e], later[e], dsums[e], dchange[e]
+            dpre_i = spread(float32(0))
+            for j in range(0, len(w_i), LANES):
+                given = fma(q, load(change_e, j), load(hebb_i, j))
+                trace = clamp(given, low, high)
+                a, d, g = load(alpha_i, j), load(dsums_e, j), load(dhebb_i, j)
+                dpre_i = fma(g, load(later_e, j), fma(fma(a, trace, load(w_i, j)), d, dpre_i))
+                pd = times(p, d)
+                store(dalpha_i, j, fma(trace, pd, load(dalpha_i, j)))
+                g = where_equal(given, trace, fma(a, pd, g))  # the clip hands on what it left as it was
+                store(dhebb_i, j, g)
+                store(dchange_e, j, fma(g, q, load(dchange_e, j)))
+            dpre[e, i] = total(dpre_i)
 
 
 @compiled
 def backward_retroactive(
     hebb, eligibility, before, change, clip, w, alpha, pre, later, later_imprint, later_kept,
-    dsums, dhebb, deligibility, dalpha, dpre, dchange, dimprint,
+    dsums, dhebb, deligibility, dalpha, dpre, dchange, dimprint, dkept,
 ):  # fmt: skip
     """The sweep of pass t with eligibilities; hebb and eligibility are those before step t - 1.
 
@@ -517,39 +587,67 @@ def backward_retroactive(
                 dalpha_ij, dhebb_ij as in backward_hebbian
     Step t - 1: dhebb_ij = 0 where the clip cut
                 dchange_j = sum_i dhebb_ij E_ij(t - 1), dimprint_j = sum_i dE_ij before_i
-    Returns sum_ij dE_ij E_ij(t - 1): what step t - 1 gets for the part of E that it keeps.
+                dkept = sum_ij dE_ij E_ij(t - 1), for the part of E that the step keeps
     """
     low, high, later_keep = spread(-clip), spread(clip), spread(later_kept)
-    dkept = spread(float32(0))
     dchange[:] = 0
     dimprint[:] = 0
-    for i in range(len(hebb)):
-        q, p = spread(before[i]), spread(pre[i])
-        hebb_i, e_i, w_i, alpha_i = hebb[i], eligibility[i], w[i], alpha[i]
-        dhebb_i, de_i, dalpha_i = dhebb[i], deligibility[i], dalpha[i]
-        dpre_i = spread(float32(0))
-        for j in range(0, len(dsums), LANES):
-            e = load(e_i, j)
-            given = fma(load(change, j), e, load(hebb_i, j))
-            trace = clamp(given, low, high)
-            a, d, g, de = load(alpha_i, j), load(dsums, j), load(dhebb_i, j), load(de_i, j)
-            dpre_i = fma(de, load(later_imprint, j), fma(fma(a, trace, load(w_i, j)), d, dpre_i))
-            de = fma(later_keep, de, times(g, load(later, j)))
-            store(de_i, j, de)
-            pd = times(p, d)
-            store(dalpha_i, j, fma(trace, pd, load(dalpha_i, j)))
-            g = where_equal(given, trace, fma(a, pd, g))
-            store(dhebb_i, j, g)
-            store(dchange, j, fma(g, e, load(dchange, j)))
-            store(dimprint, j, fma(de, q, load(dimprint, j)))
-            dkept = fma(de, e, dkept)
-        dpre[i] = total(dpre_i)
-    return total(dkept)
+    dkept[:] = 0
+    for i in range(len(w)):
+        w_i, alpha_i, dalpha_i = w[i], alpha[i], dalpha[i]
+        for e in range(len(dpre)):
+            q, p = spread(before[e, i]), spread(pre[e, i])
+            hebb_i, eligibility_i, dhebb_i, de_i = (
+                hebb[e, i],
+                eligibility[e, i],
+                dhebb[e, i],
+                deligibility[e, i],
+            )
+            change_e, later_e, later_imprint_e, dsums_e = change[e], later[e], later_imprint[e], dsums[e]
+            dchange_e, dimprint_e = dchange[e], dimprint[e]
+            dpre_i, dkept_i = spread(float32(0)), spread(float32(0))
+            for j in range(0, len(w_i), LANES):
+                gathered = load(eligibility_i, j)
+                given = fma(load(change_e, j), gathered, load(hebb_i, j))
+                trace = clamp(given, low, high)
+                a, d, g, de = load(alpha_i, j), load(dsums_e, j), load(dhebb_i, j), load(de_i, j)
+                dpre_i = fma(de, load(later_imprint_e, j), fma(fma(a, trace, load(w_i, j)), d, dpre_i))
+                de = fma(later_keep, de, times(g, load(later_e, j)))
+                store(de_i, j, de)
+                pd = times(p, d)
+                store(dalpha_i, j, fma(trace, pd, load(dalpha_i, j)))
+                g = where_equal(given, trace, fma(a, pd, g))
+                store(dhebb_i, j, g)
+                store(dchange_e, j, fma(g, gathered, load(dchange_e, j)))
+                store(dimprint_e, j, fma(de, q, load(dimprint_e, j)))
+                dkept_i = fma(de, gathered, dkept_i)
+            dpre[e, i] = total(dpre_i)
+            dkept[e] += total(dkept_i)
 
 
 @compiled
-def backward_episodes(
-    first, last, kind, clip, eta, w, alpha, mod_weight, modulator, rate_weight, rate_bias,
+def backward_gains(kind, eta, m, dm, rate_weight, rate_bias, post, dchange, dimprint, drate, dpost):
+    """From the column factors of a step back to its gains and its activity.
+
+    drate_j [P] is filled, dpost_j [P] grows by the way of x(t) into the traces; returns dm + the gains' part.
+    """
+    m, eta, partial = spread(m), spread(eta), spread(float32(0))
+    for j in range(0, len(post), LANES):
+        rate = load(dchange, j)
+        if kind == HEBBIAN:
+            gain = fma(load(rate_weight, j), m, load(rate_bias, j))
+            store(dpost, j, fma(rate, gain, load(dpost, j)))
+            rate = times(rate, load(post, j))
+        else:
+            store(dpost, j, fma(eta, load(dimprint, j), load(dpost, j)))
+        store(drate, j, rate)
+        partial = fma(rate, load(rate_weight, j), partial)
+    return dm + total(partial)
+
+
+@compiled
+def backward_group(
+    group, first, last, kind, clip, eta, w, alpha, mod_weight, modulator, rate_weight, rate_bias,
     h, modulation, every, hebb_kept, eligibility_kept,
     dh, dmodulation, dhebb, deligibility, dsums, dmod, drate, dalpha, deta, dh0,
 ):  # fmt: skip
@@ -561,82 +659,78 @@ def backward_episodes(
         dhebb, deligibility [B, H, P]: gradients of the final traces; they become those of the initial ones.
         dsums [T, B, P], dmod [T, B], drate [T, B, P]: filled with the gradients of what tanh is given, of
             what the modulator is given, and of the gains.
-        dalpha [B, H, P], deta [B], dh0 [B, P]: filled. An episode's sums are its own, so that the number of
-            threads changes no result.
+        dalpha [groups, H, P], deta [B], dh0 [B, P]: filled. A group's sums are its own, so that the number
+            of threads changes no result.
     """
     steps, _, size = dh.shape
-    width = h.shape[2]
-    for b in range(first, last):
-        count = every if kind != FIXED else 1
-        traces = np.empty((count, *dhebb[b].shape), float32)
-        eligibilities = np.empty((count, *deligibility[b].shape), float32)
-        changes, imprints = np.zeros((count, width), float32), np.zeros((count, width), float32)
-        change, imprint = np.zeros(width, float32), np.zeros(width, float32)
-        later, later_imprint = np.zeros(width, float32), np.zeros(width, float32)
-        dchange, dimprint = np.zeros(width, float32), np.zeros(width, float32)
-        dtotal, dpre = np.zeros(width, float32), np.zeros(width, float32)
-        for t in range(steps, -1, -1):
-            pre = h[t, b, :size]
-            first_step = t == 0
-            before = h[max(t - 1, 0), b, :size]
-            bound = float32(np.inf) if first_step else clip
-            k = (t - 1) % count if t > 0 else 0
-            if kind != FIXED and t > 0 and (k == count - 1 or t == steps):
-                begin = t - 1 - k
-                traces[0] = hebb_kept[begin // every, b]
-                for n in range(k + 1):
+    episodes, width = last - first, h.shape[2]
+    h, modulation, drate = h[:, first:last], modulation[:, first:last], drate[:, first:last]
+    hebb_kept, eligibility_kept = hebb_kept[:, first:last], eligibility_kept[:, first:last]
+    dhebb, deligibility, dalpha = dhebb[first:last], deligibility[first:last], dalpha[group]
+    count = min(every, steps)
+    traces = np.empty((count, *dhebb.shape), float32)
+    eligibilities = np.empty((count, *deligibility.shape), float32)
+    changes, imprints = (
+        np.zeros((count, episodes, width), float32),
+        np.zeros((count, episodes, width), float32),
+    )
+    nothing = np.zeros((episodes, width), float32)
+    later, later_imprint = nothing.copy(), nothing.copy()
+    dchange, dimprint, dpre, dtotal = nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy()
+    dkept = np.zeros(episodes, float32)
+    for t in range(steps, -1, -1):
+        k = max(t - 1, 0) % count  # where step t - 1 is in what was rebuilt
+        if kind != FIXED and t > 0 and (k == count - 1 or t == steps):
+            begin = t - 1 - k
+            for n in range(k + 1):
+                for e in range(episodes):
                     set_changes(
-                        kind, rate_weight, rate_bias, eta, modulation[begin + n, b], h[begin + n + 1, b],
-                        changes[n], imprints[n],
+                        kind, rate_weight, rate_bias, eta, modulation[begin + n, e], h[begin + n + 1, e],
+                        changes[n, e], imprints[n, e],
                     )  # fmt: skip
-                past = h[begin : begin + k + 1, b]
-                if kind == HEBBIAN:
-                    rebuild_hebbian(traces, past, changes, clip, k + 1)
-                else:
-                    eligibilities[0] = eligibility_kept[begin // every, b]
-                    rebuild_retroactive(traces, eligibilities, past, changes, imprints, eta, clip, k + 1)
-            if first_step:
-                change[:] = 0
-                imprint[:] = 0
+            kept, past = hebb_kept[begin // every], h[begin : begin + k + 1]
+            if kind == HEBBIAN:
+                rebuild_hebbian(kept, past, changes, clip, k + 1, traces)
             else:
-                change[:] = changes[k]
-                imprint[:] = imprints[k]
-            if kind == FIXED:
-                backward_fixed(w, dtotal, dpre)
-            elif kind == HEBBIAN:
-                backward_hebbian(
-                    traces[k], before, change, bound, w, alpha, pre, later,
-                    dtotal, dhebb[b], dalpha[b], dpre, dchange,
+                rebuild_retroactive(
+                    kept, eligibility_kept[begin // every], past, changes, imprints, eta, clip, k + 1,
+                    traces, eligibilities,
                 )  # fmt: skip
-            else:
-                later_kept = float32(1) if t == steps else float32(1) - eta
-                dkept = backward_retroactive(
-                    traces[k], eligibilities[k], before, change, bound, w, alpha, pre,
-                    later, later_imprint, later_kept,
-                    dtotal, dhebb[b], deligibility[b], dalpha[b], dpre, dchange, dimprint,
-                )  # fmt: skip
-                if not first_step:
-                    deta[b] -= dkept
-            if first_step:
-                dh0[b] = dpre
-                continue
-            post, m = h[t, b], modulation[t - 1, b]
+        # Before the first step there is no update to undo: no change, and a clip that cuts nothing.
+        change = changes[k] if t > 0 else nothing
+        bound = clip if t > 0 else float32(np.inf)
+        pre, before = h[t], h[max(t - 1, 0)]
+        if kind == FIXED:
+            backward_fixed(w, dtotal, dpre)
+        elif kind == HEBBIAN:
+            backward_hebbian(
+                traces[k], before, change, bound, w, alpha, pre, later, dtotal, dhebb, dalpha, dpre, dchange
+            )  # fmt: skip
+        else:
+            later_kept = float32(1) - eta if t < steps else float32(1)
+            backward_retroactive(
+                traces[k], eligibilities[k], before, change, bound, w, alpha, pre, later, later_imprint,
+                later_kept, dtotal, dhebb, deligibility, dalpha, dpre, dchange, dimprint, dkept,
+            )  # fmt: skip
+        if t == 0:
+            break
+        for e in range(episodes):
+            b, post, m, dpost = first + e, h[t, e], modulation[t - 1, e], dtotal[e]
+            for j in range(size):
+                dpost[j] = dh[t - 1, b, j] + dpre[e, j]
             dm = dmodulation[t - 1, b]
-            for j in range(size):
-                gain = rate_weight[j] * m + rate_bias[j]
-                dpost = dh[t - 1, b, j] + dpre[j]
-                if kind == HEBBIAN:
-                    drate[t - 1, b, j] = dchange[j] * post[j]
-                    dpost += dchange[j] * gain
-                elif kind == RETROACTIVE:
-                    drate[t - 1, b, j] = dchange[j]
-                    dpost += dimprint[j] * eta
-                    deta[b] += dimprint[j] * post[j]
-                dm += drate[t - 1, b, j] * rate_weight[j]
-                dtotal[j] = dpost
+            if kind != FIXED:
+                dm = backward_gains(
+                    kind, eta, m, dm, rate_weight, rate_bias, post, dchange[e], dimprint[e],
+                    drate[t - 1, e], dpost,
+                )  # fmt: skip
+            if kind == RETROACTIVE:
+                deta[b] += dot(dimprint[e], post) - dkept[e]
             dmod[t - 1, b] = dm * squash_slope(modulator, m)
-            for j in range(size):
-                dtotal[j] = (dtotal[j] + dmod[t - 1, b] * mod_weight[j]) * (float32(1) - post[j] * post[j])
-            dsums[t - 1, b] = dtotal
-            later[:] = change
-            later_imprint[:] = imprint
+            for j in range(width):
+                dpost[j] = (dpost[j] + dmod[t - 1, b] * mod_weight[j]) * (float32(1) - post[j] * post[j])
+                dsums[t - 1, b, j] = dpost[j]
+            later[e] = change[e]
+            later_imprint[e] = imprints[k, e]
+    for e in range(episodes):
+        dh0[first + e] = dpre[e]

@@ -7,7 +7,6 @@ linear layers are products over all steps too.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from bpa.engines import kernels
 from bpa.engines.eager import Unrolled
 
+GROUP = 4  # most episodes that live in step in one loop
 KEEP_EVERY = 16  # steps between two stored traces: memory against what fits in the cache when rebuilt
 MODULATORS = {"tanh": kernels.TANH, "sigmoid": kernels.SIGMOID, "linear": kernels.LINEAR}
 
@@ -82,28 +82,29 @@ def as_arrays(*values: Any) -> list[Any]:
     return [value.detach().numpy() if isinstance(value, Tensor) else value for value in values]
 
 
-def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> None:
-    """Call loop(first, last, ...) for all episodes, in as many threads as PyTorch uses.
+def group_bounds(batch_size: int) -> list[tuple[int, int]]:
+    """First and last + 1 of each group of episodes: a matter of the batch alone, never of the threads."""
+    size = min(GROUP, max(1, batch_size // 8))
+    return [(first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
 
-    Each thread takes a few episodes at a time, so that one that is held up delays nobody for long.
+
+def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> None:
+    """Call loop(group, first, last, ...) for all groups of episodes, in as many threads as PyTorch uses.
+
+    Each thread takes the next group when it is done with one, so that one held up delays nobody for long.
     """
-    threads = min(torch.get_num_threads(), batch_size)
+    bounds = group_bounds(batch_size)
     arrays = as_arrays(*arguments)
-    if threads == 1:
-        loop(0, batch_size, *arrays)
-        return
-    pieces = min(4 * threads, batch_size)
-    bounds = [piece * batch_size // pieces for piece in range(pieces + 1)]
-    waiting = list(itertools.pairwise(bounds))
+    waiting = iter(list(enumerate(bounds)))
 
     def work() -> None:
-        while True:
-            try:
-                first, last = waiting.pop()
-            except IndexError:
-                return
-            loop(first, last, *arrays)
+        for group, (first, last) in waiting:  # next() of a list's iterator is atomic
+            loop(group, first, last, *arrays)
 
+    threads = min(torch.get_num_threads(), len(bounds))
+    if threads == 1:
+        work()
+        return
     with ThreadPoolExecutor(threads - 1) as pool:
         others = [pool.submit(work) for _ in range(threads - 1)]
         work()
@@ -183,10 +184,11 @@ class Plastic(torch.autograd.Function):
         dhebb, deligibility = padded(dhebb).clone(), padded(deligibility).clone()
         dsums, drate = torch.empty_like(run.h[1:]), torch.zeros_like(run.h[1:])
         dmod, dh0 = torch.empty_like(run.modulation), torch.empty_like(run.h[0])
-        dalpha, deta = torch.zeros_like(dhebb), dh.new_zeros(batch_size)
+        groups, deta = len(group_bounds(batch_size)), dh.new_zeros(batch_size)
+        dalpha = dhebb.new_zeros(groups, *dhebb.shape[1:])
         _, _, eta, w, alpha, mod_weight, _, _, rate_weight, rate_bias = parameters_for_loop(cell, *ctx.fixed)
         in_parallel(
-            kernels.backward_episodes, batch_size, kind, clip, eta, w, alpha, mod_weight, modulator,
+            kernels.backward_group, batch_size, kind, clip, eta, w, alpha, mod_weight, modulator,
             rate_weight, rate_bias, run.h, run.modulation, run.every, run.hebb_kept, run.eligibility_kept,
             dh.contiguous(), dmodulation.contiguous(), dhebb, deligibility,
             dsums, dmod, drate, dalpha, deta, dh0,
@@ -239,7 +241,7 @@ def wants_gradient(net: Any, *tensors: Tensor | None) -> bool:
 def run_unroll(net: Any, cell: Cell, drives: Tensor, run: Run) -> None:
     """Fill `run` from its initial state by drives [T, B, H]."""
     in_parallel(
-        kernels.unroll_episodes, drives.shape[1], *parameters_for_loop(cell, *settings(net)),
+        kernels.unroll_group, drives.shape[1], *parameters_for_loop(cell, *settings(net)),
         drives.contiguous(), *run[:4], run.every, *run[4:6],
     )  # fmt: skip
 
@@ -267,7 +269,7 @@ def act(net: Any, maze: Any, chance: Any) -> tuple[Any, ...]:
     actions = torch.empty(steps, batch_size, dtype=torch.long)
     agent = maze.agent.clone()
     in_parallel(
-        kernels.act_episodes, batch_size, *parameters_for_loop(cell, *settings(net)),
+        kernels.act_group, batch_size, *parameters_for_loop(cell, *settings(net)),
         padded(net.i2h.weight.T), padded(net.i2h.bias), padded(net.h2o.weight), net.h2o.bias,
         maze.walls, maze.moves, maze.free_cells, maze.goal_index,
         np.float32(maze.reward), np.float32(maze.wall_penalty), chance.action.contiguous(),
