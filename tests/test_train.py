@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from bpa import TrainConfig, train
+from bpa import GridMaze, TrainConfig, train
 from bpa.config import PRESETS
-from bpa.runs import load_weights
+from bpa.rollout import draw_chance, rollout
+from bpa.runs import build_network, load_weights
 from bpa.train import Diverged, a2c_loss, discounted_returns
 
 SMALL = TrainConfig(iterations=3, size=5, batch_size=2, hidden_size=6, episode_length=9, quiet=True)
@@ -118,6 +119,33 @@ def test_every_parameter_of_every_variant_is_trained(plasticity):
     start, end = weights(train(config.replace(warmup_iterations=2))), weights(train(config))
     still = [name for name in start if torch.equal(start[name], end[name])]
     assert not still
+
+
+def test_each_step_is_adams_on_the_gradient_of_this_batch_alone():
+    config = SMALL.replace(iterations=3, max_gradient_norm=0.05, engine="eager")
+    generator = torch.Generator().manual_seed(config.seed)
+    net = build_network(config, generator)
+    maze = GridMaze(config.size, config.batch_size, config.episode_length, generator=generator)
+    parameters = list(net.parameters())
+    first, second = ([torch.zeros_like(parameter) for parameter in parameters] for _ in range(2))
+    norms = []
+    for step in range(1, 4):
+        seen = rollout(net, maze, draw_chance(config.episode_length, config.batch_size, generator), "eager")
+        loss = a2c_loss(seen.logits, seen.values, seen.actions, seen.rewards, 0.9, 0.1, 0.01)
+        gradients = torch.autograd.grad(loss, parameters)
+        norms.append(math.sqrt(sum(gradient.square().sum().item() for gradient in gradients)))
+        scale = min(1.0, 0.05 / norms[-1])
+        with torch.no_grad():
+            for n, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+                first[n] = 0.9 * first[n] + 0.1 * scale * gradient
+                second[n] = 0.999 * second[n] + 0.001 * (scale * gradient) ** 2
+                slope = first[n] / (1 - 0.9**step)
+                parameter -= 1e-3 * slope / ((second[n] / (1 - 0.999**step)).sqrt() + 1e-4)
+    trained = train(config)
+    assert max(norms) > 0.05  # the bound is met
+    assert [record.gradient_norm for record in trained.history] == pytest.approx(norms, rel=1e-4)
+    for parameter, mine in zip(trained.network.parameters(), parameters, strict=True):
+        torch.testing.assert_close(parameter, mine, rtol=1e-4, atol=1e-6)
 
 
 def test_no_step_is_taken_during_the_warm_up():
