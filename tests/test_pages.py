@@ -71,10 +71,10 @@ def address():
 class Visit:
     """A page opened with every other host cut off, and a list of what went wrong on it."""
 
-    def __init__(self, browser: Browser, url: str, viewport: dict = DESKTOP, theme: str = "light"):
+    def __init__(self, browser: Browser, url: str, viewport: dict = DESKTOP):
         self.faults: list[str] = []
         # Reduced motion: a contrast measured in the middle of a transition means nothing.
-        self.context = browser.new_context(viewport=viewport, color_scheme=theme, reduced_motion="reduce")
+        self.context = browser.new_context(viewport=viewport, reduced_motion="reduce")
         if url.startswith("file:"):
             self.context.set_offline(True)
         origin = url.split("/", 3)[2]
@@ -166,13 +166,22 @@ def barriers(page: Page, content: str) -> list[str]:
     """Serious and critical findings of axe within the elements that the selector names."""
     # Without preload: it would fetch each style sheet's imports relative to the page, where they are not.
     report = Axe().run(page, context=content, options={"preload": False}).response
-    return [
-        f"{violation['id']}: {violation['help']}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
-        for violation in report["violations"]
-        if violation["impact"] in ("serious", "critical")
-        for node in violation["nodes"]
-        if not any(violation["id"] == rule and node["html"] == html for rule, html in TOLERATED)
+    found = [
+        (rule["id"], node)
+        for rule in report["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+        if not any(rule["id"] == name and node["html"].startswith(html) for name, html in TOLERATED)
     ]
+    # Text in the colour of its background: axe leaves open whether that is meant. Here it never is.
+    found += [
+        ("invisible-text", node)
+        for rule in report["incomplete"]
+        if rule["id"] == "color-contrast"
+        for node in rule["nodes"]
+        if any((check.get("data") or {}).get("messageKey") == "equalRatio" for check in node["any"])
+    ]
+    return [f"{name}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}" for name, node in found]
 
 
 @pytest.mark.parametrize("scheme", ["http", "file"])
@@ -186,20 +195,23 @@ def test_page_is_whole_without_a_network(browser, address, name, scheme):
         assert visit.faults == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES or ["index.html"])
-def test_page_fits_a_phone_and_can_be_read(browser, address, name, theme):
-    with Visit(browser, f"{address}/{name}", PHONE, theme) as visit:
-        if visit.page.locator("html[data-theme]").count():
-            assert visit.page.locator("html").get_attribute("data-theme") == theme
+def test_page_fits_a_phone_and_can_be_read_in_both_themes(browser, address, name):
+    with Visit(browser, f"{address}/{name}", PHONE) as visit:
         assert too_wide(visit.page) == []
-        if visit.page.locator("article.bd-article").count():
-            assert barriers(visit.page, "article.bd-article") == []
+        for theme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            if visit.page.locator(
+                "article.bd-article"
+            ).count():  # not on the page that leads to the first one
+                visit.page.wait_for_selector(f"html[data-theme={theme}]", state="attached")
+                assert barriers(visit.page, "article.bd-article") == [], theme
         assert visit.faults == []
 
 
 BAD_PAGE = """<!doctype html><html lang="en"><title>bad</title>
 <main style="color:#ddd;background:#fff"><article class="bd-article"><p>pale text</p>
+<p style="color:#fff">hidden text</p>
 <span class="math">x^2</span><img src="nothing.png"><div style="width:2000px">wide</div></article></main>
 <script src="https://example.org/script.js"></script><script>console.error("trouble"); undefinedName</script>
 </html>"""
@@ -218,7 +230,7 @@ def test_a_bad_page_is_caught(browser, tmp_path):
         assert "nothing.png" in faults
         assert len(broken_images(visit.page)) == 1
         assert too_wide(visit.page)
-        assert any(found.startswith("color-contrast") for found in barriers(visit.page, "article.bd-article"))
-        assert any(found.startswith("image-alt") for found in barriers(visit.page, "article.bd-article"))
+        rules = {found.split(":")[0] for found in barriers(visit.page, "article.bd-article")}
+        assert {"color-contrast", "image-alt", "invisible-text"} <= rules
         visit.page.set_content('<span class="math">x^2</span>')
         assert undrawn_maths(visit.page) == ["x^2"]
