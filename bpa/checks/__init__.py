@@ -7,22 +7,27 @@ agree, and raises `NotYet` with a hint if they do not.
 from bpa.checks.chapter_01 import associate, complete, second_neuron_step, soft_clip
 from bpa.checks.chapter_02 import connections, decay_step, recall_from_history, unroll
 from bpa.checks.chapter_08 import hitting_time, looks_alike, read_observation, senses_only
+from bpa.checks.chapter_10 import around_rewards, clip_gradients, live_frozen, times_between
 from bpa.checks.compare import NotYet, Slip, check_answer
 
 __all__ = [
     "NotYet",
     "Slip",
+    "around_rewards",
     "associate",
     "check_answer",
+    "clip_gradients",
     "complete",
     "connections",
     "decay_step",
     "hitting_time",
+    "live_frozen",
     "looks_alike",
     "read_observation",
     "recall_from_history",
     "second_neuron_step",
     "senses_only",
     "soft_clip",
+    "times_between",
     "unroll",
 ]
