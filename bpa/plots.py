@@ -148,7 +148,7 @@ def draw_maze(axes: Axes, walls: Any, goal: Any = None, agent: Any = None) -> Ax
     if walls.ndim != 2 or walls.shape[0] != walls.shape[1] or walls.dtype != bool:
         raise ValueError(f"walls must be bool [n, n], got {walls.dtype} {list(walls.shape)}")
     size = len(walls)
-    floor = np.ones((size, size, 3))
+    floor = np.full((size, size, 3), 0.95)  # not the white of the card, so that its edge shows
     floor[walls] = [int(WALL_COLOR[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     axes.imshow(floor)
     if goal is not None:
