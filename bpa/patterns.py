@@ -28,6 +28,38 @@ def distinct_codes(batch_size: int, count: int, bits: int, generator: torch.Gene
         codes[twice] = 2.0 * torch.randint(2, (int(twice.sum()), bits), generator=generator) - 1
 
 
+def shown_in_turn(
+    items: Tensor,
+    cue: Tensor,
+    presentations: int,
+    show_steps: int,
+    pause_steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Inputs [T, B, P] that show N items an episode, in a new random order each round, and last the cue.
+
+    T = presentations * N * (show_steps + pause_steps) + show_steps.
+
+    Args:
+        items: [B, N, P]. cue: [B, P]. presentations: rounds. show_steps: of an item, and of the cue.
+        pause_steps: zeros after each item.
+    """
+    B, N, P = items.shape
+    pause = items.new_zeros(pause_steps, B, P)
+    parts = []
+    for _ in range(presentations):
+        for shown in torch.rand(N, B, generator=generator).argsort(0):
+            parts += [items[torch.arange(B), shown].expand(show_steps, B, P), pause]
+    return torch.cat([*parts, cue.expand(show_steps, B, P)])
+
+
+def asked_last(inputs: Tensor, answer: Tensor, counts: Tensor, device: torch.device) -> Lesson:
+    """The lesson that wants `answer` [B, P] at the last step, where `counts` [B, P] is True."""
+    targets, mask = torch.zeros_like(inputs), torch.zeros_like(inputs, dtype=torch.bool)
+    targets[-1], mask[-1] = answer, counts
+    return Lesson(inputs.to(device), targets.to(device), mask.to(device))
+
+
 class Patterns:
     """Memorise binary patterns, then complete one of them from a part. [2018, sec. 4.1]
 
@@ -111,19 +143,10 @@ class Patterns:
         codes = distinct_codes(B, N, P - self.num_missing, self.generator)
         patterns[~is_missing[:, None].expand(B, N, P)] = codes.flatten()
 
-        episodes = torch.arange(B)
-        inputs = torch.zeros(self.episode_length, B, P)
-        start = 0
-        for _ in range(self.presentations):
-            order = torch.rand(N, B, generator=self.generator).argsort(0)
-            for shown in order:
-                inputs[start : start + self.show_steps] = patterns[episodes, shown]
-                start += self.show_steps + self.pause_steps
-
-        asked = patterns[episodes, torch.randint(N, (B,), generator=self.generator)]
+        asked = patterns[torch.arange(B), torch.randint(N, (B,), generator=self.generator)]
         turned = torch.rand(B, P, generator=self.generator) < self.noise
-        inputs[start:] = torch.where(turned, -asked, asked).masked_fill(is_missing, 0)
-        targets, mask = torch.zeros_like(inputs), torch.zeros_like(inputs, dtype=torch.bool)
-        targets[-1] = asked
-        mask[-1] = is_missing | (self.noise > 0)
-        return Lesson(inputs.to(self.device), targets.to(self.device), mask.to(self.device))
+        cue = torch.where(turned, -asked, asked).masked_fill(is_missing, 0)
+        inputs = shown_in_turn(
+            patterns, cue, self.presentations, self.show_steps, self.pause_steps, self.generator
+        )
+        return asked_last(inputs, asked, is_missing | (self.noise > 0), self.device)
