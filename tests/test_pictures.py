@@ -103,6 +103,15 @@ def test_an_episode_shows_different_pictures_of_its_split_and_asks_for_half_of_o
         assert torch.equal(inputs[-3:, episode], inputs[-1:, episode].expand(3, P))
 
 
+def test_patches_of_an_episode_never_overlap_however_many_there_are():
+    world = Pictures("photographs", "test", 12, batch_size=100, patch_size=8, generator=seeded(7))
+    for places in world.draw().tolist():
+        for one in range(12):
+            for other in range(one):
+                (a, row, column), (b, other_row, other_column) = places[one], places[other]
+                assert a != b or abs(row - other_row) >= 8 or abs(column - other_column) >= 8
+
+
 @settings(max_examples=30)
 @given(st.sampled_from(["top", "bottom", "left", "right"]), st.integers(2, 9), st.integers(0, 2**32))
 def test_the_hidden_half_is_the_one_asked_for(half, size, seed):

@@ -1,0 +1,211 @@
+"""The cue-reward task: find out by trial and error which of a few new cues is the one that counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bpa.arguments import require_choice, require_integer, require_number, require_shape
+from bpa.patterns import distinct_codes
+
+NUM_ACTIONS = 2
+PAIRINGS = ("random", "dealt")
+# The published settings, for `CueReward` and for the network. The paper's text and the published code differ.
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {
+        "world": {"num_cues": 4, "cue_bits": 20, "episode_length": 200, "wrong_penalty": 0.0},
+        "network": {"hidden_size": 200, "clip": 7.0},
+    },
+    "code": {
+        "world": {"num_cues": 4, "cue_bits": 20, "episode_length": 120, "wrong_penalty": 1.0},
+        "network": {"hidden_size": 200, "clip": 1.0},
+    },
+}
+
+
+class CueReward:
+    """A batch of agents, each learning within an episode which cue is its target. [2019, sec. 4.1]
+
+    Description:
+        Each episode has N new random cues, one of which, drawn at random, is the target; nothing about a
+        cue tells which. In a trial two different cues are shown, one after the other, and then a Go
+        signal. At Go the agent answers: was the target one of the two? The reward is all it ever learns
+        about the target. A trial runs: cue, pause, cue, pause, Go (one step), pause. Trials follow each
+        other as long as a whole one fits; what is left over is pause.
+
+    Actions:
+        int64 [B], 1 yes or 0 no. Only the action at a Go step has an effect.
+
+    Observation:
+        float32 [B, K + 6]: the K bits of the cue as +1 and -1, 0 without a cue; 1 at Go; a 1 (bias); t / T;
+        the reward of the previous step; the previous action one-hot (action 0 before the first step).
+
+    Rewards:
+        float32 [B]: at Go `reward` for the right answer and minus `wrong_penalty` for the other; else 0.
+
+    Termination:
+        After T = `episode_length` steps `done` is True, for all episodes at once; `reset` starts new ones.
+
+    Configuration:
+        num_cues: N, at least 2. cue_bits: K, at least 1. batch_size: B, at least 1. episode_length: T, at
+        least one trial. reward, wrong_penalty: finite numbers of at least 0.
+        show_steps: steps of a cue, at least 1. pause_steps: steps of each pause, at least 0. jitter: before
+        each trial so many more steps of pause at most, drawn uniformly for each trial; at least 0.
+        pairing: "random", any two cues in each trial; or "dealt", the cues are shuffled and dealt out in
+        pairs, and again when none is left, so that all are shown equally often; that needs an even N.
+        generator: source of all chance, a fresh unseeded one if None. device: the CPU if None.
+
+    The lengths of the phases are ours. PUBLISHED holds the settings that the paper and its code name.
+    All chance falls at `reset`, before the first step: no action changes what will be shown.
+
+    Raises:
+        ValueError: a setting is out of range, or there are more cues than the bits can tell apart.
+    """
+
+    def __init__(
+        self,
+        num_cues: int = 4,
+        cue_bits: int = 20,
+        batch_size: int = 30,
+        episode_length: int = 200,
+        reward: float = 1.0,
+        wrong_penalty: float = 0.0,
+        show_steps: int = 1,
+        pause_steps: int = 1,
+        jitter: int = 0,
+        pairing: str = "random",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ):
+        self.num_cues = require_integer("num_cues", num_cues, low=2)
+        self.cue_bits = require_integer("cue_bits", cue_bits, low=1)
+        if num_cues > 2**cue_bits:
+            raise ValueError(
+                f"num_cues must be at most {2**cue_bits}, as many as {cue_bits} bits can tell apart, "
+                f"got {num_cues}"
+            )
+        self.pairing = require_choice("pairing", pairing, PAIRINGS)
+        if pairing == "dealt" and num_cues % 2:
+            raise ValueError(f"num_cues must be even to be dealt out in pairs, got {num_cues}")
+        self.batch_size = require_integer("batch_size", batch_size, low=1)
+        self.reward = require_number("reward", reward, low=0)
+        self.wrong_penalty = require_number("wrong_penalty", wrong_penalty, low=0)
+        self.show_steps = require_integer("show_steps", show_steps, low=1)
+        self.pause_steps = require_integer("pause_steps", pause_steps, low=0)
+        self.jitter = require_integer("jitter", jitter, low=0)
+        self.trial_length = 2 * show_steps + 1 + 3 * pause_steps
+        self.episode_length = require_integer(
+            "episode_length", episode_length, low=self.trial_length + jitter
+        )
+        if generator is None:
+            generator = torch.Generator()
+            generator.seed()
+        self.generator = generator
+        self.device = torch.device(device or "cpu")
+        self.input_size, self.num_actions = cue_bits + 6, NUM_ACTIONS
+        self.time = episode_length  # no episode before the first reset
+
+    def draw_pairs(self, trials: int) -> Tensor:
+        """The two cues of each trial, in the order in which they are shown, int64 [B, R, 2]."""
+        B, N = self.batch_size, self.num_cues
+        if self.pairing == "random":
+            return torch.rand(B, trials, N, generator=self.generator).argsort(2)[:, :, :2]
+        rounds = -(-trials // (N // 2))
+        dealt = torch.rand(B, rounds, N, generator=self.generator).argsort(2)
+        return dealt.reshape(B, -1, 2)[:, :trials]
+
+    def reset(self) -> Tensor:
+        """Draw B new episodes and return their first observation [B, K + 6].
+
+        What was drawn: `cues` [B, N, K]; `target` int64 [B]; `pairs` int64 [B, R, 2] and `go` int64 [B, R],
+        the cues and the Go step of each trial, T for a trial that does not fit any more; `shown` [T, B, K],
+        the cue at each step; `answers` int64 [T, B], the right answer at a Go step, -1 elsewhere.
+        """
+        B, T, K = self.batch_size, self.episode_length, self.cue_bits
+        trials = T // self.trial_length
+        cues = distinct_codes(B, self.num_cues, K, self.generator)
+        target = torch.randint(self.num_cues, (B,), generator=self.generator)
+        pairs = self.draw_pairs(trials)
+        waits = torch.randint(self.jitter + 1, (B, trials), generator=self.generator)
+        starts = (waits + self.trial_length).cumsum(1) - self.trial_length  # each after its own wait
+        fits = starts + self.trial_length <= T
+        answer = (pairs == target[:, None, None]).any(2).long()
+
+        episodes = torch.arange(B)[:, None].expand(B, trials)
+        shown = torch.zeros(T, B, K)
+        for place in (0, 1):
+            first = starts + place * (self.show_steps + self.pause_steps)
+            for step in range(self.show_steps):
+                shown[(first + step)[fits], episodes[fits]] = cues[episodes, pairs[:, :, place]][fits]
+        go = torch.where(fits, starts + 2 * (self.show_steps + self.pause_steps), T)
+        answers = torch.full((T, B), -1)
+        answers[go[fits], episodes[fits]] = answer[fits]
+
+        drawn = (cues, target, pairs, go, shown, answers)
+        self.cues, self.target, self.pairs, self.go, self.shown, self.answers = (
+            part.to(self.device) for part in drawn
+        )
+        self.time = 0
+        self.previous_reward = torch.zeros(B, device=self.device)
+        self.previous_action = torch.zeros(B, dtype=torch.long, device=self.device)
+        return self.observation()
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, bool]:
+        """Take every agent's action: actions [B] -> observation [B, K + 6], reward [B], done.
+
+        Raises:
+            ValueError: actions are of the wrong shape, type or range.
+            RuntimeError: the episodes are over, or none has begun.
+        """
+        if self.time >= self.episode_length:
+            raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
+        require_shape("actions", actions, (self.batch_size,))
+        if actions.dtype != torch.long or actions.min() < 0 or actions.max() >= NUM_ACTIONS:
+            raise ValueError(f"actions must be int64, 0 or 1, got {actions.dtype}: {actions.tolist()}")
+        answer = self.answers[self.time]
+        right = (actions == answer).float()
+        reward = torch.where(answer < 0, 0.0, right * self.reward - (1 - right) * self.wrong_penalty)
+        self.time += 1
+        # Copies: a caller may refill its own actions and the reward it was given.
+        self.previous_reward, self.previous_action = reward.clone(), actions.clone()
+        return self.observation(), reward, self.time == self.episode_length
+
+    def observation(self) -> Tensor:
+        """What each agent senses now, [B, K + 6]; after the last step nothing is shown any more."""
+        extras = torch.zeros(self.batch_size, 4, device=self.device)
+        cue = torch.zeros(self.batch_size, self.cue_bits, device=self.device)
+        if self.time < self.episode_length:
+            cue = self.shown[self.time]
+            extras[:, 0] = self.answers[self.time] >= 0
+        extras[:, 1] = 1
+        extras[:, 2] = self.time / self.episode_length
+        extras[:, 3] = self.previous_reward
+        action = torch.nn.functional.one_hot(self.previous_action, NUM_ACTIONS)
+        return torch.cat([cue, extras, action.float()], dim=1)
+
+
+def best_rewards(world: CueReward) -> Tensor:
+    """Expected reward [B] of the best player in the world's present episodes, over all possible targets.
+
+    The best player knows the rules and the cues it is shown, not the target. It keeps the set of cues that
+    may still be it: each reward, also a wrong answer's, says whether the target was one of the two. With
+    m of the c cues that are left in a pair, it says yes if m / c is above a half. Its answers do not
+    change what it learns, so no other player does better. The player that knows the target from the
+    start earns `reward` in every trial; a player that guesses, half of reward - wrong_penalty.
+    """
+    B, N = world.batch_size, world.num_cues
+    one_hot = torch.eye(N, device=world.device)
+    possible = torch.ones(B, N, N, device=world.device)  # episode, target, cue
+    total = torch.zeros(B, dtype=torch.float64, device=world.device)
+    for trial in range(world.pairs.shape[1]):
+        in_pair = one_hot[world.pairs[:, trial]].sum(1)  # [B, N]
+        chance = (possible * in_pair[:, None]).sum(2) / possible.sum(2)
+        says_yes = chance > 0.5
+        right = (says_yes == (in_pair > 0)).double()
+        takes_place = world.go[:, trial] < world.episode_length
+        earned = right * world.reward - (1 - right) * world.wrong_penalty
+        total += earned.mean(1) * takes_place
+        possible = possible * torch.where(in_pair[:, :, None] > 0, in_pair[:, None], 1 - in_pair[:, None])
+    return total

@@ -1,0 +1,218 @@
+"""The cue-reward task: what is shown, what is asked, and that nothing but reward tells which cue counts."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from bpa.cues import PUBLISHED, CueReward, best_rewards
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+@st.composite
+def worlds(draw):
+    pairing = draw(st.sampled_from(["random", "dealt"]))
+    kind = {
+        "num_cues": draw(st.integers(1, 3)) * 2 if pairing == "dealt" else draw(st.integers(2, 6)),
+        "cue_bits": draw(st.integers(3, 8)),
+        "batch_size": draw(st.integers(1, 4)),
+        "reward": draw(st.sampled_from([1.0, 2.5])),
+        "wrong_penalty": draw(st.sampled_from([0.0, 1.0])),
+        "show_steps": draw(st.integers(1, 2)),
+        "pause_steps": draw(st.integers(0, 2)),
+        "jitter": draw(st.integers(0, 2)),
+        "pairing": pairing,
+    }
+    shortest = 2 * kind["show_steps"] + 1 + 3 * kind["pause_steps"] + kind["jitter"]
+    return kind | {"episode_length": draw(st.integers(shortest, shortest + 40))}
+
+
+@given(worlds(), st.integers(0, 2**32))
+def test_what_an_agent_senses_is_trial_after_trial_and_the_reward_is_for_the_right_answer(kind, seed):
+    world = CueReward(**kind, generator=seeded(seed))
+    B, T, K = world.batch_size, world.episode_length, world.cue_bits
+    actions = torch.randint(2, (T, B), generator=seeded(seed + 1))
+    seen, gained = [world.reset()], []
+    for t in range(T):
+        observation, reward, done = world.step(actions[t])
+        assert done == (t == T - 1)
+        seen.append(observation)
+        gained.append(reward)
+    seen, gained = torch.stack(seen), torch.stack(gained)
+    assert seen.shape == (T + 1, B, K + 6)
+    assert (seen[:, :, K + 1] == 1).all()
+    torch.testing.assert_close(seen[:, 0, K + 2], torch.arange(T + 1) / T)
+    assert not seen[0, :, K + 3].any()
+    assert torch.equal(seen[1:, :, K + 3], gained)
+    assert (seen[0, :, K + 4] == 1).all()
+    assert torch.equal(seen[1:, :, K + 4 :].argmax(2), actions)
+    assert (seen[-1, :, : K + 1] == 0).all()
+
+    for b in range(B):
+        cues = [tuple(cue) for cue in world.cues[b].tolist()]
+        assert len(set(cues)) == world.num_cues
+        assert set(sum(cues, ())) <= {-1.0, 1.0}
+        # Read the episode as an agent would: cues until Go, then an answer.
+        pair, trials, last = [], 0, None
+        for t in range(T):
+            bits, go = tuple(seen[t, b, :K].tolist()), seen[t, b, K].item()
+            if any(bits):
+                assert bits in cues
+                assert not go
+                if bits != last or world.pause_steps:
+                    pair += [cues.index(bits)] if not pair or pair[-1] != cues.index(bits) else []
+                last = bits
+            if go:
+                assert len(pair) == len(set(pair)) == 2
+                assert pair == world.pairs[b, trials].tolist()
+                assert world.go[b, trials] == t
+                right = actions[t, b].item() == (world.target[b].item() in pair)
+                assert gained[t, b].item() == (kind["reward"] if right else -kind["wrong_penalty"])
+                pair, trials, last = [], trials + 1, None
+            else:
+                assert gained[t, b] == 0
+        assert not pair, "a trial is shown whole or not at all"
+        assert trials >= 1
+        assert (world.go[b, trials:] == T).all()
+        assert trials >= (T - world.jitter) // (world.trial_length + world.jitter), "room is left unused"
+
+
+def test_the_target_is_nowhere_in_what_is_sensed_before_the_first_reward():
+    """Episodes that differ in their targets alone look the same until a reward differs."""
+    world = CueReward(batch_size=40, jitter=1, generator=seeded(0))
+    world.reset()
+    first = world.go[:, 0]
+    others = []
+    for shift in (1, 2, 3):
+        other = copy.deepcopy(world)
+        other.target = (world.target + shift) % 4
+        hit = (world.pairs == other.target[:, None, None]).any(2).long()
+        for trial in range(world.pairs.shape[1]):
+            fits = world.go[:, trial] < world.episode_length
+            other.answers[world.go[fits, trial], fits.nonzero()[:, 0]] = hit[fits, trial]
+        others.append(other)
+    for t in range(int(first.max()) + 1):
+        before = first >= t
+        for other in others:
+            assert torch.equal(world.observation()[before], other.observation()[before])
+        for one in (world, *others):
+            one.step(torch.zeros(40, dtype=torch.long))
+
+
+def test_a_cues_bits_and_place_say_nothing_about_whether_it_is_the_target():
+    world = CueReward(batch_size=20_000, cue_bits=4, generator=seeded(1))
+    world.reset()
+    cues, target = world.cues, world.target
+    chosen = cues[torch.arange(20_000), target]
+    code = ((chosen > 0).long() << torch.arange(4)).sum(1)
+    assert chisquare(torch.bincount(code, minlength=16).numpy()).pvalue > 1e-3
+    assert chisquare(torch.bincount(target).numpy()).pvalue > 1e-3
+    # The rank of the target's code among the four of its episode is uniform too.
+    ranks = ((cues > 0).long() << torch.arange(4)).sum(2).argsort(1).argsort(1)
+    rank = ranks[torch.arange(20_000), target]
+    assert chisquare(torch.bincount(rank).numpy()).pvalue > 1e-3
+    place = (world.pairs[:, 0] == target[:, None]).long().sum(0)
+    assert abs(place[0] - place[1]) < 4 * (place.sum().sqrt())
+    yes = (world.pairs == target[:, None, None]).any(2).float().mean()
+    assert abs(yes - 0.5) < 0.01, "with four cues half the answers are yes"
+
+
+def test_pairs_are_uniform_and_dealt_pairs_show_every_cue_equally_often():
+    world = CueReward(batch_size=12_000, generator=seeded(2))
+    world.reset()
+    name = world.pairs[:, 3, 0] * 4 + world.pairs[:, 3, 1]
+    counts = torch.bincount(name, minlength=16)
+    assert (counts[::5] == 0).all()
+    assert chisquare(counts[counts > 0].numpy()).pvalue > 1e-3
+    world = CueReward(num_cues=6, batch_size=50, pairing="dealt", generator=seeded(3))
+    world.reset()
+    rounds = world.pairs[:, :30].reshape(50, 10, 6)
+    assert torch.equal(rounds.sort(2).values, torch.arange(6).expand(50, 10, 6))
+
+
+@pytest.mark.parametrize("name", ["paper", "code"])
+def test_the_published_settings(name):
+    world = CueReward(**PUBLISHED[name]["world"], generator=seeded(4))
+    assert world.reset().shape == (30, 26)
+    expected = {"paper": (200, 0.0, 7.0), "code": (120, 1.0, 1.0)}[name]
+    assert (world.episode_length, world.wrong_penalty, PUBLISHED[name]["network"]["clip"]) == expected
+    assert (world.num_cues, PUBLISHED[name]["network"]["hidden_size"]) == (4, 200)
+
+
+@pytest.mark.parametrize("pairing", ["random", "dealt"])
+def test_the_best_player_earns_what_is_expected(pairing):
+    """A player in plain Python that keeps the cues that can still be the target, against the exact figure."""
+    world = CueReward(
+        batch_size=400, episode_length=60, wrong_penalty=1.0, pairing=pairing, generator=seeded(5)
+    )
+    world.reset()
+    expected = best_rewards(world)
+    possible = [set(range(4)) for _ in range(400)]
+    trial = [0] * 400
+    total = torch.zeros(400)
+    for t in range(60):
+        asked = {b for b in range(400) if world.answers[t, b] >= 0}
+        pairs = {b: set(world.pairs[b, trial[b]].tolist()) for b in asked}
+        yes = {b: len(pairs[b] & possible[b]) > len(possible[b]) / 2 for b in asked}
+        actions = torch.tensor([int(yes.get(b, False)) for b in range(400)])
+        _, reward, _ = world.step(actions)
+        total += reward
+        for b in asked:
+            was_in = yes[b] if reward[b] > 0 else not yes[b]
+            possible[b] = possible[b] & pairs[b] if was_in else possible[b] - pairs[b]
+            trial[b] += 1
+    assert all(world.target[b].item() in possible[b] for b in range(400))
+    error = (total - expected).std() / 20
+    assert abs(total.mean() - expected.mean()) < 3.5 * error
+    assert 4 < expected.mean() < 10
+
+
+def test_the_same_seed_gives_the_same_episodes():
+    one, other = CueReward(generator=seeded(6)), CueReward(generator=seeded(6))
+    for _ in range(2):
+        assert torch.equal(one.reset(), other.reset())
+        assert torch.equal(one.shown, other.shown)
+        assert torch.equal(one.answers, other.answers)
+    assert not torch.equal(CueReward(generator=seeded(7)).reset(), CueReward(generator=seeded(8)).reset())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"num_cues": 0}, "num_cues must be a whole number of at least 2, got 0"),
+        ({"num_cues": 5, "pairing": "dealt"}, "num_cues must be even to be dealt out in pairs, got 5"),
+        (
+            {"num_cues": 5, "cue_bits": 2},
+            "num_cues must be at most 4, as many as 2 bits can tell apart, got 5",
+        ),
+        ({"cue_bits": 0}, "cue_bits must be a whole number of at least 1, got 0"),
+        ({"episode_length": 5}, "episode_length must be a whole number of at least 6, got 5"),
+        ({"wrong_penalty": -1.0}, "wrong_penalty must be a finite number of at least 0, got -1.0"),
+        ({"show_steps": 0}, "show_steps must be a whole number of at least 1, got 0"),
+        ({"pairing": "fair"}, "pairing must be one of 'random', 'dealt', got 'fair'"),
+        ({"jitter": -1}, "jitter must be a whole number of at least 0, got -1"),
+    ],
+)
+def test_a_wrong_setting_is_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        CueReward(**wrong)
+
+
+def test_wrong_actions_and_a_finished_episode_are_refused():
+    world = CueReward(batch_size=2, episode_length=6, generator=seeded(0))
+    with pytest.raises(RuntimeError, match="call reset"):
+        world.step(torch.tensor([0, 1]))
+    world.reset()
+    for actions in (torch.tensor([0, 2]), torch.tensor([0.0, 1.0]), torch.tensor([-1, 0])):
+        with pytest.raises(ValueError, match="actions must be int64, 0 or 1"):
+            world.step(actions)
+    for _ in range(6):
+        world.step(torch.tensor([0, 1]))
+    with pytest.raises(RuntimeError, match="call reset"):
+        world.step(torch.tensor([0, 1]))

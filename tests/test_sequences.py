@@ -1,0 +1,195 @@
+"""Sequences: little languages and their exact Bayesian, and recall under growing load."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from bpa.sequences import AssociativeRecall, Languages, accuracy_by_load, contexts
+from bpa.supervised import masked_cross_entropy
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+languages = st.builds(
+    dict,
+    num_symbols=st.integers(2, 5),
+    sequence_length=st.integers(4, 25),
+    order=st.integers(1, 3),
+    concentration=st.sampled_from([0.05, 0.3, 1.0, 4.0]),
+    batch_size=st.integers(1, 4),
+)
+
+
+@given(languages, st.integers(0, 2**32))
+def test_the_bayesian_counts_as_plain_loops_do_and_its_total_is_the_evidence(kind, seed):
+    world = Languages(**kind, generator=seeded(seed))
+    lesson = world.sample()
+    A, k, a = kind["num_symbols"], kind["order"], kind["concentration"]
+    losses = world.bayes_loss(lesson)
+    T = kind["sequence_length"] - 1
+    assert lesson.inputs.shape == (T, kind["batch_size"], A)
+    assert torch.equal(lesson.mask, torch.arange(T)[:, None].expand(T, kind["batch_size"]) >= k - 1)
+    for b in range(kind["batch_size"]):
+        symbols = [row.index(1.0) for row in lesson.inputs[:, b].tolist()] + [lesson.targets[-1, b].item()]
+        assert lesson.targets[k - 1 :, b].tolist() == symbols[k:]
+        seen = {}
+        for t in range(T):
+            if t < k - 1:
+                assert losses[t, b] == 0
+                continue
+            after = seen.setdefault(tuple(symbols[t - k + 1 : t + 1]), [0] * A)
+            p = (after[symbols[t + 1]] + a) / (sum(after) + A * a)
+            assert losses[t, b].item() == pytest.approx(-math.log(p))
+            after[symbols[t + 1]] += 1
+        # The chain rule: predictions multiply to the marginal likelihood of the rows, known in closed form.
+        evidence = 0.0
+        for after in seen.values():
+            evidence += math.lgamma(A * a) - math.lgamma(A * a + sum(after))
+            evidence += sum(math.lgamma(a + n) - math.lgamma(a) for n in after)
+        assert losses[:, b].sum().item() == pytest.approx(-evidence)
+
+
+def test_contexts_are_numbers_to_base_a_with_the_newest_digit_last():
+    symbols = torch.tensor([[1, 0], [2, 2], [0, 1]])
+    assert contexts(symbols, 3, 2).tolist() == [[1 * 3 + 2, 0 * 3 + 2], [2 * 3 + 0, 2 * 3 + 1]]
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_sequences_follow_their_tables(order):
+    world = Languages(3, 10_000, order, concentration=1.0, batch_size=2, generator=seeded(0))
+    tables = world.draw_tables()
+    symbols = world.draw_symbols(tables)
+    context = contexts(symbols[:-1], 3, order)
+    for b in range(2):
+        for row in range(3**order):
+            after = symbols[order:, b][context[:, b] == row]
+            expected = tables[b, row] * len(after)
+            keep = expected > 5
+            if len(after) < 100 or keep.sum() < 2 or not keep.all():
+                continue
+            assert chisquare(torch.bincount(after, minlength=3).numpy(), expected.numpy()).pvalue > 1e-4
+
+
+def test_tables_are_dirichlet_and_differ_from_sequence_to_sequence():
+    world = Languages(4, concentration=0.3, batch_size=4000, generator=seeded(1))
+    tables = world.draw_tables()
+    assert torch.allclose(tables.sum(2), torch.ones(4000, 4, dtype=torch.float64))
+    # Moments of a symmetric Dirichlet: mean 1 / A, variance (1 / A)(1 - 1 / A) / (A a + 1).
+    assert abs(tables.mean() - 0.25) < 1e-6
+    assert tables.mean(0).sub(0.25).abs().max() < 0.02
+    assert abs(tables.var(dim=0).mean() - 0.25 * 0.75 / 2.2) < 0.003
+    assert len(tables[:, 0, 0].unique()) == 4000
+
+
+def test_no_predictor_beats_the_bayesian_and_it_beats_those_that_assume_otherwise():
+    world = Languages(4, 60, concentration=0.3, batch_size=1500, generator=seeded(2))
+    lesson = world.sample()
+    floor = world.bayes_loss(lesson)[lesson.mask].mean()
+    for other in (0.1, 1.0):
+        wrong = Languages(4, 60, concentration=other, batch_size=1500)
+        assert wrong.bayes_loss(lesson)[lesson.mask].mean() > floor + 0.005
+    uniform = masked_cross_entropy(torch.zeros(59, 1500, 4), lesson.targets, lesson.mask)
+    assert uniform.item() == pytest.approx(math.log(4))
+    assert floor < 1.0 < uniform
+    late = world.bayes_loss(lesson)
+    assert late[-10:].mean() < late[5:15].mean() < late[0].mean() == pytest.approx(math.log(4))
+
+
+def test_over_all_languages_no_symbol_and_no_step_is_special():
+    lesson = Languages(4, 30, batch_size=8000, generator=seeded(3)).sample()
+    for t in (0, 5, 28):
+        pair = lesson.inputs[t].argmax(1) * 4 + lesson.targets[t]
+        same = torch.bincount(pair, minlength=16)[::5]
+        assert chisquare(torch.bincount(lesson.targets[t], minlength=4).numpy()).pvalue > 1e-3
+        assert chisquare(same.numpy()).pvalue > 1e-3
+
+
+recalls = st.integers(1, 6).flatmap(
+    lambda pairs: st.builds(
+        dict,
+        num_pairs=st.just(pairs),
+        num_keys=st.integers(pairs, 9),
+        num_values=st.integers(2, 5),
+        batch_size=st.integers(1, 4),
+    )
+)
+
+
+@given(recalls, st.integers(0, 2**32))
+def test_every_question_is_about_a_pair_that_was_shown(kind, seed):
+    lesson = AssociativeRecall(**kind, generator=seeded(seed)).sample()
+    N, K, V = kind["num_pairs"], kind["num_keys"], kind["num_values"]
+    assert lesson.inputs.shape == (3 * N, kind["batch_size"], K + V + 1)
+    for b in range(kind["batch_size"]):
+        known = {}
+        for n in range(N):
+            key, value, question = lesson.inputs[3 * n : 3 * n + 3, b].tolist()
+            assert sum(key) == sum(value) == 1
+            assert 1.0 in key[:K]
+            assert 1.0 in value[K : K + V]
+            assert key.index(1.0) not in known, "keys are different ones"
+            known[key.index(1.0)] = value.index(1.0) - K
+            assert question[-1] == 1.0
+            assert sum(question) == 2
+            assert lesson.targets[3 * n + 2, b] == known[question.index(1.0)]
+            assert lesson.mask[3 * n : 3 * n + 3, b].tolist() == [False, False, True]
+
+
+def test_questions_and_values_are_uniform_and_a_key_says_nothing_about_its_value():
+    world = AssociativeRecall(4, 6, 3, batch_size=6000, generator=seeded(4))
+    lesson = world.sample()
+    keys = lesson.inputs[0::3, :, :6].argmax(2)
+    asked = (lesson.inputs[2::3, :, :6].argmax(2)[:, None] == keys).long()  # [question, key, B]
+    for n in range(1, 4):
+        counts = asked[n].sum(1)
+        assert counts[n + 1 :].sum() == 0
+        assert chisquare(counts[: n + 1].numpy()).pvalue > 1e-3
+    values = lesson.inputs[1::3, :, 6:9].argmax(2)
+    together = torch.bincount((keys[2] * 3 + values[2]), minlength=18)
+    assert chisquare(together.numpy()).pvalue > 1e-3
+
+
+def test_accuracy_is_counted_at_each_load():
+    lesson = AssociativeRecall(3, 5, 4, batch_size=50, generator=seeded(5)).sample()
+    outputs = torch.nn.functional.one_hot(lesson.targets, 4).float()
+    assert accuracy_by_load(outputs, lesson).tolist() == [1.0, 1.0, 1.0]
+    outputs[5, :20] = outputs[5, :20].roll(1, dims=-1)
+    assert accuracy_by_load(outputs, lesson).tolist() == [1.0, 0.6, 1.0]
+
+
+@pytest.mark.parametrize("world", [Languages, AssociativeRecall])
+def test_the_same_seed_gives_the_same_lessons(world):
+    before = torch.get_rng_state()
+    one, other = world(generator=seeded(6)), world(generator=seeded(6))
+    first = one.sample()
+    assert all(torch.equal(a, b) for a, b in zip(first, other.sample(), strict=True))
+    assert not torch.equal(first.inputs, one.sample().inputs)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("world", "wrong", "said"),
+    [
+        (Languages, {"num_symbols": 1}, "num_symbols must be a whole number from 2 to 10000, got 1"),
+        (Languages, {"order": 0}, "order must be a whole number of at least 1, got 0"),
+        (Languages, {"num_symbols": 30, "order": 3}, "order must leave at most 10000 contexts of 30 symbols"),
+        (
+            Languages,
+            {"sequence_length": 2, "order": 2},
+            "sequence_length must be a whole number of at least 3",
+        ),
+        (Languages, {"concentration": 0.0}, "concentration must be a finite number above 0, got 0.0"),
+        (AssociativeRecall, {"num_pairs": 17}, "num_pairs must be at most 16, one for each key, got 17"),
+        (AssociativeRecall, {"num_pairs": 0}, "num_pairs must be a whole number of at least 1, got 0"),
+        (AssociativeRecall, {"num_values": 1}, "num_values must be a whole number of at least 2, got 1"),
+    ],
+)
+def test_a_wrong_setting_is_refused(world, wrong, said):
+    with pytest.raises(ValueError, match=said):
+        world(**wrong)
