@@ -1,4 +1,4 @@
-"""The command line: bpa train | evaluate | bench."""
+"""The command line: bpa train | evaluate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from bpa import runs
-from bpa.bench import bench, cases, table
 from bpa.config import PRESETS, TrainConfig
 from bpa.evaluate import evaluate
 from bpa.train import Diverged, train
@@ -24,7 +23,6 @@ USAGE = """usage: bpa COMMAND [OPTIONS]
 
   train     train an agent in the grid maze
   evaluate  score a trained agent on fresh episodes
-  bench     measure how fast each engine trains here
 
 bpa COMMAND --help says more. bpa --version prints the version."""
 
@@ -48,26 +46,6 @@ class EvaluateArguments:
     """Fresh episodes; at least 1."""
     seed: int = 1
     """Seed of goals, actions and teleports."""
-    json: bool = False
-    """Print one JSON object."""
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchArguments:
-    """Measure how fast each engine trains here. The first of several sizes is the one all engines run."""
-
-    engines: tuple[Literal["auto", "eager", "numba"], ...] = ("eager", "numba")
-    """Engines side by side."""
-    batch_sizes: tuple[int, ...] = (30, 15, 60)
-    """Episodes in an iteration."""
-    hidden_sizes: tuple[int, ...] = (100, 50, 200)
-    """Hidden neurons."""
-    episode_lengths: tuple[int, ...] = (200, 100, 400)
-    """Steps in an episode."""
-    rounds: int = 3
-    """How often to go through all cases; medians are taken over the rounds."""
-    seconds: float = 5.0
-    """Seconds of training a case and round."""
     json: bool = False
     """Print one JSON object."""
 
@@ -124,19 +102,7 @@ def run_evaluate(arguments: Sequence[str]) -> None:
         print(f"{name:22} {value:g}")
 
 
-def run_bench(arguments: Sequence[str]) -> None:
-    """bpa bench"""
-    asked = parse(BenchArguments, arguments, "bpa bench")
-    chosen = cases(asked.engines, asked.batch_sizes, asked.hidden_sizes, asked.episode_lengths)
-    report = bench(chosen, asked.rounds, asked.seconds, quiet=asked.json)
-    print(json.dumps(report) if asked.json else table(report))
-
-
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "train": run_train,
-    "evaluate": run_evaluate,
-    "bench": run_bench,
-}
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"train": run_train, "evaluate": run_evaluate}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from bpa import engines, runs
+from bpa import runs
 from bpa.arguments import require_choice, require_number, require_shape
 from bpa.config import BASELINES, TrainConfig
 from bpa.maze import GridMaze
@@ -38,10 +37,11 @@ class TrainResult(NamedTuple):
 
 def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
     """R_t = r_t + gamma R_{t+1}, with R_T = 0: rewards [T, ...] -> returns [T, ...]."""
-    returns, reach = rewards.clone(), 1  # here each return is a sum of `reach` rewards, and that doubles
-    while reach < len(rewards):
-        returns[:-reach] += gamma**reach * returns[reach:]
-        reach *= 2
+    returns = torch.empty_like(rewards)
+    following = torch.zeros_like(rewards[0])
+    for t in range(len(rewards) - 1, -1, -1):
+        following = rewards[t] + gamma * following
+        returns[t] = following
     return returns
 
 
@@ -180,25 +180,24 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
         disable=config.quiet,
         unit="it",
     )
-    fast = engines.choose(config.engine, net) is not engines.eager
     for iteration in progress:
         luck_before = generator.get_state()
-        with engines.one_torch_thread() if fast else contextlib.nullcontext():
-            chance = draw_chance(config.episode_length, config.batch_size, generator)
-            trajectory = rollout(net, maze, chance, config.engine)
-            loss = a2c_loss(
-                trajectory.logits,
-                trajectory.values,
-                trajectory.actions,
-                trajectory.rewards,
-                config.gamma,
-                config.value_coef,
-                config.concentration_coef,
-                config.baseline,
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(net.parameters(), config.max_gradient_norm).item()
+        trajectory = rollout(
+            net, maze, draw_chance(config.episode_length, config.batch_size, generator), config.engine
+        )
+        loss = a2c_loss(
+            trajectory.logits,
+            trajectory.values,
+            trajectory.actions,
+            trajectory.rewards,
+            config.gamma,
+            config.value_coef,
+            config.concentration_coef,
+            config.baseline,
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(net.parameters(), config.max_gradient_norm).item()
         if not (math.isfinite(norm) and math.isfinite(loss.item())):
             if folder is not None:
                 generator.set_state(luck_before)

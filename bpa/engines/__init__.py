@@ -18,10 +18,8 @@ from torch import Tensor
 
 from bpa.arguments import require_choice
 from bpa.engines import eager
-from bpa.engines.threads import loop_threads, one_torch_thread
 
 ENGINES = ("auto", "eager", "numba")
-__all__ = ["ENGINES", "choose", "eager", "loop_threads", "one_torch_thread", "unroll"]
 
 log = logging.getLogger("bpa")
 
@@ -74,7 +72,7 @@ def choose(engine: str, net: Any, reason: str | None = None) -> Any:
         return eager
     reason = reason or reason_against_numba(net)
     if reason is None:
-        log_once(logging.INFO, f"engine numba, {loop_threads()} threads")
+        log_once(logging.INFO, f"engine numba, {torch.get_num_threads()} threads")
         return numba_engine()
     if engine == "numba":
         raise ValueError(f"engine 'numba' cannot run this: {reason}")

@@ -1,9 +1,9 @@
 """The Numba engine's loops: Hebb-shaped work on a few episodes at a time, compiled for this machine.
 
 Nothing here knows PyTorch. Arrays are float32 and C-contiguous. Shapes: T time, B batch, G episodes of one
-group, H hidden, R and P = H rounded up to a multiple of ROWS and of LANES; rows and columns from H on hold
-zeros and stay zero, so that no loop has a remainder. Row i is the pre-synaptic neuron, column j the
-post-synaptic one. Activities carry the initial state in front: h is [T + 1, B, P], h[t] is x(t-1).
+group, H hidden, P = H rounded up to a multiple of LANES; columns from H on hold zeros and stay zero, so that
+every inner loop runs over whole vectors. Row i is the pre-synaptic neuron, column j the post-synaptic one.
+Activities carry the initial state in front: h is [T + 1, B, P] and h[t] is x(t-1) of the papers.
 
 Three things make these loops fast:
 
@@ -31,7 +31,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 LANES = 8  # numbers in a vector: one AVX register, two of SSE or NEON
-ROWS = 4  # rows of Hebb that a sweep takes at once; a divisor of LANES
 FIXED, HEBBIAN, RETROACTIVE = 0, 1, 2  # kinds of traces: none, Hebb, Hebb and eligibility
 TANH, SIGMOID, LINEAR = 0, 1, 2  # modulators
 
@@ -146,16 +145,6 @@ def total(typing: Any, a: Any) -> Any:
 
 
 @intrinsic
-def plus(typing: Any, a: Any, b: Any) -> Any:
-    """a + b"""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fadd(*arguments)
-
-    return lanes(lanes, lanes), generate
-
-
-@intrinsic
 def times(typing: Any, a: Any, b: Any) -> Any:
     """a b"""
 
@@ -251,57 +240,47 @@ def squash_slope(modulator, m):
 
 
 @compiled
-def four(numbers, i):
-    """numbers[i : i + ROWS], each spread over a vector"""
-    return spread(numbers[i]), spread(numbers[i + 1]), spread(numbers[i + 2]), spread(numbers[i + 3])
-
-
-@compiled
 def read_fixed(w, pre, sums):
     """sums_j += sum_i w_ij pre_i"""
-    for i in range(0, len(w), ROWS):
+    for i in range(len(w)):
+        w_i = w[i]
         for e in range(len(sums)):
-            p, sums_e = four(pre[e], i), sums[e]
-            for j in range(0, len(sums_e), LANES):
-                sums_j = load(sums_e, j)
-                for r in range(ROWS):
-                    sums_j = fma(p[r], load(w[i + r], j), sums_j)
-                store(sums_e, j, sums_j)
+            p, sums_e = spread(pre[e, i]), sums[e]
+            for j in range(0, len(w_i), LANES):
+                store(sums_e, j, fma(p, load(w_i, j), load(sums_e, j)))
 
 
 @compiled
 def sweep_hebbian(hebb, before, change, clip, w, alpha, pre, sums):
     """Hebb_ij = Clip( Hebb_ij + before_i change_j ), then sums_j += sum_i (w_ij + alpha_ij Hebb_ij) pre_i"""
     low, high = spread(-clip), spread(clip)
-    for i in range(0, len(w), ROWS):
+    for i in range(len(w)):
+        w_i, alpha_i = w[i], alpha[i]
         for e in range(len(sums)):
-            q, p, change_e, sums_e = four(before[e], i), four(pre[e], i), change[e], sums[e]
-            for j in range(0, len(sums_e), LANES):
-                change_j, sums_j = load(change_e, j), load(sums_e, j)
-                for r in range(ROWS):
-                    trace = clamp(fma(q[r], change_j, load(hebb[e, i + r], j)), low, high)
-                    store(hebb[e, i + r], j, trace)
-                    sums_j = fma(p[r], fma(load(alpha[i + r], j), trace, load(w[i + r], j)), sums_j)
-                store(sums_e, j, sums_j)
+            q, p = spread(before[e, i]), spread(pre[e, i])
+            hebb_i, change_e, sums_e = hebb[e, i], change[e], sums[e]
+            for j in range(0, len(w_i), LANES):
+                trace = clamp(fma(q, load(change_e, j), load(hebb_i, j)), low, high)
+                store(hebb_i, j, trace)
+                store(sums_e, j, fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), load(sums_e, j)))
 
 
 @compiled
 def sweep_retroactive(hebb, eligibility, before, change, imprint, kept, clip, w, alpha, pre, sums):
     """Hebb = Clip( Hebb + change_j E ), E = kept E + before_i imprint_j, then the sums as above"""
     low, high, keep = spread(-clip), spread(clip), spread(kept)
-    for i in range(0, len(w), ROWS):
+    for i in range(len(w)):
+        w_i, alpha_i = w[i], alpha[i]
         for e in range(len(sums)):
-            q, p = four(before[e], i), four(pre[e], i)
+            q, p = spread(before[e, i]), spread(pre[e, i])
+            hebb_i, eligibility_i = hebb[e, i], eligibility[e, i]
             change_e, imprint_e, sums_e = change[e], imprint[e], sums[e]
-            for j in range(0, len(sums_e), LANES):
-                change_j, imprint_j, sums_j = load(change_e, j), load(imprint_e, j), load(sums_e, j)
-                for r in range(ROWS):
-                    old = load(eligibility[e, i + r], j)
-                    trace = clamp(fma(change_j, old, load(hebb[e, i + r], j)), low, high)
-                    store(hebb[e, i + r], j, trace)
-                    store(eligibility[e, i + r], j, fma(keep, old, times(q[r], imprint_j)))
-                    sums_j = fma(p[r], fma(load(alpha[i + r], j), trace, load(w[i + r], j)), sums_j)
-                store(sums_e, j, sums_j)
+            for j in range(0, len(w_i), LANES):
+                old = load(eligibility_i, j)
+                trace = clamp(fma(load(change_e, j), old, load(hebb_i, j)), low, high)
+                store(hebb_i, j, trace)
+                store(eligibility_i, j, fma(keep, old, times(q, load(imprint_e, j))))
+                store(sums_e, j, fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), load(sums_e, j)))
 
 
 @compiled
@@ -361,26 +340,21 @@ def finish(kind, clip, eta, w, alpha, h, hebb, eligibility, change, imprint, sum
 
 
 @compiled
-def copy_row(source, target):
-    """target = source, both [P]; NumPy's way of saying it takes Numba a second to compile"""
-    for j in range(0, len(source), LANES):
-        store(target, j, load(source, j))
-
-
-@compiled
-def copy_traces(source, target):
-    """target = source, both [G, R, P]"""
+def copy_rows(source, target):
+    """target = source, both [G, H, P]"""
     for e in range(source.shape[0]):
         for i in range(source.shape[1]):
-            copy_row(source[e, i], target[e, i])
+            source_i, target_i = source[e, i], target[e, i]
+            for j in range(0, len(source_i), LANES):
+                store(target_i, j, load(source_i, j))
 
 
 @compiled
 def keep_traces(t, every, hebb, eligibility, hebb_kept, eligibility_kept):
     """Store the traces as they are before step t, if it is a multiple of `every`; 0 keeps none."""
     if every > 0 and t % every == 0:
-        copy_traces(hebb, hebb_kept[t // every])
-        copy_traces(eligibility, eligibility_kept[t // every])
+        copy_rows(hebb, hebb_kept[t // every])
+        copy_rows(eligibility, eligibility_kept[t // every])
 
 
 @compiled
@@ -391,8 +365,8 @@ def unroll_group(
     """Episodes first to last - 1 from their drives [T, B, H] on.
 
     h [T + 1, B, P] holds the initial activity in h[0] and gets the rest; modulation [T, B] is filled; hebb
-    and eligibility [B, R, P] become the final ones. With `every` > 0 the traces before each step that is a
-    multiple of it go to hebb_kept and eligibility_kept [ceil(T / every), B, R, P].
+    and eligibility [B, H, P] become the final ones. With `every` > 0 the traces before each step that is a
+    multiple of it go to hebb_kept and eligibility_kept [ceil(T / every), B, H, P].
     """
     h, modulation = h[:, first:last], modulation[:, first:last]
     hebb, eligibility = hebb[first:last], eligibility[first:last]
@@ -437,7 +411,7 @@ def observe(walls, row, column, t, steps, reward, action, observation):
 @compiled
 def add_input(weight, bias, x, sums):
     """sums = bias + sum_k x_k weight_k; weight [I, P]. What is 0, and much is, costs nothing."""
-    copy_row(bias, sums)
+    sums[:] = bias
     for k in range(len(x)):
         if x[k] != 0:
             value, weight_k = spread(x[k]), weight[k]
@@ -448,9 +422,8 @@ def add_input(weight, bias, x, sums):
 @compiled
 def sample(logits, uniform):
     """As in bpa.rollout: the first action at which the summed probabilities exceed the number."""
-    highest, everything = logits[0], float32(0)
-    for a in range(1, len(logits)):
-        highest = max(highest, logits[a])
+    highest = logits.max()
+    everything = float32(0)
     for a in range(len(logits)):
         logits[a] = math.exp(logits[a] - highest)
         everything += logits[a]
@@ -525,18 +498,20 @@ def act_group(
 
 @compiled
 def rebuild_hebbian(kept, pre, changes, clip, count, traces):
-    """traces[k] [G, R, P] for k < count: the first is `kept`, each other the update of the one before it."""
+    """traces[k] [G, H, P] for k < count: the first is `kept`, each other the update of the one before it."""
     low, high = spread(-clip), spread(clip)
-    copy_traces(kept, traces[0])
+    copy_rows(kept, traces[0])
     for e in range(traces.shape[1]):
-        for i in range(0, traces.shape[2], ROWS):
+        for i in range(traces.shape[2]):
             for k in range(count - 1):
-                q, change = four(pre[k, e], i), changes[k, e]
-                for j in range(0, len(change), LANES):
-                    change_j = load(change, j)
-                    for r in range(ROWS):
-                        trace = fma(q[r], change_j, load(traces[k, e, i + r], j))
-                        store(traces[k + 1, e, i + r], j, clamp(trace, low, high))
+                q, change, old, new = (
+                    spread(pre[k, e, i]),
+                    changes[k, e],
+                    traces[k, e, i],
+                    traces[k + 1, e, i],
+                )
+                for j in range(0, len(old), LANES):
+                    store(new, j, clamp(fma(q, load(change, j), load(old, j)), low, high))
 
 
 @compiled
@@ -545,19 +520,18 @@ def rebuild_retroactive(
 ):  # fmt: skip
     """traces[k] and eligibilities[k], as above"""
     low, high, keep = spread(-clip), spread(clip), spread(float32(1) - eta)
-    copy_traces(kept, traces[0])
-    copy_traces(eligibility_kept, eligibilities[0])
+    copy_rows(kept, traces[0])
+    copy_rows(eligibility_kept, eligibilities[0])
     for e in range(traces.shape[1]):
-        for i in range(0, traces.shape[2], ROWS):
+        for i in range(traces.shape[2]):
             for k in range(count - 1):
-                q, change, imprint = four(pre[k, e], i), changes[k, e], imprints[k, e]
-                for j in range(0, len(change), LANES):
-                    change_j, imprint_j = load(change, j), load(imprint, j)
-                    for r in range(ROWS):
-                        old = load(eligibilities[k, e, i + r], j)
-                        trace = fma(change_j, old, load(traces[k, e, i + r], j))
-                        store(traces[k + 1, e, i + r], j, clamp(trace, low, high))
-                        store(eligibilities[k + 1, e, i + r], j, fma(keep, old, times(q[r], imprint_j)))
+                q, change, imprint = spread(pre[k, e, i]), changes[k, e], imprints[k, e]
+                old, new = traces[k, e, i], traces[k + 1, e, i]
+                old_eligibility, new_eligibility = eligibilities[k, e, i], eligibilities[k + 1, e, i]
+                for j in range(0, len(old), LANES):
+                    gathered = load(old_eligibility, j)
+                    store(new, j, clamp(fma(load(change, j), gathered, load(old, j)), low, high))
+                    store(new_eligibility, j, fma(keep, gathered, times(q, load(imprint, j))))
 
 
 @compiled
@@ -592,8 +566,7 @@ def backward_hebbian(hebb, before, change, clip, w, alpha, pre, later, dsums, dh
                 given = fma(q, load(change_e, j), load(hebb_i, j))
                 trace = clamp(given, low, high)
                 a, d, g = load(alpha_i, j), load(dsums_e, j), load(dhebb_i, j)
-                read = times(fma(a, trace, load(w_i, j)), d)
-                dpre_i = plus(dpre_i, fma(g, load(later_e, j), read))
+                dpre_i = fma(g, load(later_e, j), fma(fma(a, trace, load(w_i, j)), d, dpre_i))
                 pd = times(p, d)
                 store(dalpha_i, j, fma(trace, pd, load(dalpha_i, j)))
                 g = where_equal(given, trace, fma(a, pd, g))  # the clip hands on what it left as it was
@@ -638,8 +611,7 @@ def backward_retroactive(
                 given = fma(load(change_e, j), gathered, load(hebb_i, j))
                 trace = clamp(given, low, high)
                 a, d, g, de = load(alpha_i, j), load(dsums_e, j), load(dhebb_i, j), load(de_i, j)
-                read = times(fma(a, trace, load(w_i, j)), d)
-                dpre_i = plus(dpre_i, fma(de, load(later_imprint_e, j), read))
+                dpre_i = fma(de, load(later_imprint_e, j), fma(fma(a, trace, load(w_i, j)), d, dpre_i))
                 de = fma(later_keep, de, times(g, load(later_e, j)))
                 store(de_i, j, de)
                 pd = times(p, d)
@@ -684,10 +656,10 @@ def backward_group(
     Args:
         h, modulation, every, hebb_kept, eligibility_kept: what the forward pass left.
         dh [T, B, H], dmodulation [T, B]: gradients from outside of x(t) and M(t).
-        dhebb, deligibility [B, R, P]: gradients of the final traces; they become those of the initial ones.
+        dhebb, deligibility [B, H, P]: gradients of the final traces; they become those of the initial ones.
         dsums [T, B, P], dmod [T, B], drate [T, B, P]: filled with the gradients of what tanh is given, of
             what the modulator is given, and of the gains.
-        dalpha [groups, R, P], deta [B], dh0 [B, P]: filled. A group's sums are its own, so that the number
+        dalpha [groups, H, P], deta [B], dh0 [B, P]: filled. A group's sums are its own, so that the number
             of threads changes no result.
     """
     steps, _, size = dh.shape
@@ -696,20 +668,15 @@ def backward_group(
     hebb_kept, eligibility_kept = hebb_kept[:, first:last], eligibility_kept[:, first:last]
     dhebb, deligibility, dalpha = dhebb[first:last], deligibility[first:last], dalpha[group]
     count = min(every, steps)
-    traces = np.empty((count, episodes, dhebb.shape[1], dhebb.shape[2]), float32)
-    eligibilities = np.empty((count, episodes, deligibility.shape[1], deligibility.shape[2]), float32)
+    traces = np.empty((count, *dhebb.shape), float32)
+    eligibilities = np.empty((count, *deligibility.shape), float32)
     changes, imprints = (
         np.zeros((count, episodes, width), float32),
         np.zeros((count, episodes, width), float32),
     )
-    shape = (episodes, width)
-    nothing, later, later_imprint = (
-        np.zeros(shape, float32),
-        np.zeros(shape, float32),
-        np.zeros(shape, float32),
-    )
-    dchange, dimprint = np.zeros(shape, float32), np.zeros(shape, float32)
-    dpre, dtotal = np.zeros(shape, float32), np.zeros(shape, float32)
+    nothing = np.zeros((episodes, width), float32)
+    later, later_imprint = nothing.copy(), nothing.copy()
+    dchange, dimprint, dpre, dtotal = nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy()
     dkept = np.zeros(episodes, float32)
     for t in range(steps, -1, -1):
         k = max(t - 1, 0) % count  # where step t - 1 is in what was rebuilt
@@ -759,13 +726,11 @@ def backward_group(
                 )  # fmt: skip
             if kind == RETROACTIVE:
                 deta[b] += dot(dimprint[e], post) - dkept[e]
-            dm *= squash_slope(modulator, m)
-            dmod[t - 1, b] = dm
-            dpost_sums = dsums[t - 1, b]
+            dmod[t - 1, b] = dm * squash_slope(modulator, m)
             for j in range(width):
-                dpost_sums[j] = (dpost[j] + dm * mod_weight[j]) * (float32(1) - post[j] * post[j])
-                dpost[j] = dpost_sums[j]
-            copy_row(change[e], later[e])
-            copy_row(imprints[k, e], later_imprint[e])
+                dpost[j] = (dpost[j] + dmod[t - 1, b] * mod_weight[j]) * (float32(1) - post[j] * post[j])
+                dsums[t - 1, b, j] = dpost[j]
+            later[e] = change[e]
+            later_imprint[e] = imprints[k, e]
     for e in range(episodes):
-        copy_row(dpre[e], dh0[first + e])
+        dh0[first + e] = dpre[e]

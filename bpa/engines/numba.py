@@ -19,7 +19,6 @@ from torch.autograd.function import once_differentiable
 
 from bpa.engines import kernels
 from bpa.engines.eager import Unrolled
-from bpa.engines.threads import loop_threads
 
 GROUP = 4  # most episodes that live in step in one loop
 KEEP_EVERY = 16  # steps between two stored traces: memory against what fits in the cache when rebuilt
@@ -39,13 +38,13 @@ class Cell(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What the forward pass leaves. R and P are H rounded up to what the loops take at once, with zeros."""
+    """What the forward pass leaves. P is H rounded up to whole vectors, the rest is zero."""
 
     h: Tensor  # [T + 1, B, P], h[t] is the activity before step t
     modulation: Tensor  # [T, B]
-    hebb: Tensor  # [B, R, P], the final traces
-    eligibility: Tensor  # [B, R, P]; empty without eligibility
-    hebb_kept: Tensor  # [ceil(T / every), B, R, P], the traces before steps 0, every, 2 every, ...
+    hebb: Tensor  # [B, H, P], the final traces
+    eligibility: Tensor  # [B, H, P]; empty without eligibility
+    hebb_kept: Tensor  # [ceil(T / every), B, H, P], the traces before steps 0, every, 2 every, ...
     eligibility_kept: Tensor
     every: int  # 0: nothing was kept, there is no way back
 
@@ -73,19 +72,9 @@ def kind_of(net: Any) -> int:
 
 
 def padded(tensor: Tensor) -> Tensor:
-    """A copy [..., P] of tensor [..., H], filled up with zeros."""
-    *outside, size = tensor.shape
-    copy = tensor.new_zeros(*outside, size + -size % kernels.LANES)
-    copy[..., :size] = tensor.detach()
-    return copy
-
-
-def padded_matrix(tensor: Tensor) -> Tensor:
-    """A copy [..., R, P] of tensor [..., H, H], filled up with zeros."""
-    *outside, rows, columns = tensor.shape
-    copy = tensor.new_zeros(*outside, rows + -rows % kernels.ROWS, columns + -columns % kernels.LANES)
-    copy[..., :rows, :columns] = tensor.detach()
-    return copy
+    """A contiguous copy [..., P] of tensor [..., H]: columns filled up with zeros to whole vectors."""
+    missing = -tensor.shape[-1] % kernels.LANES
+    return torch.nn.functional.pad(tensor.detach(), (0, missing)).contiguous()
 
 
 def as_arrays(*values: Any) -> list[Any]:
@@ -100,7 +89,7 @@ def group_bounds(batch_size: int) -> list[tuple[int, int]]:
 
 
 def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> None:
-    """Call loop(group, first, last, ...) for all groups of episodes, in `loop_threads()` threads.
+    """Call loop(group, first, last, ...) for all groups of episodes, in as many threads as PyTorch uses.
 
     Each thread takes the next group when it is done with one, so that one held up delays nobody for long.
     """
@@ -112,7 +101,7 @@ def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> 
         for group, (first, last) in waiting:  # next() of a list's iterator is atomic
             loop(group, first, last, *arrays)
 
-    threads = min(loop_threads(), len(bounds))
+    threads = min(torch.get_num_threads(), len(bounds))
     if threads == 1:
         work()
         return
@@ -135,8 +124,8 @@ def fresh_run(hidden: Any, steps: int, keep: bool) -> Run:
     activities = h.new_empty(steps + 1, *h.shape)
     activities[0] = h
     nothing = h.new_zeros(batch_size, 0, 0)
-    hebb = nothing if hidden.hebb is None else padded_matrix(hidden.hebb)
-    eligibility = nothing if hidden.eligibility is None else padded_matrix(hidden.eligibility)
+    hebb = nothing if hidden.hebb is None else padded(hidden.hebb).clone()
+    eligibility = nothing if hidden.eligibility is None else padded(hidden.eligibility).clone()
     every = KEEP_EVERY if keep else 0
     kept = math.ceil(steps / every) if keep else 0
     return Run(
@@ -156,8 +145,8 @@ def parameters_for_loop(cell: Cell, kind: int, clip: np.float32, modulator: int)
         kind,
         clip,
         np.float32(cell.eta.item()),
-        padded_matrix(cell.w),
-        padded_matrix(cell.alpha),
+        padded(cell.w),
+        padded(cell.alpha),
         padded(cell.mod_weight),
         np.float32(cell.mod_bias.item()),
         modulator,
@@ -180,12 +169,7 @@ class Plastic(torch.autograd.Function):
         ctx.save_for_backward(*inputs[4:], *run[:-1])
         ctx.fixed, ctx.every = fixed, run.every
         size = inputs[0].shape[-1]
-        return (
-            run.h[1:, :, :size],
-            run.modulation,
-            run.hebb[:, :size, :size],
-            run.eligibility[:, :size, :size],
-        )
+        return run.h[1:, :, :size], run.modulation, run.hebb[..., :size], run.eligibility[..., :size]
 
     @staticmethod
     @once_differentiable
@@ -197,7 +181,7 @@ class Plastic(torch.autograd.Function):
         cell, run = Cell._make(saved[:count]), Run._make([*saved[count:], ctx.every])
         kind, clip, modulator = ctx.fixed
         steps, batch_size, size = dh.shape
-        dhebb, deligibility = padded_matrix(dhebb), padded_matrix(deligibility)
+        dhebb, deligibility = padded(dhebb).clone(), padded(deligibility).clone()
         dsums, drate = torch.empty_like(run.h[1:]), torch.zeros_like(run.h[1:])
         dmod, dh0 = torch.empty_like(run.modulation), torch.empty_like(run.h[0])
         groups, deta = len(group_bounds(batch_size)), dh.new_zeros(batch_size)
@@ -220,10 +204,10 @@ class Plastic(torch.autograd.Function):
             None,
             dsums[..., :size],
             dh0[:, :size],
-            dhebb[:, :size, :size],
-            deligibility[:, :size, :size],
+            dhebb[..., :size],
+            deligibility[..., :size],
             pre.T @ flat(dsums),
-            dalpha.sum(0)[:size, :size],
+            dalpha.sum(0)[:, :size],
             deta.sum(0, keepdim=True),
             dm @ post,
             dm.sum(0, keepdim=True),
