@@ -1,0 +1,209 @@
+import html.parser
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_rgb
+
+from bpa import GridMaze, plots
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _clean():
+    with plt.style.context(plots.STYLE):
+        yield
+    plt.close("all")
+
+
+@pytest.fixture
+def axes():
+    return plt.subplots()[1]
+
+
+class Elements(html.parser.HTMLParser):
+    """Start tags with their attributes, and all text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_a_shown_figure_has_alt_text_and_caption_and_is_closed(axes):
+    picture = plots.show(axes.figure, alt='A "line" <up>', caption="See a < b & c.")
+    assert plt.get_fignums() == []
+    elements = Elements(picture._repr_html_())
+    assert [tag for tag, _ in elements.tags] == ["figure", "img", "figcaption"]
+    image = elements.tags[1][1]
+    assert image["alt"] == 'A "line" <up>'
+    assert image["src"].startswith("data:image/png;base64,iVBOR")
+    assert elements.text == "See a < b & c."
+    assert 'A "line"' in repr(picture)
+
+
+def test_without_a_caption_there_is_none(axes):
+    assert "figcaption" not in plots.show(axes.figure, alt="x")._repr_html_()
+
+
+def test_the_same_figure_gives_the_same_bytes():
+    pages = []
+    for _ in range(2):
+        figure, axes = plt.subplots()
+        plots.draw_learning_curves(axes, {"a": [1, 2, 3]})
+        pages.append(plots.show(figure, alt="x")._repr_html_())
+    assert pages[0] == pages[1]
+
+
+def test_a_picture_is_opaque_and_light():
+    """So that dark lines on it can be read on a dark page too."""
+    figure, _ = plt.subplots()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    buffer.seek(0)
+    pixels = plt.imread(buffer)
+    assert pixels.shape[-1] == 3 or (pixels[..., 3] == 1).all()
+    assert (pixels[:5, :5, :3] == 1).all()
+
+
+def lightness(color):
+    """Relative luminance, as the contrast rules of the web define it."""
+    channels = np.array(to_rgb(color))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ np.array([0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("name", [plots.TIME_MAP, plots.SIGNED_MAP])
+def test_a_colour_map_keeps_its_order_in_grey(name):
+    steps = [lightness(color) for color in matplotlib.colormaps[name](np.linspace(0, 1, 64))[:, :3]]
+    assert (np.diff(steps) > 0).all()
+
+
+def test_every_colour_has_a_line_style_of_its_own():
+    cycle = list(plots.STYLE["axes.prop_cycle"])
+    assert len({str(entry["linestyle"]) for entry in cycle}) == len(cycle) == len(plots.COLORS)
+
+
+def walked(seed, T=200, size=11):
+    generator = torch.Generator().manual_seed(seed)
+    maze = GridMaze(size, 1, T, generator=generator)
+    maze.reset()
+    cells, rewards = [maze.agent[0]], []
+    for _ in range(T):
+        _, reward, _ = maze.step(torch.randint(4, (1,), generator=generator))
+        cells.append(maze.agent[0])
+        rewards.append(reward[0])
+    return maze, torch.stack(cells), torch.stack(rewards), maze.goal[0]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_path_is_drawn_step_by_step_and_no_teleport_is_a_step(axes, seed):
+    maze, cells, rewards, goal = walked(seed)
+    lines = plots.draw_path(axes, maze.walls, cells, rewards, goal)
+    segments = np.array(lines.get_segments())[:, :, ::-1]  # as (row, column)
+    assert len(segments) == 200
+    assert lines.get_array().tolist() == list(range(200))
+    begins, ends = segments[:, 0], segments[:, 1]
+    assert (np.abs(begins - cells[:-1].numpy()) < 0.5).all()  # within the cell
+    found = rewards.numpy() > 0
+    assert np.allclose(ends[found], goal.numpy())
+    assert (np.abs(ends - cells[1:].numpy())[~found] < 0.5).all()
+    assert (np.abs(ends - begins).max(1) < 1.6).all()  # nothing flies through the maze
+
+
+def test_some_walk_above_meets_its_goal():
+    assert any((walked(seed)[2] > 0).any() for seed in range(6))
+
+
+def test_a_part_of_a_path_keeps_the_colours_of_the_whole(axes):
+    maze, cells, rewards, goal = walked(0)
+    whole = plots.draw_path(axes, maze.walls, cells, rewards, goal)
+    part = plots.draw_path(plt.figure().gca(), maze.walls, cells[:51], rewards[:50], goal, total_steps=200)
+    assert np.array_equal(part.to_rgba(part.get_array()), whole.to_rgba(whole.get_array())[:50])
+
+
+def test_a_maze_shows_its_walls(axes):
+    maze = GridMaze(7)
+    plots.draw_maze(axes, maze.walls, goal=(1, 2), agent=(3, 3))
+    pixels = axes.images[0].get_array()
+    assert np.array_equal(pixels[..., 0] < 0.5, maze.walls.numpy())
+    places = [tuple(dots.get_offsets()[0]) for dots in axes.collections]
+    assert places == [(2, 1), (3, 3)]  # x is the column
+
+
+def test_a_trace_has_zero_in_the_middle_of_its_colours(axes):
+    image = plots.draw_trace(axes, torch.tensor([[0.0, -3.0], [1.0, 0.5]]))
+    assert image.get_clim() == (-3, 3)
+    assert plots.draw_trace(axes, torch.zeros(3, 3)).get_clim() == (-1, 1)
+    assert plots.draw_trace(axes, torch.ones(3, 3), limit=2).get_clim() == (-2, 2)
+
+
+def test_modulation_marks_every_reward_one_step_after_its_index(axes):
+    rewards = np.zeros(20)
+    rewards[[0, 7, 19]] = 10
+    rewards[3] = -0.1
+    plots.draw_modulation(axes, np.linspace(-1, 1, 20), rewards)
+    marks = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]
+    assert marks == [1, 8, 20]
+    assert axes.lines[0].get_xdata()[0] == 1
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40), st.integers(1, 50))
+def test_a_moving_average_is_a_mean_of_the_last_values(values, window):
+    expected = [np.mean(values[max(0, k + 1 - window) : k + 1]) for k in range(len(values))]
+    np.testing.assert_allclose(plots.moving_average(values, window), expected, atol=1e-8)
+
+
+def test_curves_of_several_runs_are_median_and_quartiles(axes):
+    runs = np.random.default_rng(0).normal(size=(7, 30))
+    plots.draw_learning_curves(axes, {"many": runs, "one": runs[0]}, window=5)
+    many, one, raw = axes.lines
+    smooth = plots.moving_average(runs, 5)
+    np.testing.assert_allclose(many.get_ydata(), np.median(smooth, axis=0))
+    np.testing.assert_allclose(one.get_ydata(), smooth[0])
+    np.testing.assert_allclose(raw.get_ydata(), runs[0])
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert np.isclose(heights.max(), np.quantile(smooth, 0.75, axis=0).max())
+    assert np.isclose(heights.min(), np.quantile(smooth, 0.25, axis=0).min())
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["many", "one"]
+
+
+WALLS = GridMaze(5).walls
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda axes: plots.show(axes.figure, alt=" "), "alt must be text"),
+        (lambda axes: plots.show(axes, alt="x"), "figure must be a matplotlib Figure, got Axes"),
+        (lambda axes: plots.draw_maze(axes, WALLS.float()), r"walls must be bool \[n, n\], got float32"),
+        (lambda axes: plots.draw_maze(axes, WALLS[:3]), r"got bool \[3, 5\]"),
+        (lambda axes: plots.draw_maze(axes, WALLS, goal=(1, 5)), "goal must hold .* from 0 to 4"),
+        (lambda axes: plots.draw_maze(axes, WALLS, agent=(1.5, 2)), "agent must hold"),
+        (
+            lambda axes: plots.draw_path(axes, WALLS, [(1, 1), (1, 2)], [0.0, 0.0], (3, 3)),
+            r"rewards must have one number a step, \[1\] for 2 cells, got \[2\]",
+        ),
+        (lambda axes: plots.draw_trace(axes, [1, 2]), "trace must be a matrix"),
+        (lambda axes: plots.draw_trace(axes, [[1]], limit=0), "limit must be"),
+        (lambda axes: plots.draw_modulation(axes, [[1]]), r"modulation must be \[T\]"),
+        (lambda axes: plots.draw_learning_curves(axes, {"a": []}), r"curves\['a'\] must be"),
+        (lambda axes: plots.draw_learning_curves(axes, {"a": [1]}, window=0), "window must be"),
+    ],
+)
+def test_bad_input_is_refused(axes, draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw(axes)
