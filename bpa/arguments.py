@@ -68,3 +68,12 @@ def require_shape(
         raise ValueError(f"{name} must have shape {letters}, got {list(value.shape)}")
     if like is not None and (value.dtype != like.dtype or value.device != like.device):
         raise ValueError(f"{name} must be {like.dtype} on {like.device}, got {value.dtype} on {value.device}")
+
+
+def require_actions(value: Any, batch_size: int, num_actions: int) -> None:
+    """Raise ValueError unless `value` is int64 [B], every one from 0 to num_actions - 1."""
+    require_shape("actions", value, (batch_size,))
+    if value.dtype != torch.long or value.min() < 0 or value.max() >= num_actions:
+        raise ValueError(
+            f"actions must be int64 from 0 to {num_actions - 1}, got {value.dtype}: {value.tolist()}"
+        )

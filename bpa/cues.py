@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_choice, require_integer, require_number, require_shape
+from bpa.arguments import require_actions, require_choice, require_integer, require_number
+from bpa.chance import fresh_generator
 from bpa.patterns import distinct_codes
 
 NUM_ACTIONS = 2
@@ -99,10 +100,7 @@ class CueReward:
         self.episode_length = require_integer(
             "episode_length", episode_length, low=self.trial_length + jitter
         )
-        if generator is None:
-            generator = torch.Generator()
-            generator.seed()
-        self.generator = generator
+        self.generator = fresh_generator() if generator is None else generator
         self.device = torch.device(device or "cpu")
         self.input_size, self.num_actions = cue_bits + 6, NUM_ACTIONS
         self.time = episode_length  # no episode before the first reset
@@ -161,9 +159,7 @@ class CueReward:
         """
         if self.time >= self.episode_length:
             raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
-        require_shape("actions", actions, (self.batch_size,))
-        if actions.dtype != torch.long or actions.min() < 0 or actions.max() >= NUM_ACTIONS:
-            raise ValueError(f"actions must be int64, 0 or 1, got {actions.dtype}: {actions.tolist()}")
+        require_actions(actions, self.batch_size, NUM_ACTIONS)
         answer = self.answers[self.time]
         right = (actions == answer).float()
         reward = torch.where(answer < 0, 0.0, right * self.reward - (1 - right) * self.wrong_penalty)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_integer, require_number, require_shape
+from bpa.arguments import require_actions, require_integer, require_number, require_shape
+from bpa.chance import fresh_generator
 
 NUM_ACTIONS = 4
 OBSERVATION_SIZE = 17
@@ -95,10 +96,7 @@ class GridMaze:
         self.episode_length = require_integer("episode_length", episode_length, low=1)
         self.reward = require_number("reward", reward, low=0)
         self.wall_penalty = require_number("wall_penalty", wall_penalty, low=0)
-        if generator is None:
-            generator = torch.Generator()
-            generator.seed()
-        self.generator = generator
+        self.generator = fresh_generator() if generator is None else generator
         self.free_cells = (~self.walls).nonzero()  # (row, column) of each free cell, row by row
         self.centre = torch.tensor([size // 2, size // 2], device=self.device)
         self.centre_index = (self.free_cells == self.centre).all(1).nonzero()[0, 0]
@@ -141,9 +139,7 @@ class GridMaze:
         """
         if self.time >= self.episode_length:
             raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
-        require_shape("actions", actions, (self.batch_size,))
-        if actions.dtype != torch.long or actions.min() < 0 or actions.max() >= NUM_ACTIONS:
-            raise ValueError(f"actions must be int64 from 0 to 3, got {actions.dtype}: {actions.tolist()}")
+        require_actions(actions, self.batch_size, NUM_ACTIONS)
         uniform = self.draw() if uniform is None else self.checked_uniform(uniform)
 
         ahead = self.agent + self.moves[actions]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import require_integer, require_number
+from bpa.chance import fresh_generator
 from bpa.lesson import Lesson
 
 
@@ -127,10 +128,7 @@ class Patterns:
                 f"num_patterns must be at most {2**num_shown}, as many as the {num_shown} bits that a cue "
                 f"shows can tell apart, got {num_patterns}"
             )
-        if generator is None:
-            generator = torch.Generator()
-            generator.seed()
-        self.generator = generator
+        self.generator = fresh_generator() if generator is None else generator
         self.device = torch.device(device or "cpu")
         self.input_size = self.output_size = pattern_size
         self.episode_length = presentations * num_patterns * (show_steps + pause_steps) + show_steps

@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits, load_sample_images
 from torch import Tensor
 
 from bpa.arguments import require_choice, require_integer
+from bpa.chance import fresh_generator
 from bpa.lesson import Lesson
 from bpa.patterns import asked_last, shown_in_turn
 
@@ -159,10 +160,7 @@ class Pictures:
                 f"num_pictures must be at most {highest} for {source} of this size, so that the pictures of "
                 f"an episode are different ones, got {num_pictures}"
             )
-        if generator is None:
-            generator = torch.Generator()
-            generator.seed()
-        self.generator = generator
+        self.generator = fresh_generator() if generator is None else generator
         self.device = torch.device(device or "cpu")
         self.input_size = self.output_size = self.size**2
         self.episode_length = presentations * num_pictures * (show_steps + pause_steps) + show_steps

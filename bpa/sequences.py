@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import require_integer, require_number, require_shape
+from bpa.chance import fresh_generator
 from bpa.lesson import Lesson
 
 
@@ -62,10 +63,7 @@ class Languages:
         self.sequence_length = require_integer("sequence_length", sequence_length, low=order + 1)
         self.concentration = require_number("concentration", concentration, low=0, above=True)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
-        if generator is None:
-            generator = torch.Generator()
-            generator.seed()
-        self.generator = generator
+        self.generator = fresh_generator() if generator is None else generator
         self.device = torch.device(device or "cpu")
         self.input_size = self.output_size = num_symbols
         self.episode_length = sequence_length - 1
@@ -172,10 +170,7 @@ class AssociativeRecall:
             raise ValueError(f"num_pairs must be at most {num_keys}, one for each key, got {num_pairs}")
         self.num_values = require_integer("num_values", num_values, low=2)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
-        if generator is None:
-            generator = torch.Generator()
-            generator.seed()
-        self.generator = generator
+        self.generator = fresh_generator() if generator is None else generator
         self.device = torch.device(device or "cpu")
         self.input_size, self.output_size = num_keys + num_values + 1, num_values
         self.episode_length = 3 * num_pairs

@@ -210,7 +210,7 @@ def test_wrong_actions_and_a_finished_episode_are_refused():
         world.step(torch.tensor([0, 1]))
     world.reset()
     for actions in (torch.tensor([0, 2]), torch.tensor([0.0, 1.0]), torch.tensor([-1, 0])):
-        with pytest.raises(ValueError, match="actions must be int64, 0 or 1"):
+        with pytest.raises(ValueError, match="actions must be int64 from 0 to 1"):
             world.step(actions)
     for _ in range(6):
         world.step(torch.tensor([0, 1]))

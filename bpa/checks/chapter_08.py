@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import NotYet, Slip, check_answer, fresh_generator
+from bpa.chance import fresh_generator
+from bpa.checks.compare import NotYet, Slip, check_answer
 from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
 
 CHANCE_REWARD = 7.7  # what a uniformly random walker earns in an episode of the default maze

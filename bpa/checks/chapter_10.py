@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, fresh_generator
+from bpa.chance import fresh_generator
+from bpa.checks.compare import Slip, check_answer
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Hidden, Network
 from bpa.rollout import Chance, draw_chance, sample

@@ -20,13 +20,6 @@ class Slip(NamedTuple):
     function: Callable[..., Any]
 
 
-def fresh_generator() -> torch.Generator:
-    """A generator with a seed that nobody can foresee: every call of a check brings new numbers."""
-    generator = torch.Generator()
-    generator.seed()
-    return generator
-
-
 def as_tensors(value: Any) -> list[Tensor]:
     """What a function returned, as a flat list of float64 tensors; ValueError if it is something else."""
     if isinstance(value, tuple | list):
