@@ -26,9 +26,9 @@ def matching_state(net: Any, hidden: Any, batch_size: int) -> Any:
     Raises:
         ValueError: a part is missing, not wanted, or of another shape, dtype or device.
     """
-    initial = net.initial_state(batch_size)
     if hidden is None:
-        return initial
+        return net.initial_state(batch_size)
+    initial = net.initial_state(1)  # shapes alone are compared, so one episode does
     if type(hidden) is not type(initial):
         raise ValueError(
             f"hidden must be a {type(initial).__name__}, as initial_state gives, got {type(hidden).__name__}"
@@ -37,7 +37,7 @@ def matching_state(net: Any, hidden: Any, batch_size: int) -> Any:
         if want is None and got is not None:
             raise ValueError(f"hidden.{name} must be None in this network, got {type(got).__name__}")
         if want is not None:
-            require_shape(f"hidden.{name}", got, tuple(want.shape), like=want)
+            require_shape(f"hidden.{name}", got, (batch_size, *want.shape[1:]), like=want)
     return hidden
 
 
