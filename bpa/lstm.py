@@ -45,7 +45,7 @@ class LSTM(nn.Module):
         alpha, fanout, clip, clipping, modulator, generator: as in `bpa.Network`.
 
     Parameters: i2h [4 H, I], w [H, 4 H] (columns in the order i, f, o, g), h2o, h2v, and those of the plastic
-    connection. Without plasticity w is uniform within +- 1 / sqrt(H), as in `torch.nn.LSTM`.
+    connection. i2h and w are uniform within +- 1 / sqrt(H), as in `torch.nn.LSTM`.
 
     Raises:
         ValueError: an argument is out of range, or a combination has no meaning.
@@ -75,11 +75,7 @@ class LSTM(nn.Module):
         declare_plasticity(self, hidden_size, plasticity, alpha, fanout, clip, "hebb", clipping, modulator)
         self.h2o = nn.utils.skip_init(nn.Linear, hidden_size, num_actions)
         self.h2v = nn.utils.skip_init(nn.Linear, hidden_size, 1)
-        reset_parameters(self, generator)
-        bound = hidden_size**-0.5
-        with torch.no_grad():
-            for parameter in (self.i2h.weight, self.i2h.bias, self.w):
-                parameter.uniform_(-bound, bound, generator=generator)
+        reset_parameters(self, generator, dict.fromkeys(("i2h.weight", "i2h.bias", "w"), hidden_size**-0.5))
 
     def initial_state(self, batch_size: int) -> LSTMHidden:
         """Output, cell and all traces zero, as at the start of an episode."""

@@ -6,6 +6,7 @@ The equations that use them stand in `bpa.network`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -59,7 +60,9 @@ def declare_plasticity(
         net.modfanout = nn.utils.skip_init(nn.Linear, 1, hidden_size)
 
 
-def refuse_meaningless(plasticity: str, rule: str, clip: float, clipping: str, modulator: str) -> None:
+def refuse_meaningless(
+    plasticity: str, rule: str, clip: float, clipping: str = "hard", modulator: str = "tanh"
+) -> None:
     """Raise ValueError for a combination that would ask for something the network does not have."""
     if rule != "hebb" and plasticity != "plastic":
         raise ValueError(
@@ -77,13 +80,19 @@ def refuse_meaningless(plasticity: str, rule: str, clip: float, clipping: str, m
 
 
 @torch.no_grad()
-def reset_parameters(net: nn.Module, generator: torch.Generator | None) -> None:
+def reset_parameters(
+    net: nn.Module, generator: torch.Generator | None, bounds: Mapping[str, float] | None = None
+) -> None:
     """First values: w and alpha uniform in [0, 0.001), eta 0.01, the rest as PyTorch does.
 
-    PyTorch draws the weight and the bias of a linear layer uniformly within +- 1 / sqrt(fan-in).
+    PyTorch draws the weight and the bias of a linear layer uniformly within +- 1 / sqrt(fan-in). Parameters
+    named in `bounds` are drawn uniformly within +- the bound given there instead.
     """
+    bounds = bounds or {}
     for name, parameter in net.named_parameters():
-        if name in ("w", "alpha"):
+        if name in bounds:
+            parameter.uniform_(-bounds[name], bounds[name], generator=generator)
+        elif name in ("w", "alpha"):
             parameter.uniform_(0, 0.001, generator=generator)
         elif name == "eta":
             parameter.fill_(0.01)

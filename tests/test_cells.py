@@ -170,6 +170,22 @@ def test_unroll_is_repeated_steps_and_chunks(kind, variant):
     assert (whole.modulation is None) == (variant.get("plasticity") not in ("simple", "retroactive"))
 
 
+@pytest.mark.parametrize("plasticity", ["none", "retroactive"])
+def test_the_lstm_begins_as_pytorchs_does(plasticity):
+    before = torch.get_rng_state()
+    nets = [LSTM(17, 100, 4, plasticity, generator=torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)]
+    assert torch.equal(before, torch.get_rng_state())
+    first, again, other = (net.state_dict() for net in nets)
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["w"], other["w"])
+    for key in ("i2h.weight", "i2h.bias", "w"):
+        assert -0.1 <= first[key].min() < -0.095
+        assert 0.095 < first[key].max() <= 0.1
+    if plasticity != "none":
+        assert 0 <= first["alpha"].min() < first["alpha"].max() < 0.001
+        assert first["eta"].item() == pytest.approx(0.01)
+
+
 def test_parameters_that_a_cell_does_not_use_do_not_exist():
     assert set(LSTM(3, 4, 2).state_dict()) == {
         "i2h.weight",
