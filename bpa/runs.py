@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-import tempfile
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from bpa.network import Network
 from bpa.weights import load_state
 
 FORMAT = "bpa-1"
+CHECKPOINT = "checkpoint.safetensors"
 FREE_TO_CHANGE = (
     "iterations",
     "out",
@@ -143,24 +144,20 @@ def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
     folder = Path(out)
     if folder.exists() or folder.is_symlink():
         raise ValueError(f"out {out} exists and is never overwritten: choose another, or --resume it")
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        partial.chmod(0o777 & ~current_umask())
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
+    try:
         write_config(partial, checkpoint.config)
         write_history(partial / "history.csv", [])
         save_checkpoint(partial, checkpoint)
         partial.rename(folder)
     except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
         raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
     return folder
-
-
-def current_umask() -> int:
-    """The permissions that this process withholds from new files; `mkdtemp` withholds more."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
@@ -176,12 +173,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "seconds": repr(checkpoint.seconds),
         "torch": torch.__version__,
     }
-    write_tensors(folder / "checkpoint.safetensors", checkpoint.tensors, metadata)
+    write_tensors(folder / CHECKPOINT, checkpoint.tensors, metadata)
 
 
 def load_checkpoint(out: str | Path) -> Checkpoint:
     """The last checkpoint of a run folder; ValueError if there is none or it cannot be read."""
-    path = Path(out) / "checkpoint.safetensors"
+    path = Path(out) / CHECKPOINT
     tensors, metadata = read_tensors(path)
     try:
         iteration, seconds = int(metadata["iteration"]), float(metadata["seconds"])

@@ -109,27 +109,28 @@ def checkpoint_of(
 
 
 def restore(
-    checkpoint: Checkpoint, net: Network, optimizer: torch.optim.Adam, generator: torch.Generator
+    path: Path, checkpoint: Checkpoint, net: Network, optimizer: torch.optim.Adam, generator: torch.Generator
 ) -> None:
-    """Put the run back to where the checkpoint was taken; ValueError names a tensor that does not fit."""
+    """Put the run back to where the checkpoint at `path` was taken; ValueError names what does not fit."""
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "generator": {}}
     for name, tensor in checkpoint.tensors.items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
-    path = Path("checkpoint.safetensors")
     runs.load_state(path, net, parts["network"])
     for name, parameter in net.named_parameters():
         keys = ("step", "exp_avg", "exp_avg_sq")
         held = {key: parts["optimizer"].get(f"{name}.{key}") for key in keys}
         if any(value is not None for value in held.values()):
             for key, value in held.items():
-                require_shape(
-                    f"optimizer.{name}.{key}", value, () if key == "step" else tuple(parameter.shape)
-                )
+                shape = () if key == "step" else tuple(parameter.shape)
+                require_shape(f"{path}: optimizer.{name}.{key}", value, shape, like=parameter)
             optimizer.state[parameter] = held
     if "" not in parts["generator"]:
         raise ValueError(f"{path} lacks the tensor 'generator'")
-    generator.set_state(parts["generator"][""])
+    try:
+        generator.set_state(parts["generator"][""])
+    except (RuntimeError, TypeError):
+        raise ValueError(f"{path}: the tensor 'generator' is not the state of a generator") from None
 
 
 def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | None = None) -> TrainResult:
@@ -156,7 +157,7 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
         folder = Path(config.out)
         checkpoint = runs.load_checkpoint(folder)
         runs.refuse_other_settings(checkpoint.config, config)
-        restore(checkpoint, net, optimizer, generator)
+        restore(folder / runs.CHECKPOINT, checkpoint, net, optimizer, generator)
         begun, seconds_before = checkpoint.iteration, checkpoint.seconds
         history = runs.read_history(folder / "history.csv", up_to=begun)
         runs.write_config(folder, config)

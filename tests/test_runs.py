@@ -106,6 +106,41 @@ def test_resuming_what_is_not_there_is_refused(tmp_path, finished):
         train(result.config.replace(out=str(tmp_path / "run"), resume=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("generator", torch.zeros(3, dtype=torch.uint8), "'generator' is not the state of a generator"),
+        ("generator", torch.zeros(3), "'generator' is not the state of a generator"),
+        (
+            "optimizer.w.exp_avg",
+            torch.zeros(2, 2),
+            r"exp_avg must have shape \[6, 6\], got \[2, 2\]",
+        ),
+        ("network.w", torch.zeros(6), r"tensor 'w' has shape \[6\], the network needs \[6, 6\]"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_named(tmp_path, finished, name, tensor, message):
+    folder, result = finished
+    copy = tmp_path / "run"
+    copy.mkdir()
+    checkpoint = runs.load_checkpoint(folder)
+    runs.save_checkpoint(copy, checkpoint._replace(tensors=checkpoint.tensors | {name: tensor}))
+    before = (copy / runs.CHECKPOINT).read_bytes()
+    with pytest.raises(ValueError, match=r"run.checkpoint.safetensors: .*" + message):
+        train(result.config.replace(out=str(copy), resume=True, iterations=9))
+    assert (copy / runs.CHECKPOINT).read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_filled_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs, "save_checkpoint", full)
+    with pytest.raises(ValueError, match="cannot be made: No space left on device"):
+        train(SMALL.replace(out=str(tmp_path / "run")))
+    assert not list(tmp_path.iterdir())
+
+
 def test_torn_and_foreign_files_are_named(tmp_path, finished):
     folder, _ = finished
     whole = (folder / "weights.safetensors").read_bytes()

@@ -1,13 +1,16 @@
 """The loss against plain loops, the loop against itself, and a small agent that learns."""
 
 import math
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 from torch.autograd import gradcheck
 
 from bpa import GridMaze, TrainConfig, train
-from bpa.config import PRESETS
+from bpa.config import BASELINES, PRESETS
+from bpa.engines import ENGINES
+from bpa.plasticity import ALPHAS, PLASTICITIES, RULES
 from bpa.rollout import draw_chance, rollout
 from bpa.runs import build_network, load_weights
 from bpa.train import Diverged, a2c_loss, discounted_returns
@@ -200,6 +203,18 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights
 def test_a_config_out_of_range_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         SMALL.replace(**change)
+
+
+def test_the_command_line_offers_what_the_config_allows():
+    allowed = {
+        "engine": ENGINES,
+        "plasticity": PLASTICITIES,
+        "alpha": ALPHAS,
+        "rule": RULES,
+        "baseline": BASELINES,
+    }
+    offered = {name: get_args(kind) for name, kind in get_type_hints(TrainConfig).items() if get_args(kind)}
+    assert {name: offered[name] for name in allowed} == allowed
 
 
 def test_the_paper_preset_is_the_published_setting():
