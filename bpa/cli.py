@@ -33,7 +33,7 @@ class TrainArguments:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: Literal["quick", "paper"] | None = None
-    """Settings to start from: "quick", a maze solver in about two minutes; "paper", the published ones."""
+    """Settings to start from: "quick", about two minutes on two cores; "paper", the published ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,23 +108,23 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"train": run_train, "eva
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 2 for bad input, 1 for a run that failed."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if command in ("-h", "--help"):
-        print(USAGE)
-        return 0
-    if command == "--version":
-        print(f"bpa {version('bpa')}")
-        return 0
     try:
-        if command not in COMMANDS:
+        if command in ("-h", "--help"):
+            print(USAGE)
+        elif command == "--version":
+            print(f"bpa {version('bpa')}")
+        elif command in COMMANDS:
+            COMMANDS[command](rest)
+        else:
             raise ValueError(f"command must be one of {', '.join(COMMANDS)}, got {command!r}")
-        COMMANDS[command](rest)
+        sys.stdout.flush()  # here, where a reader that has gone is noticed
     except ValueError as error:
         print(f"bpa: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of our output has gone: nothing to say, and nobody to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (Diverged, OSError) as error:
         print(f"bpa: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0

@@ -1,6 +1,7 @@
 """The command line: what it does, and one line and exit code 2 for what it will not do."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -109,6 +110,16 @@ def test_presets_give_way_to_flags(tmp_path, capsys):
         101,
         5,
     )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_is_no_error(tmp_path, unbuffered):
+    assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 0
+    for arguments in (f"evaluate {tmp_path / 'run'} --episodes 2", "--help"):
+        command = f"{sys.executable} -m bpa {arguments} | true; exit ${{PIPESTATUS[0]}}"
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment)
+        assert (shown.returncode, shown.stderr) == (1, "")
 
 
 def test_the_module_runs_as_a_program():
