@@ -9,16 +9,6 @@ import torch
 
 from bpa import GridMaze, baselines
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small tensors: a second thread only waits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 MOVES = [(-1, 0), (1, 0), (0, -1), (0, 1)]
 
 
