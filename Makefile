@@ -44,8 +44,8 @@ serve: $(BUILT) ## serve the built book on this machine (PORT=8000)
 test: $(STAMP) ## run every test, chapters included
 	$(BIN)/python -m pytest -m "not pages" --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests $(CHAPTERS)
 
-pages: $(BUILT) ## open every page of the built book in Chromium, without a network
-	$(BIN)/python -m pytest tests/test_pages.py
+pages: $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
+	$(BIN)/python -m pytest -m pages tests
 
 lab: $(STAMP) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=$(CHAPTERS)

@@ -1,0 +1,194 @@
+"""Plays the live figures in a real browser without a network: by key, mouse and touch, in both themes."""
+
+import os
+import shutil
+
+import matplotlib
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from playwright.sync_api import expect, sync_playwright
+
+from bpa import GridMaze, Network, plots, widgets
+
+matplotlib.use("Agg")
+CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-gpu", "--disable-sync"]
+if hasattr(os, "geteuid") and os.geteuid() == 0:
+    FLAGS.append("--no-sandbox")  # Chromium refuses to run as root otherwise
+
+pytestmark = [
+    pytest.mark.pages,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium is on the path (or in BPA_CHROMIUM) to play the live figures"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens a live figure in a page from a file, offline; any request or error fails the test."""
+    faults, contexts = [], []
+
+    def open_live(live, width=800, theme="light"):
+        path = tmp_path / "page.html"
+        path.write_text(
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            'content="width=device-width"></head><body style="height: 3000px">'
+            f"{live._repr_html_()}</body></html>",
+            encoding="utf-8",
+        )
+        context = browser.new_context(
+            viewport={"width": width, "height": 700}, color_scheme=theme, offline=True, has_touch=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        page.on("console", lambda message: faults.append(f"console: {message.text}"))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith(("file:", "data:", "about:")) or faults.append(request.url)
+            ),
+        )
+        page.goto(path.as_uri())
+        frame = page.frame_locator("iframe.bpa-live")
+        frame.locator("#figure").wait_for()
+        page.wait_for_timeout(200)
+        return page, frame
+
+    yield open_live
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def reading(frame, name):
+    return frame.locator(f"#{name}").text_content()
+
+
+@pytest.mark.parametrize(("width", "theme"), [(800, "light"), (390, "dark")])
+def test_the_frame_is_as_high_as_its_figure_and_has_the_theme_of_the_page(opened, width, theme):
+    page, frame = opened(widgets.play_maze(seed=0), width, theme)
+    html = frame.locator("html")
+    assert html.get_attribute("data-theme") == theme
+    fits = "e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth]"
+    assert html.evaluate(fits) == [0, 0]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    before = page.locator("iframe").evaluate("e => e.offsetHeight")
+    frame.locator("summary").click()
+    page.wait_for_timeout(200)
+    assert page.locator("iframe").evaluate("e => e.offsetHeight") > before
+    assert html.evaluate(fits) == [0, 0]
+    other = "dark" if theme == "light" else "light"
+    page.evaluate(f"document.documentElement.dataset.theme = '{other}'")
+    page.wait_for_timeout(200)
+    assert html.get_attribute("data-theme") == other
+
+
+def test_keys_and_buttons_move_the_reader_and_the_page_stands_still(opened):
+    page, frame = opened(widgets.play_maze(seed=1))
+    frame.locator("#view").select_option("map")
+    board = frame.locator("#board")
+    board.focus()
+    assert "row 5, column 5;" in board.get_attribute("aria-label")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    assert "row 3, column 5;" in board.get_attribute("aria-label")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowDown")  # into a pillar
+    assert "row 3, column 4;" in board.get_attribute("aria-label")
+    assert "wall" in reading(frame, "message")
+    frame.locator("button[aria-label='right']").tap()
+    assert "row 3, column 5;" in board.get_attribute("aria-label")
+    assert reading(frame, "time") == "5 / 200"
+    assert page.evaluate("scrollY") == 0
+    frame.locator("summary").click()
+    assert reading(frame, "neighbourhood") == "1 0 1\n0 0 0\n1 0 1"
+    assert reading(frame, "others").splitlines() == ["0 1", "0.025", "0", "0 0 0 1"]
+    frame.locator("#new").click()
+    assert reading(frame, "time") == "0 / 200"
+
+
+def test_a_game_ends_after_its_steps_and_counts_what_was_earned(opened):
+    """On the smallest maze, with 9 free cells, going round the centre meets every goal."""
+    page, frame = opened(widgets.play_maze(size=5, episode_length=40, seed=3))
+    frame.locator("#board").focus()
+    earned = 0
+    for _ in range(10):
+        for key in ("ArrowUp", "ArrowLeft", "ArrowDown", "ArrowRight"):
+            page.keyboard.press(key)
+            earned += int(reading(frame, "previous"))
+    assert reading(frame, "time") == "40 / 40"
+    assert int(reading(frame, "score")) == earned
+    assert f"you scored {earned} in 40 steps" in reading(frame, "message")
+    assert frame.locator("button[data-action='0']").is_disabled()
+    page.keyboard.press("ArrowUp")
+    assert reading(frame, "time") == "40 / 40"
+    assert GridMaze(5).free_cells.shape == (9, 2)
+
+
+def test_an_agent_lives_in_the_page(opened):
+    net = Network(17, 20, 4, generator=torch.Generator().manual_seed(0))
+    page, frame = opened(widgets.watch_agent(net, seed=1), 390, "dark")
+    for _ in range(3):
+        frame.locator("#step").click()
+    assert reading(frame, "time") == "3 / 200"
+    assert reading(frame, "hebb-size") != "largest entry 0.00"
+    frame.locator("#speed").select_option("40")
+    frame.locator("#play").click()
+    page.wait_for_timeout(500)
+    frame.locator("#play").click()
+    now = reading(frame, "time")
+    assert now != "3 / 200"
+    page.wait_for_timeout(200)
+    assert reading(frame, "time") == now  # it pauses
+    frame.locator("#many").click()
+    assert "in 20 episodes" in reading(frame, "with")
+    assert reading(frame, "without") == "no whole episode yet"
+    frame.locator("#traces").uncheck()
+    frame.locator("#many").click()
+    assert "in 20 episodes" in reading(frame, "without")
+    assert frame.locator("#step").is_disabled()
+    frame.locator("#new").click()
+    assert reading(frame, "time") == "0 / 200"
+
+
+@pytest.mark.parametrize(("plasticity", "hidden"), [("none", True), ("plastic", False), ("simple", False)])
+def test_a_network_without_traces_or_modulator_shows_none(opened, plasticity, hidden):
+    _, frame = opened(widgets.watch_agent(Network(17, 10, 4, plasticity=plasticity), seed=1))
+    assert frame.locator("#hebb").is_hidden() == hidden
+    assert frame.locator("#modulation").is_hidden() == (plasticity != "simple")
+    frame.locator("#many").click()
+    assert "in 20 episodes" in reading(frame, "with")
+
+
+def test_frames_turn_by_key_and_play_to_the_end(opened):
+    with plt.style.context(plots.STYLE):
+        figures = []
+        for count in range(3):
+            figure, axes = plt.subplots(figsize=(3, 2))
+            axes.plot(range(count + 2))
+            figures.append(figure)
+        live = widgets.frames(figures, ["one", "two", "three"], title="Lines", alt="A line")
+    page, frame = opened(live, 390)
+    picture = frame.locator("#picture")
+    assert picture.get_attribute("alt") == "A line (one)"
+    first = picture.get_attribute("src")
+    frame.locator("#slider").focus()
+    page.keyboard.press("ArrowRight")
+    assert reading(frame, "label") == "two"
+    assert frame.locator("#slider").get_attribute("aria-valuetext") == "two"
+    assert picture.get_attribute("alt") == "A line (two)"
+    assert picture.get_attribute("src") != first
+    frame.locator("#play").click()
+    expect(frame.locator("#label")).to_have_text("three")
+    expect(frame.locator("#play")).to_have_text("Play")
