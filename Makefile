@@ -66,7 +66,7 @@ format: $(STAMP) ## put code and notebooks into the form that make check wants
 lock: $(STAMP) ## choose new versions for requirements.lock within the ranges of pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml -o $(VENV)/all.lock
 	@# torch names its CUDA packages itself where it needs them; its CPU builds need none.
-	grep -vE '^(nvidia-|cuda-|triton)' $(VENV)/all.lock > requirements.lock
+	grep -vE '^(nvidia-|cuda-)' $(VENV)/all.lock > requirements.lock
 
 clean: ## remove what was built, and .venv
 	rm -rf $(VENV) book/_build build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
