@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,17 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
         "network": {"hidden_size": 200, "clip": 1.0},
     },
 }
+
+
+class CueEpisodes(NamedTuple):
+    """What was drawn for B episodes: all the luck of the task. R trials, N cues of K bits."""
+
+    cues: Tensor  # [B, N, K], +1 and -1
+    target: Tensor  # int64 [B], the cue that counts
+    pairs: Tensor  # int64 [B, R, 2], the two cues of each trial, in the order in which they are shown
+    go: Tensor  # int64 [B, R], the Go step of each trial; T for a trial that does not fit any more
+    shown: Tensor  # [T, B, K], the cue at each step, 0 without one
+    answers: Tensor  # int64 [T, B], the right answer at a Go step, -1 elsewhere
 
 
 class CueReward:
@@ -114,13 +125,8 @@ class CueReward:
         dealt = torch.rand(B, rounds, N, generator=self.generator).argsort(2)
         return dealt.reshape(B, -1, 2)[:, :trials]
 
-    def reset(self) -> Tensor:
-        """Draw B new episodes and return their first observation [B, K + 6].
-
-        What was drawn: `cues` [B, N, K]; `target` int64 [B]; `pairs` int64 [B, R, 2] and `go` int64 [B, R],
-        the cues and the Go step of each trial, T for a trial that does not fit any more; `shown` [T, B, K],
-        the cue at each step; `answers` int64 [T, B], the right answer at a Go step, -1 elsewhere.
-        """
+    def draw(self) -> CueEpisodes:
+        """B new episodes, from the generator."""
         B, T, K = self.batch_size, self.episode_length, self.cue_bits
         trials = T // self.trial_length
         cues = distinct_codes(B, self.num_cues, K, self.generator)
@@ -142,12 +148,18 @@ class CueReward:
         answers[go[fits], episodes[fits]] = answer[fits]
 
         drawn = (cues, target, pairs, go, shown, answers)
-        self.cues, self.target, self.pairs, self.go, self.shown, self.answers = (
-            part.to(self.device) for part in drawn
-        )
+        return CueEpisodes(*(part.to(self.device) for part in drawn))
+
+    def reset(self, episodes: CueEpisodes | None = None) -> Tensor:
+        """Begin `episodes`, or B new ones, and return their first observation [B, K + 6].
+
+        The parts of `CueEpisodes` are attributes of the world from now on.
+        """
+        episodes = self.draw() if episodes is None else episodes
+        self.cues, self.target, self.pairs, self.go, self.shown, self.answers = episodes
         self.time = 0
-        self.previous_reward = torch.zeros(B, device=self.device)
-        self.previous_action = torch.zeros(B, dtype=torch.long, device=self.device)
+        self.previous_reward = torch.zeros(self.batch_size, device=self.device)
+        self.previous_action = torch.zeros(self.batch_size, dtype=torch.long, device=self.device)
         return self.observation()
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, bool]:
