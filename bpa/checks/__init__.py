@@ -7,6 +7,12 @@ agree, and raises `NotYet` with a hint if they do not.
 from bpa.checks.chapter_01 import associate, complete, second_neuron_step, soft_clip
 from bpa.checks.chapter_02 import connections, decay_step, recall_from_history, unroll
 from bpa.checks.chapter_08 import hitting_time, looks_alike, read_observation, senses_only
+from bpa.checks.chapter_09 import (
+    best_baseline,
+    bootstrapped_returns,
+    generalised_advantage,
+    leave_one_out,
+)
 from bpa.checks.chapter_10 import around_rewards, clip_gradients, live_frozen, times_between
 from bpa.checks.compare import NotYet, Slip, check_answer
 
@@ -15,12 +21,16 @@ __all__ = [
     "Slip",
     "around_rewards",
     "associate",
+    "best_baseline",
+    "bootstrapped_returns",
     "check_answer",
     "clip_gradients",
     "complete",
     "connections",
     "decay_step",
+    "generalised_advantage",
     "hitting_time",
+    "leave_one_out",
     "live_frozen",
     "looks_alike",
     "read_observation",
