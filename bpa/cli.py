@@ -15,21 +15,24 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from bpa import runs
-from bpa.config import PRESETS, TrainConfig
+from bpa.config import DEFAULTS, PRESETS, TrainConfig
 from bpa.evaluate import evaluate
 from bpa.train import Diverged, train
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
 
-  train     train an agent in the grid maze
-  evaluate  score a trained agent on fresh episodes
+  train     train an agent in the grid maze, or on another task
+  evaluate  score a trained network on fresh episodes
 
 bpa COMMAND --help says more. bpa --version prints the version."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainArguments:
-    """Train an agent in the grid maze. Flags win over --preset; with --resume the run's own settings hold."""
+    """Train a network. Flags win over --preset; with --resume the run's own settings hold.
+
+    Each task begins with settings of its own, which `bpa train --task TASK --help` shows.
+    """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: Literal["quick", "paper"] | None = None
@@ -38,7 +41,7 @@ class TrainArguments:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateArguments:
-    """Score a trained agent on fresh episodes."""
+    """Score a trained network on fresh episodes."""
 
     run: tyro.conf.Positional[str]
     """A run folder or a .safetensors file."""
@@ -75,19 +78,20 @@ def value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 def run_train(arguments: Sequence[str]) -> None:
     """bpa train"""
-    default = PRESETS.get(value_of("--preset", arguments) or "", TrainConfig())
+    default = DEFAULTS.get(value_of("--task", arguments) or "maze", TrainConfig())
+    default = PRESETS.get(value_of("--preset", arguments) or "", default)
     out = value_of("--out", arguments)
     if "--resume" in arguments and out is not None:
         default = runs.load_checkpoint(out).config
     config = parse(TrainArguments, arguments, "bpa train", TrainArguments(default)).config
     if config.out is None:
-        config = config.replace(out=f"runs/maze-{config.plasticity}-{config.seed}")
+        config = config.replace(out=f"runs/{config.task}-{config.plasticity}-{config.seed}")
     result = train(config)
-    recent = result.history[-100:]
-    mean = sum(record.reward for record in recent) / len(recent)
+    recent = [record[1] for record in result.history[-100:]]
+    score = {"reward": "reward per episode"}.get(kind := result.history[-1]._fields[1], kind)
     print(
         f"{config.out}: {len(result.history)} iterations in {result.history[-1].seconds:.0f} s, "
-        f"reward per episode {mean:.1f} over the last {len(recent)}"
+        f"{score} {sum(recent) / len(recent):.4g} over the last {len(recent)}"
     )
 
 

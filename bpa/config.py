@@ -5,22 +5,34 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
+from bpa.a2c import BASELINES
 from bpa.arguments import require_choice, require_flag, require_integer, require_number
 from bpa.engines import ENGINES
-from bpa.maze import maze_walls
 from bpa.plasticity import ALPHAS, PLASTICITIES, RULES, refuse_meaningless
+from bpa.worlds import (
+    SETTINGS,
+    TASKS,
+    CueSettings,
+    PatternSettings,
+    PictureSettings,
+    RecallSettings,
+    SequenceSettings,
+    build_world,
+)
 
-BASELINES = ("own", "first")
+CELLS = ("rnn", "lstm")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """Settings of one training run in the grid maze. Every field is checked when the config is made.
+    """Settings of one training run. Every field is checked when the config is made.
 
     Raises:
         ValueError: a field is out of range; the message names it, what came and what is allowed.
     """
 
+    task: Literal["maze", "cues", "patterns", "pictures", "sequences", "recall"] = "maze"
+    """What is learned: a reward to find in the grid maze, cues to try out, or lessons."""
     iterations: int = 3000
     """Training iterations, each one batch of whole episodes; at least 1."""
     seed: int = 0
@@ -37,16 +49,18 @@ class TrainConfig:
     """What computes the steps: "auto" takes the fastest engine that can."""
 
     size: int = 11
-    """Side of the maze in cells, odd, at least 5."""
+    """Maze: side in cells, odd, at least 5."""
     episode_length: int = 200
-    """Steps in an episode; at least 1."""
+    """Maze and cues: steps in an episode; at least 1, and for cues at least one trial."""
     batch_size: int = 30
     """Episodes in an iteration; at least 1."""
     reward: float = 10.0
-    """Reward for reaching the goal; at least 0."""
+    """Maze: reward for reaching the goal; at least 0."""
     wall_penalty: float = 0.0
-    """Cost of moving into a wall; at least 0."""
+    """Maze: cost of moving into a wall; at least 0."""
 
+    cell: Literal["rnn", "lstm"] = "rnn"
+    """The network: `bpa.Network`, or `bpa.lstm.LSTM`, which with plasticity "none" is the plain one."""
     hidden_size: int = 100
     """Hidden neurons; at least 1."""
     plasticity: Literal["none", "plastic", "simple", "retroactive"] = "simple"
@@ -77,7 +91,19 @@ class TrainConfig:
     baseline: Literal["own", "first"] = "own"
     """Baseline of the advantage: each episode's own value, or the published slip."""
 
+    cues: CueSettings = dataclasses.field(default_factory=CueSettings)
+    """The cue-reward task: find out by reward alone which cue counts."""
+    patterns: PatternSettings = dataclasses.field(default_factory=PatternSettings)
+    """Binary patterns to remember and complete."""
+    pictures: PictureSettings = dataclasses.field(default_factory=PictureSettings)
+    """Real pictures to remember and complete."""
+    sequences: SequenceSettings = dataclasses.field(default_factory=SequenceSettings)
+    """Little languages, each of which lasts for one sequence."""
+    recall: RecallSettings = dataclasses.field(default_factory=RecallSettings)
+    """Pairs of keys and values to recall."""
+
     def __post_init__(self) -> None:
+        require_choice("task", self.task, TASKS)
         require_integer("iterations", self.iterations, low=1)
         require_integer("seed", self.seed, low=0, high=2**63 - 1)
         if self.out is not None and (not isinstance(self.out, str) or not self.out):
@@ -88,11 +114,15 @@ class TrainConfig:
         require_integer("checkpoint_every", self.checkpoint_every, low=1)
         require_flag("quiet", self.quiet)
         require_choice("engine", self.engine, ENGINES)
-        maze_walls(self.size)
-        require_integer("episode_length", self.episode_length, low=1)
         require_integer("batch_size", self.batch_size, low=1)
-        require_number("reward", self.reward, low=0)
-        require_number("wall_penalty", self.wall_penalty, low=0)
+        build_world(self, batch_size=1, task="maze")
+        for task, kind in SETTINGS.items():
+            settings = getattr(self, task)
+            if not isinstance(settings, kind):
+                raise ValueError(f"{task} must be a {kind.__name__}, got {type(settings).__name__}")
+            if task == self.task or settings != kind():
+                build_world(self, batch_size=1, task=task)
+        require_choice("cell", self.cell, CELLS)
         require_integer("hidden_size", self.hidden_size, low=1)
         require_choice("plasticity", self.plasticity, PLASTICITIES)
         require_choice("alpha", self.alpha, ALPHAS)
@@ -100,6 +130,8 @@ class TrainConfig:
         require_number("clip", self.clip, low=0, above=True)
         require_choice("rule", self.rule, RULES)
         refuse_meaningless(self.plasticity, self.rule, self.clip)
+        if self.cell == "lstm" and self.rule != "hebb":
+            raise ValueError(f"cell 'lstm' needs rule 'hebb', got {self.rule!r}")
         require_number("learning_rate", self.learning_rate, low=0, above=True)
         require_number("adam_eps", self.adam_eps, low=0, above=True)
         require_number("max_gradient_norm", self.max_gradient_norm, low=0, above=True)
@@ -117,19 +149,45 @@ class TrainConfig:
         """Field names and values, ready for JSON."""
         return dataclasses.asdict(self)
 
+    def named_settings(self) -> dict[str, Any]:
+        """Every single setting by its name, those of a task with its name before them: "cues.num_cues"."""
+        named: dict[str, Any] = {}
+        for name, value in self.as_dict().items():
+            nested = (
+                {f"{name}.{field}": inner for field, inner in value.items()} if name in SETTINGS else None
+            )
+            named |= {name: value} if nested is None else nested
+        return named
+
     @classmethod
     def from_dict(cls, fields: Any) -> TrainConfig:
         """The config with these fields; ValueError names a field that does not exist."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        if not isinstance(fields, dict):
-            raise ValueError(
-                f"a config must be a table of field names and values, got {type(fields).__name__}"
-            )
-        for name in fields:
-            if name not in known:
-                raise ValueError(f"config field {name!r} is unknown; the fields are {', '.join(known)}")
+        fields = checked_fields(cls, fields, "config")
+        for task in fields.keys() & SETTINGS.keys():
+            fields[task] = SETTINGS[task](**checked_fields(SETTINGS[task], fields[task], task))
         return cls(**fields)
 
+
+def checked_fields(kind: type, fields: Any, name: str) -> dict[str, Any]:
+    """A copy of `fields`; ValueError unless it is a table of fields that the dataclass `kind` has."""
+    known = [field.name for field in dataclasses.fields(kind)]
+    if not isinstance(fields, dict):
+        raise ValueError(f"{name} must be a table of field names and values, got {type(fields).__name__}")
+    for field in fields:
+        if field not in known:
+            raise ValueError(f"{name} field {field!r} is unknown; the fields are {', '.join(known)}")
+    return dict(fields)
+
+
+# Where each task begins on the command line.
+DEFAULTS = {
+    "maze": TrainConfig(),
+    "cues": TrainConfig(task="cues"),
+    "patterns": TrainConfig(task="patterns", iterations=1000, hidden_size=60, learning_rate=3e-3),
+    "pictures": TrainConfig(task="pictures", iterations=1000, hidden_size=80, learning_rate=3e-3),
+    "sequences": TrainConfig(task="sequences", iterations=1000, hidden_size=60, learning_rate=3e-3),
+    "recall": TrainConfig(task="recall", iterations=1000, hidden_size=60, learning_rate=3e-3),
+}
 
 PRESETS = {
     # The published settings [2019, and its code], but for the baseline: each episode's own value.

@@ -1,60 +1,90 @@
-"""How good an agent is: fresh episodes, no learning but its own."""
+"""How good a trained network is: fresh episodes, no learning but its own."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bpa.arguments import require_integer
 from bpa.config import TrainConfig
-from bpa.maze import GridMaze
-from bpa.network import Network
-from bpa.rollout import draw_chance, rollout
+from bpa.rollout import draw_luck, rollout
+from bpa.sequences import Languages
+from bpa.supervised import lesson_accuracy, lesson_loss
+from bpa.worlds import REWARDED, build_world
 
 LARGEST_BATCH = 100  # episodes at once, so that the traces of many episodes need not fit in memory
 
 
+def fresh_worlds(config: TrainConfig, episodes: int, seed: int) -> Iterator[Any]:
+    """Worlds of `config` for so many fresh episodes, at most LARGEST_BATCH in each; pictures for testing."""
+    require_integer("episodes", episodes, low=1)
+    require_integer("seed", seed, low=0, high=2**63 - 1)
+    generator = torch.Generator().manual_seed(seed)
+    for begun in range(0, episodes, LARGEST_BATCH):
+        yield build_world(config, min(LARGEST_BATCH, episodes - begun), generator, split="test")
+
+
 @torch.no_grad()
-def episode_rewards(net: Network, config: TrainConfig, episodes: int = 500, seed: int = 1) -> Tensor:
-    """Reward of each of `episodes` fresh episodes, [episodes], in the maze that `config` describes.
+def episode_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> Tensor:
+    """Reward of each of `episodes` fresh episodes, [episodes], in the maze or cue task of `config`.
 
     The weights stay as they are; the traces change within each episode, as always. Actions are sampled.
 
     Args:
         episodes: at least 1.
-        seed: of the goals, actions and teleports; 0 to 2**63 - 1.
+        seed: of all chance in the episodes; 0 to 2**63 - 1.
+
+    Raises:
+        ValueError: a number is out of range, or the task gives lessons, not rewards.
     """
-    require_integer("episodes", episodes, low=1)
-    require_integer("seed", seed, low=0, high=2**63 - 1)
-    generator = torch.Generator().manual_seed(seed)
-    rewards = []
-    for begun in range(0, episodes, LARGEST_BATCH):
-        batch_size = min(LARGEST_BATCH, episodes - begun)
-        maze = GridMaze(
-            config.size,
-            batch_size,
-            config.episode_length,
-            config.reward,
-            config.wall_penalty,
-            generator=generator,
-        )
-        trajectory = rollout(
-            net, maze, draw_chance(config.episode_length, batch_size, generator), config.engine
-        )
-        rewards.append(trajectory.rewards.sum(0))
-    return torch.cat(rewards)
+    if config.task not in REWARDED:
+        raise ValueError(f"task must be one of {', '.join(REWARDED)} to give rewards, got {config.task!r}")
+    seen = [
+        rollout(net, world, draw_luck(world), config.engine).rewards.sum(0)
+        for world in fresh_worlds(config, episodes, seed)
+    ]
+    return torch.cat(seen)
 
 
-def evaluate(net: Network, config: TrainConfig, episodes: int = 500, seed: int = 1) -> dict[str, float | int]:
-    """Summary of `episode_rewards`: mean, median, quartiles, standard deviation and error of the reward."""
+@torch.no_grad()
+def lesson_marks(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> dict[str, float]:
+    """Mean loss and accuracy over fresh episodes of a task that gives lessons; pictures are test pictures.
+
+    For "sequences" also `bayes_loss`, the mean loss of the exact Bayesian on the same sequences.
+    """
+    totals: dict[str, float] = {}
+    for world in fresh_worlds(config, episodes, seed):
+        lesson = world.sample()
+        outputs = net.unroll(lesson.inputs, engine=config.engine).logits
+        marks = {
+            "mean_loss": lesson_loss(outputs, lesson).item(),
+            "mean_accuracy": lesson_accuracy(outputs, lesson),
+        }
+        if isinstance(world, Languages):
+            marks["bayes_loss"] = world.bayes_loss(lesson)[lesson.mask].mean().item()
+        for name, mark in marks.items():
+            totals[name] = totals.get(name, 0.0) + mark * world.batch_size / episodes
+    return totals
+
+
+def evaluate(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> dict[str, float | int]:
+    """How the network does in fresh episodes of its task.
+
+    Where it is rewarded: mean, median, quartiles, standard deviation and error of the reward. Where it is
+    given lessons: see `lesson_marks`.
+    """
+    said: dict[str, float | int] = {"episodes": episodes, "seed": seed}
+    if config.task not in REWARDED:
+        return said | lesson_marks(net, config, episodes, seed)
     rewards = episode_rewards(net, config, episodes, seed).double()
     lower, median, upper = torch.quantile(
         rewards, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
     ).tolist()
     deviation = rewards.std(correction=1).item() if episodes > 1 else 0.0
-    return {
-        "episodes": episodes,
-        "seed": seed,
+    return said | {
         "mean_reward": rewards.mean().item(),
         "median_reward": median,
         "lower_quartile_reward": lower,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits, load_sample_images
 from torch import Tensor
 
 from bpa.arguments import require_choice, require_integer
@@ -25,6 +24,8 @@ def digits(split: str) -> Tensor:
 
     Source: the optical recognition data of the UCI repository, as it ships inside scikit-learn.
     """
+    from sklearn.datasets import load_digits  # here, because importing it takes a second
+
     require_choice("split", split, SPLITS)
     pictures = torch.from_numpy(load_digits().images).float() / 16
     border = len(pictures) * 3 // 4
@@ -37,6 +38,8 @@ def photographs(shrink: int) -> Tensor:
     Args:
         shrink: side in pixels of the squares that are averaged into one, at least 1.
     """
+    from sklearn.datasets import load_sample_images
+
     require_integer("shrink", shrink, low=1)
     colours = torch.tensor(np.stack(load_sample_images().images)).float()
     luma = colours @ torch.tensor([0.299, 0.587, 0.114])  # how bright red, green and blue look (ITU-R BT.601)

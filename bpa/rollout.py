@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
+from bpa.cues import CueEpisodes, CueReward
 from bpa.engines.eager import Unrolled
-from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
-from bpa.network import Hidden, Network
+from bpa.maze import GridMaze
+from bpa.worlds import sizes
 
 
 class Chance(NamedTuple):
-    """All the luck of a batch of episodes, drawn before it begins: uniform numbers in [0, 1), float32.
+    """All the luck of a batch of episodes in the maze, drawn before it begins.
 
-    The same numbers give the same episodes in every engine, action by action.
+    Uniform numbers in [0, 1), float32. The same numbers give the same episodes in every engine, action by
+    action.
     """
 
     goal: Tensor  # [B], where each goal lies
     action: Tensor  # [T, B], which action is sampled from the policy
     teleport: Tensor  # [T, B], where an agent is put if it has reached its goal
+
+
+class CueChance(NamedTuple):
+    """All the luck of a batch of episodes of the cue-reward task, drawn before it begins."""
+
+    episodes: CueEpisodes  # what will be shown and asked
+    action: Tensor  # [T, B], uniform numbers in [0, 1), float32: which action is sampled from the policy
 
 
 class Trajectory(NamedTuple):
@@ -35,7 +44,7 @@ class Trajectory(NamedTuple):
     values: Tensor  # [T, B]
     modulation: Tensor | None  # [T, B]
     h: Tensor  # [T, B, H]
-    hidden: Hidden  # the state after the last step
+    hidden: Any  # the state after the last step, of the network's own kind
 
 
 def draw_chance(
@@ -50,6 +59,16 @@ def draw_chance(
     return Chance(numbers[0], numbers[1 : 1 + episode_length], numbers[1 + episode_length :])
 
 
+def draw_luck(world: GridMaze | CueReward) -> Chance | CueChance:
+    """The luck of one batch of episodes in this world, from the world's generator, on its device."""
+    T, B = world.episode_length, world.batch_size
+    if isinstance(world, GridMaze):
+        return draw_chance(T, B, world.generator, world.device)
+    episodes = world.draw()
+    action = torch.rand(T, B, generator=world.generator, dtype=torch.float32)
+    return CueChance(episodes, action.to(world.device))
+
+
 def sample(logits: Tensor, uniform: Tensor) -> Tensor:
     """Sample an action [B] from each policy softmax(logits) [B, A] by its uniform number [B].
 
@@ -59,40 +78,50 @@ def sample(logits: Tensor, uniform: Tensor) -> Tensor:
     return (uniform[:, None] >= reached[:, :-1]).sum(dim=-1)
 
 
-def rollout(net: Network, maze: GridMaze, chance: Chance, engine: str = "auto") -> Trajectory:
-    """Let `net` act in `maze` for one batch of whole episodes, from the initial state.
+def rollout(
+    net: Any, world: GridMaze | CueReward, chance: Chance | CueChance, engine: str = "auto"
+) -> Trajectory:
+    """Let `net` act in `world` for one batch of whole episodes, from the initial state.
 
     Gradients reach `net` through logits and values, unless grad mode is off. Actions are sampled.
 
     Args:
-        net: a network with 17 inputs and 4 actions, on the maze's device.
-        maze: B episodes of T steps. It is reset first and left at its end.
-        chance: see `draw_chance`; goal [B], action and teleport [T, B].
-        engine: one of `bpa.engines.ENGINES`. A fast engine runs the maze inside its loop.
+        net: a `Network`, or another with its calling convention, for the world's inputs and actions.
+        world: B episodes of T steps. It is reset first and left at its end.
+        chance: see `draw_luck`.
+        engine: one of `bpa.engines.ENGINES`. A fast engine runs the world inside its loop.
 
     Raises:
-        ValueError: the numbers do not fit the maze, or the engine was asked for by name and cannot run this.
+        ValueError: the numbers do not fit the world, or the engine was asked for by name and cannot run this.
     """
-    T, B = maze.episode_length, maze.batch_size
-    numbers = torch.empty(0, dtype=torch.float32, device=maze.device)
+    T, B = world.episode_length, world.batch_size
+    if isinstance(world, CueReward) != isinstance(chance, CueChance):
+        raise ValueError(
+            f"chance must be drawn for {type(world).__name__}, as draw_luck does, got {type(chance).__name__}"
+        )
+    numbers = torch.empty(0, dtype=torch.float32, device=world.device)
     for name, shape in (("goal", (B,)), ("action", (T, B)), ("teleport", (T, B))):
-        require_shape(f"chance.{name}", getattr(chance, name), shape, like=numbers)
-    known = type(maze) is GridMaze and net.input_size == OBSERVATION_SIZE and net.num_actions == NUM_ACTIONS
+        if name in chance._fields:
+            require_shape(f"chance.{name}", getattr(chance, name), shape, like=numbers)
+    start: Any = chance.goal if isinstance(chance, Chance) else chance.episodes
+    after: list[Any] = [(luck,) for luck in chance.teleport] if isinstance(chance, Chance) else [()] * T
+    known = type(world) is GridMaze and (net.input_size, net.num_actions) == sizes(world)
     chosen = engines.choose(engine, net, None if known else "it knows no world but bpa.GridMaze")
-    observation = maze.reset(chance.goal)
+    observation = world.reset(start)
     if chosen is not engines.eager:
-        return Trajectory(*chosen.act(net, maze, chance))
+        return Trajectory(*chosen.act(net, world, chance))
 
     hidden = net.initial_state(B)
     observations, actions, rewards, activities = [], [], [], []
-    for action_chance, teleport_chance in zip(chance.action, chance.teleport, strict=True):
+    for t in range(T):
         logits, _, hidden = net(observation, hidden)
-        action = sample(logits.detach(), action_chance)
+        action = sample(logits.detach(), chance.action[t])
         observations.append(observation)
-        observation, reward, _ = maze.step(action, teleport_chance)
+        observation, reward, _ = world.step(action, *after[t])
         actions.append(action)
         rewards.append(reward)
         activities.append(hidden.h)
     h = torch.stack(activities)
-    seen = Unrolled(*net.heads(h), net.modulation(h), h, hidden)
+    logits, values = net.heads(h)
+    seen = Unrolled(logits, values, net.modulation(h), h, hidden)
     return Trajectory(torch.stack(observations), torch.stack(actions), torch.stack(rewards), *seen)

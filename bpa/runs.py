@@ -22,9 +22,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bpa.config import TrainConfig
-from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE
+from bpa.lstm import LSTM
 from bpa.network import Network
 from bpa.weights import load_state
+from bpa.worlds import REWARDED, build_world, sizes
 
 FORMAT = "bpa-1"
 CHECKPOINT = "checkpoint.safetensors"
@@ -38,10 +39,20 @@ FREE_TO_CHANGE = (
 
 
 class Record(NamedTuple):
-    """One line of the history."""
+    """One line of the history of an agent."""
 
     iteration: int  # counted from 1
     reward: float  # mean reward per episode of this batch
+    loss: float
+    gradient_norm: float  # before clipping
+    seconds: float  # since the run began, stops not counted
+
+
+class LessonRecord(NamedTuple):
+    """One line of the history of a network that learns from lessons."""
+
+    iteration: int  # counted from 1
+    accuracy: float  # share of this lesson's answers that were right
     loss: float
     gradient_norm: float  # before clipping
     seconds: float  # since the run began, stops not counted
@@ -66,19 +77,24 @@ def write_atomically(path: Path, data: bytes) -> None:
     os.replace(partial, path)
 
 
-def build_network(config: TrainConfig, generator: torch.Generator | None = None) -> Network:
+def build_network(config: TrainConfig, generator: torch.Generator | None = None) -> Network | LSTM:
     """The network that `config` describes, with fresh weights."""
-    return Network(
-        OBSERVATION_SIZE,
-        config.hidden_size,
-        NUM_ACTIONS,
-        plasticity=config.plasticity,
-        alpha=config.alpha,
-        fanout=config.fanout,
-        clip=config.clip,
-        rule=config.rule,
-        generator=generator,
-    )
+    num_inputs, num_outputs = sizes(build_world(config, batch_size=1))
+    common: dict[str, Any] = {
+        "plasticity": config.plasticity,
+        "alpha": config.alpha,
+        "fanout": config.fanout,
+        "clip": config.clip,
+        "generator": generator,
+    }
+    if config.cell == "lstm":
+        return LSTM(num_inputs, config.hidden_size, num_outputs, **common)
+    return Network(num_inputs, config.hidden_size, num_outputs, rule=config.rule, **common)
+
+
+def record_kind(config: TrainConfig) -> type[Record] | type[LessonRecord]:
+    """What the lines of this run's history hold."""
+    return Record if config.task in REWARDED else LessonRecord
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -112,12 +128,12 @@ def read_config(path: Path, metadata: dict[str, str]) -> TrainConfig:
         raise ValueError(f"{path} holds no usable config: {error}") from None
 
 
-def save_weights(path: str | Path, net: Network, config: TrainConfig) -> None:
+def save_weights(path: str | Path, net: Network | LSTM, config: TrainConfig) -> None:
     """Write the weights of `net`, with the settings inside, atomically."""
     write_tensors(Path(path), dict(net.state_dict()), {"config": json.dumps(config.as_dict())})
 
 
-def load_weights(path: str | Path) -> tuple[Network, TrainConfig]:
+def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
     """A trained network and its settings.
 
     Args:
@@ -151,7 +167,7 @@ def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
         raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
     try:
         write_config(partial, checkpoint.config)
-        write_history(partial / "history.csv", [])
+        write_history(partial, checkpoint.config, [])
         save_checkpoint(partial, checkpoint)
         partial.rename(folder)
     except OSError as error:
@@ -189,26 +205,42 @@ def load_checkpoint(out: str | Path) -> Checkpoint:
 
 def refuse_other_settings(stored: TrainConfig, asked: TrainConfig) -> None:
     """ValueError if `asked` would continue a run of other settings than `stored`."""
-    for name, value in stored.as_dict().items():
-        if name not in FREE_TO_CHANGE and getattr(asked, name) != value:
+    before, now = stored.named_settings(), asked.named_settings()
+    for name, value in before.items():
+        if name not in FREE_TO_CHANGE and now[name] != value:
             raise ValueError(
-                f"{name} is {value!r} in the run to resume, got {getattr(asked, name)!r}; "
+                f"{name} is {value!r} in the run to resume, got {now[name]!r}; "
                 f"only {', '.join(FREE_TO_CHANGE)} may change"
             )
 
 
-def write_history(path: Path, history: Iterable[Record]) -> None:
-    """Write the whole history, atomically."""
-    lines = [",".join(Record._fields), *(",".join(map(repr, record)) for record in history)]
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+def write_history(folder: Path, config: TrainConfig, history: Iterable[Record | LessonRecord]) -> None:
+    """Write history.csv whole, atomically."""
+    lines = [record_kind(config)._fields, *(map(repr, record) for record in history)]
+    text = "".join(",".join(line) + "\n" for line in lines)
+    write_atomically(folder / "history.csv", text.encode())
 
 
-def read_history(path: str | Path, up_to: int | None = None) -> list[Record]:
-    """The history of a run, up to and with iteration `up_to`; a torn last line is passed over."""
-    history = []
+def append_history(folder: Path, record: Record | LessonRecord) -> None:
+    """Add one line to history.csv."""
+    with open(folder / "history.csv", "a") as file:
+        file.write(",".join(map(repr, record)) + "\n")
+
+
+def read_history(path: str | Path, up_to: int | None = None) -> list[Any]:
+    """The records of a history.csv, up to and with iteration `up_to`; a torn last line is passed over.
+
+    Raises:
+        ValueError: the file is none of ours.
+    """
     with open(path, newline="") as file:
-        for row in list(csv.reader(file))[1:]:
-            if len(row) != len(Record._fields) or (up_to is not None and int(row[0]) > up_to):
-                break
-            history.append(Record(int(row[0]), *map(float, row[1:])))
+        head, *rows = list(csv.reader(file)) or [[]]
+    kinds = [kind for kind in (Record, LessonRecord) if list(kind._fields) == head]
+    if not kinds:
+        raise ValueError(f"{path} is no history of bpa: it begins with {','.join(head)!r}")
+    history = []
+    for row in rows:
+        if len(row) != len(head) or (up_to is not None and int(row[0]) > up_to):
+            break
+        history.append(kinds[0](int(row[0]), *map(float, row[1:])))
     return history

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from bpa.arguments import require_integer, require_number, require_shape
+from bpa.descent import clipped_gradient, refuse_divergence
 from bpa.lesson import Lesson
 
 
@@ -105,7 +105,7 @@ def fit(
 
     Raises:
         ValueError: a number is out of range, or the network does not fit the world.
-        ArithmeticError: a loss or a gradient is not finite. The weights before it are kept.
+        Diverged: a loss or a gradient is not finite. The weights before it are kept.
     """
     require_integer("iterations", iterations, low=1)
     require_number("learning_rate", learning_rate, low=0, above=True)
@@ -120,17 +120,10 @@ def fit(
     for iteration in range(1, iterations + 1):
         lesson = world.sample()
         loss = lesson_loss(net.unroll(lesson.inputs, engine=engine).logits, lesson)
-        optimizer.zero_grad()
-        loss.backward()
-        # The value head takes no part in a lesson and has no gradient.
-        norm = nn.utils.clip_grad_norm_(net.parameters(), max_gradient_norm)
-        history.append(Step(iteration, loss.item(), norm.item()))
-        if not (math.isfinite(history[-1].loss) and math.isfinite(history[-1].gradient_norm)):
-            raise ArithmeticError(
-                f"iteration {iteration}: the loss is {history[-1].loss:g} and the gradient norm "
-                f"{history[-1].gradient_norm:g}; a smaller learning rate may help"
-            )
+        norm = clipped_gradient(loss, net, max_gradient_norm)
+        refuse_divergence(iteration, loss.item(), norm)
         optimizer.step()
+        history.append(Step(iteration, loss.item(), norm))
     return history
 
 

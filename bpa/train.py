@@ -1,102 +1,65 @@
-"""Advantage actor-critic through a lifetime of plasticity: the loss and the loop. [2019, sec. 4.2]"""
+"""The training loop: an agent that is rewarded, or a network that is given lessons."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from bpa import runs
-from bpa.arguments import require_choice, require_number, require_shape
-from bpa.config import BASELINES, TrainConfig
-from bpa.maze import GridMaze
-from bpa.network import Network
-from bpa.rollout import draw_chance, rollout
-from bpa.runs import Checkpoint, Record
+from bpa.a2c import a2c_loss, discounted_returns
+from bpa.arguments import require_shape
+from bpa.config import TrainConfig
+from bpa.descent import Diverged, clipped_gradient, refuse_divergence
+from bpa.rollout import draw_luck, rollout
+from bpa.runs import Checkpoint
+from bpa.supervised import lesson_accuracy, lesson_loss
+from bpa.worlds import REWARDED, build_world
 
 __all__ = ["Diverged", "TrainConfig", "TrainResult", "a2c_loss", "discounted_returns", "train"]
-
-
-class Diverged(ArithmeticError):
-    """A loss or a gradient is not finite; the weights before it are kept."""
 
 
 class TrainResult(NamedTuple):
     """What a training run gives."""
 
-    network: Network
-    history: list[Record]
+    network: Any  # a `bpa.Network`, or a `bpa.lstm.LSTM` if the config asks for one
+    history: list[Any]  # of `bpa.runs.Record`, or `LessonRecord` where the task gives lessons
     config: TrainConfig
 
 
-def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
-    """R_t = r_t + gamma R_{t+1}, with R_T = 0: rewards [T, ...] -> returns [T, ...]."""
-    returns = torch.empty_like(rewards)
-    following = torch.zeros_like(rewards[0])
-    for t in range(len(rewards) - 1, -1, -1):
-        following = rewards[t] + gamma * following
-        returns[t] = following
-    return returns
+def reward_loss(net: Any, world: Any, config: TrainConfig) -> tuple[Tensor, float]:
+    """The actor-critic loss of a batch of new episodes, and their mean reward."""
+    seen = rollout(net, world, draw_luck(world), config.engine)
+    loss = a2c_loss(
+        seen.logits,
+        seen.values,
+        seen.actions,
+        seen.rewards,
+        config.gamma,
+        config.value_coef,
+        config.concentration_coef,
+        config.baseline,
+    )
+    return loss, seen.rewards.sum(0).mean().item()
 
 
-def a2c_loss(
-    logits: Tensor,
-    values: Tensor,
-    actions: Tensor,
-    rewards: Tensor,
-    gamma: float = 0.9,
-    value_coef: float = 0.1,
-    concentration_coef: float = 0.03,
-    baseline: str = "own",
-) -> Tensor:
-    """The advantage actor-critic loss as published, a scalar.
-
-    [ sum_t mean_b( -log pi(a) (R - V).detach() ) + value_coef sum_t mean_b (R - V)^2
-      + concentration_coef sum_t mean_b sum_a pi(a)^2 ] / T
-
-    The last term is the Simpson index of the policy: it grows as the policy concentrates on one action.
-
-    Args:
-        logits: [T, B, A]. values: [T, B]. actions: int64 [T, B], each below A. rewards: [T, B].
-        gamma: discount a step, 0 to 1.
-        value_coef, concentration_coef: at least 0.
-        baseline: "own", V is each episode's own value; "first", V is the value of the batch's first episode
-            for all of them, the slip of the published code.
-
-    Raises:
-        ValueError: a shape or a number does not fit.
-    """
-    require_shape("logits", logits, ("T", "B", "A"))
-    T, B, _ = logits.shape
-    for name, value in (("values", values), ("actions", actions), ("rewards", rewards)):
-        require_shape(name, value, (T, B))
-    require_number("gamma", gamma, low=0, high=1)
-    require_number("value_coef", value_coef, low=0)
-    require_number("concentration_coef", concentration_coef, low=0)
-    require_choice("baseline", baseline, BASELINES)
-
-    if baseline == "first":
-        values = values[:, :1].expand(T, B)
-    log_policy = torch.log_softmax(logits, dim=-1)
-    log_taken = log_policy.gather(-1, actions[..., None])[..., 0]
-    advantage = discounted_returns(rewards, gamma) - values
-    policy_loss = (-log_taken * advantage.detach()).mean(1).sum()
-    value_loss = advantage.square().mean(1).sum()
-    concentration = log_policy.exp().square().sum(-1).mean(1).sum()
-    return (policy_loss + value_coef * value_loss + concentration_coef * concentration) / T
+def study_loss(net: Any, world: Any, config: TrainConfig) -> tuple[Tensor, float]:
+    """The loss of a new lesson, and the share of right answers."""
+    lesson = world.sample()
+    outputs = net.unroll(lesson.inputs, engine=config.engine).logits
+    return lesson_loss(outputs, lesson), lesson_accuracy(outputs.detach(), lesson)
 
 
 def checkpoint_of(
     config: TrainConfig,
     iteration: int,
     seconds: float,
-    net: Network,
+    net: Any,
     optimizer: torch.optim.Adam,
     generator: torch.Generator,
 ) -> Checkpoint:
@@ -109,7 +72,7 @@ def checkpoint_of(
 
 
 def restore(
-    path: Path, checkpoint: Checkpoint, net: Network, optimizer: torch.optim.Adam, generator: torch.Generator
+    path: Path, checkpoint: Checkpoint, net: Any, optimizer: torch.optim.Adam, generator: torch.Generator
 ) -> None:
     """Put the run back to where the checkpoint at `path` was taken; ValueError names what does not fit."""
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "generator": {}}
@@ -133,8 +96,8 @@ def restore(
         raise ValueError(f"{path}: the tensor 'generator' is not the state of a generator") from None
 
 
-def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | None = None) -> TrainResult:
-    """Train a network in the grid maze, as `config` says; write its folder if `config.out` names one.
+def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = None) -> TrainResult:
+    """Train a network as `config` says; write its folder if `config.out` names one.
 
     The same config gives the same weights. No global random state is touched.
 
@@ -150,7 +113,7 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
     generator = torch.Generator().manual_seed(config.seed)
     net = runs.build_network(config, generator)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate, eps=config.adam_eps)
-    history: list[Record] = []
+    history: list[Any] = []
     folder: Path | None = None
     begun, seconds_before = 0, 0.0
     if config.resume and config.out is not None:
@@ -161,18 +124,22 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
         begun, seconds_before = checkpoint.iteration, checkpoint.seconds
         history = runs.read_history(folder / "history.csv", up_to=begun)
         runs.write_config(folder, config)
-        runs.write_history(folder / "history.csv", history)
+        runs.write_history(folder, config, history)
     elif config.out is not None:
         folder = runs.create_folder(config.out, checkpoint_of(config, 0, 0.0, net, optimizer, generator))
 
-    maze = GridMaze(
-        config.size,
-        config.batch_size,
-        config.episode_length,
-        config.reward,
-        config.wall_penalty,
-        generator=generator,
-    )
+    def save(iteration: int) -> None:
+        """Keep the run as it stands after `iteration`."""
+        if folder is not None:
+            taken = checkpoint_of(config, iteration, seconds_so_far(), net, optimizer, generator)
+            runs.save_checkpoint(folder, taken)
+
+    def seconds_so_far() -> float:
+        return seconds_before + time.perf_counter() - started
+
+    world = build_world(config, generator=generator)
+    objective = reward_loss if config.task in REWARDED else study_loss
+    kind = runs.record_kind(config)
     started = time.perf_counter()
     progress = tqdm(
         range(begun + 1, config.iterations + 1),
@@ -183,50 +150,27 @@ def train(config: TrainConfig, watch: Callable[[Network, list[Record]], None] | 
     )
     for iteration in progress:
         luck_before = generator.get_state()
-        trajectory = rollout(
-            net, maze, draw_chance(config.episode_length, config.batch_size, generator), config.engine
-        )
-        loss = a2c_loss(
-            trajectory.logits,
-            trajectory.values,
-            trajectory.actions,
-            trajectory.rewards,
-            config.gamma,
-            config.value_coef,
-            config.concentration_coef,
-            config.baseline,
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(net.parameters(), config.max_gradient_norm).item()
-        if not (math.isfinite(norm) and math.isfinite(loss.item())):
+        loss, score = objective(net, world, config)
+        norm = clipped_gradient(loss, net, config.max_gradient_norm)
+        try:
+            refuse_divergence(iteration, loss.item(), norm)
+        except Diverged:
+            generator.set_state(luck_before)
+            save(iteration - 1)
             if folder is not None:
-                generator.set_state(luck_before)
-                seconds = seconds_before + time.perf_counter() - started
-                runs.save_checkpoint(
-                    folder, checkpoint_of(config, iteration - 1, seconds, net, optimizer, generator)
-                )
                 runs.save_weights(folder / "weights.safetensors", net, config)
-            raise Diverged(
-                f"iteration {iteration}: the loss is {loss.item():g} and the gradient norm {norm:g}; "
-                f"the weights of iteration {iteration - 1} are kept; a smaller learning rate may help"
-            )
+            raise
         if iteration > config.warmup_iterations:
             optimizer.step()
 
-        seconds = seconds_before + time.perf_counter() - started
-        reward = trajectory.rewards.sum(0).mean().item()
-        history.append(Record(iteration, reward, loss.item(), norm, seconds))
+        history.append(kind(iteration, score, loss.item(), norm, seconds_so_far()))
         if folder is not None:
-            with open(folder / "history.csv", "a") as file:
-                file.write(",".join(map(repr, history[-1])) + "\n")
-        if folder is not None and (
-            iteration % config.checkpoint_every == 0 or iteration == config.iterations
-        ):
-            runs.save_checkpoint(folder, checkpoint_of(config, iteration, seconds, net, optimizer, generator))
-        recent = history[-100:]
+            runs.append_history(folder, history[-1])
+        if iteration % config.checkpoint_every == 0 or iteration == config.iterations:
+            save(iteration)
+        recent = [record[1] for record in history[-100:]]
         progress.set_postfix_str(
-            f"reward {sum(record.reward for record in recent) / len(recent):.1f}, "
+            f"{kind._fields[1]} {sum(recent) / len(recent):.3g}, "
             f"{config.batch_size * (iteration - begun) / (time.perf_counter() - started):.0f} episodes/s",
             refresh=False,
         )

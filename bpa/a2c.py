@@ -1,0 +1,67 @@
+"""Advantage actor-critic: the returns and the loss. [2019, sec. 4.2]"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bpa.arguments import require_choice, require_number, require_shape
+
+BASELINES = ("own", "first")
+
+
+def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
+    """R_t = r_t + gamma R_{t+1}, with R_T = 0: rewards [T, ...] -> returns [T, ...]."""
+    returns = torch.empty_like(rewards)
+    following = torch.zeros_like(rewards[0])
+    for t in range(len(rewards) - 1, -1, -1):
+        following = rewards[t] + gamma * following
+        returns[t] = following
+    return returns
+
+
+def a2c_loss(
+    logits: Tensor,
+    values: Tensor,
+    actions: Tensor,
+    rewards: Tensor,
+    gamma: float = 0.9,
+    value_coef: float = 0.1,
+    concentration_coef: float = 0.03,
+    baseline: str = "own",
+) -> Tensor:
+    """The advantage actor-critic loss as published, a scalar.
+
+    [ sum_t mean_b( -log pi(a) (R - V).detach() ) + value_coef sum_t mean_b (R - V)^2
+      + concentration_coef sum_t mean_b sum_a pi(a)^2 ] / T
+
+    The last term is the Simpson index of the policy: it grows as the policy concentrates on one action.
+
+    Args:
+        logits: [T, B, A]. values: [T, B]. actions: int64 [T, B], each below A. rewards: [T, B].
+        gamma: discount a step, 0 to 1.
+        value_coef, concentration_coef: at least 0.
+        baseline: "own", V is each episode's own value; "first", V is the value of the batch's first episode
+            for all of them, the slip of the published code.
+
+    Raises:
+        ValueError: a shape or a number does not fit.
+    """
+    require_shape("logits", logits, ("T", "B", "A"))
+    T, B, _ = logits.shape
+    for name, value in (("values", values), ("actions", actions), ("rewards", rewards)):
+        require_shape(name, value, (T, B))
+    require_number("gamma", gamma, low=0, high=1)
+    require_number("value_coef", value_coef, low=0)
+    require_number("concentration_coef", concentration_coef, low=0)
+    require_choice("baseline", baseline, BASELINES)
+
+    if baseline == "first":
+        values = values[:, :1].expand(T, B)
+    log_policy = torch.log_softmax(logits, dim=-1)
+    log_taken = log_policy.gather(-1, actions[..., None])[..., 0]
+    advantage = discounted_returns(rewards, gamma) - values
+    policy_loss = (-log_taken * advantage.detach()).mean(1).sum()
+    value_loss = advantage.square().mean(1).sum()
+    concentration = log_policy.exp().square().sum(-1).mean(1).sum()
+    return (policy_loss + value_coef * value_loss + concentration_coef * concentration) / T

@@ -1,0 +1,226 @@
+"""The worlds in a training run: set by name, built as they are, trained by the one loop."""
+
+import dataclasses
+import inspect
+import json
+import math
+
+import pytest
+import torch
+from test_train import assert_equal_weights, weights
+
+from bpa import GridMaze, Network, TrainConfig, runs, train
+from bpa.a2c import a2c_loss
+from bpa.cli import main
+from bpa.config import DEFAULTS
+from bpa.cues import CueReward
+from bpa.evaluate import evaluate
+from bpa.rollout import draw_chance, draw_luck, rollout, sample
+from bpa.sequences import Languages
+from bpa.supervised import fit, lesson_accuracy, lesson_loss
+from bpa.worlds import LESSONS, REWARDED, SETTINGS, TASKS, build_world, sizes
+
+SMALL = TrainConfig(
+    iterations=4, size=5, batch_size=3, hidden_size=6, episode_length=12, quiet=True
+).as_dict()
+SMALL |= {"checkpoint_every": 2, "cues": {"cue_bits": 3}, "patterns": {"pattern_size": 6}}
+SMALL |= {"sequences": {"sequence_length": 9}, "recall": {"num_pairs": 2, "num_keys": 3}}
+
+
+def small(task, **changes):
+    return TrainConfig.from_dict(SMALL | {"task": task} | changes)
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("task", SETTINGS)
+def test_the_settings_are_those_of_the_world_with_its_own_values(task):
+    world = {"cues": CueReward, **LESSONS}[task]
+    ours = {field.name: field.default for field in dataclasses.fields(SETTINGS[task])}
+    theirs = {name: value.default for name, value in inspect.signature(world).parameters.items()}
+    given = {"batch_size", "generator", "device", "split", "episode_length"}
+    assert ours == {name: value for name, value in theirs.items() if name not in given}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_config_builds_the_world_it_describes(task):
+    config = small(task)
+    world = build_world(config, generator=seeded(0))
+    assert world.batch_size == 3
+    named = {"maze": {"size": 5, "episode_length": 12}, "cues": {"cue_bits": 3, "episode_length": 12}}
+    named |= {"patterns": {"pattern_size": 6}, "pictures": {"source": "digits"}}
+    named |= {"sequences": {"sequence_length": 9}, "recall": {"num_pairs": 2, "num_keys": 3}}
+    assert {name: getattr(world, name) for name in named[task]} == named[task]
+    net = runs.build_network(config, seeded(0))
+    assert (net.input_size, net.num_actions) == sizes(world)
+    observation = world.reset() if task in REWARDED else world.sample().inputs[0]
+    assert observation.shape == (3, net.input_size)
+
+
+def test_training_and_evaluation_see_different_pictures():
+    config = small("pictures")
+    shown = [build_world(config, split=split).pictures for split in ("train", "test")]
+    assert build_world(config).pictures.shape == shown[0].shape
+    assert shown[0].shape[0] > shown[1].shape[0]
+    net = runs.build_network(config, seeded(0))
+    generator = seeded(1)
+    lesson = build_world(config, 7, generator, split="test").sample()
+    outputs = net.unroll(lesson.inputs).logits
+    marks = evaluate(net, config, episodes=7, seed=1)
+    assert marks["mean_loss"] == pytest.approx(lesson_loss(outputs, lesson).item(), rel=1e-5)
+    assert marks["mean_accuracy"] == pytest.approx(lesson_accuracy(outputs, lesson))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_is_trained_resumed_and_evaluated_to_the_bit(tmp_path, task, cell):
+    config = small(task, cell=cell, plasticity="plastic" if cell == "rnn" else "none")
+    whole = train(config)
+    parted = config.replace(out=str(tmp_path / "run"))
+    train(parted.replace(iterations=3))
+    resumed = train(parted.replace(resume=True))
+    assert_equal_weights(weights(whole), weights(resumed))
+    start = runs.build_network(config, seeded(config.seed)).state_dict()
+    assert not torch.equal(start["w"], weights(whole)["w"])
+    assert [record[:4] for record in whole.history] == [record[:4] for record in resumed.history]
+    assert runs.read_history(tmp_path / "run" / "history.csv") == resumed.history
+    score = "reward" if task in REWARDED else "accuracy"
+    assert (tmp_path / "run" / "history.csv").read_text().split(",")[1] == score
+    net, loaded = runs.load_weights(tmp_path / "run")
+    assert (loaded, type(net)) == (parted.replace(resume=True), type(whole.network))
+    scores = evaluate(net, loaded, episodes=5)
+    assert scores["episodes"] == 5
+    assert all(math.isfinite(value) for value in scores.values())
+    assert scores == evaluate(net, loaded, episodes=5) != evaluate(net, loaded, episodes=5, seed=9)
+
+
+def test_the_loop_teaches_what_fit_teaches():
+    config = small("patterns", plasticity="plastic", adam_eps=1e-8)
+    generator = seeded(config.seed)
+    net = runs.build_network(config, generator)
+    steps = fit(build_world(config, generator=generator), net, config.iterations, config.learning_rate)
+    result = train(config)
+    assert_equal_weights(weights(result), net.state_dict())
+    assert [record.loss for record in result.history] == [step.loss for step in steps]
+
+
+def test_an_agent_is_taught_by_the_rewards_of_the_cue_task():
+    config = small("cues", plasticity="simple", learning_rate=1e-9, iterations=1)
+    generator = seeded(config.seed)
+    net = runs.build_network(config, generator)
+    world = build_world(config, generator=generator)
+    episodes = world.draw()
+    uniform = torch.rand(12, 3, generator=generator)
+    observation, hidden = world.reset(episodes), net.initial_state(3)
+    logits, values, actions, rewards = [], [], [], []
+    for t in range(12):
+        out, value, hidden = net(observation, hidden)
+        actions.append(sample(out, uniform[t]))
+        observation, reward, done = world.step(actions[-1])
+        logits.append(out)
+        values.append(value)
+        rewards.append(reward)
+    assert done
+    seen = [torch.stack(part) for part in (logits, values, actions, rewards)]
+    (record,) = train(config).history
+    assert record.reward == seen[3].sum(0).mean().item()
+    assert record.loss == pytest.approx(a2c_loss(*seen, 0.9, 0.1, 0.01).item(), rel=1e-5)
+
+
+def test_an_agent_learns_to_say_yes_where_every_pair_holds_the_target():
+    config = small("cues", iterations=60, learning_rate=1e-2, batch_size=20)
+    history = train(config.replace(cues=SETTINGS["cues"](num_cues=2, cue_bits=2, wrong_penalty=1.0))).history
+    rewards = [record.reward for record in history]
+    assert sum(rewards[:5]) / 5 < 1 < 1.8 < sum(rewards[-10:]) / 10 <= 2
+
+
+def test_the_luck_of_the_cue_task_is_drawn_beforehand():
+    world = CueReward(batch_size=4, episode_length=30, generator=seeded(3))
+    net = Network(*(26, 5, 2), generator=seeded(0))
+    chance = draw_luck(world)
+    state = world.generator.get_state()
+    with torch.no_grad():
+        first, again = rollout(net, world, chance), rollout(net, world, chance)
+        other = rollout(net, world, draw_luck(world))
+    assert torch.equal(first.observations, again.observations)
+    assert torch.equal(first.actions, again.actions)
+    assert not torch.equal(first.observations, other.observations)
+    assert not torch.equal(state, world.generator.get_state())
+    with pytest.raises(ValueError, match=r"chance.action must have shape \[30, 4\]"):
+        rollout(net, world, chance._replace(action=chance.action[1:]))
+    with pytest.raises(ValueError, match="chance must be drawn for CueReward, as draw_luck does, got Chance"):
+        rollout(net, world, draw_chance(30, 4, seeded(0)))
+
+
+def test_languages_are_set_beside_the_exact_bayesian():
+    config = small("sequences", plasticity="plastic")
+    net = runs.build_network(config, seeded(0))
+    marks = evaluate(net, config, episodes=8, seed=4)
+    world = build_world(config, 8, seeded(4))
+    lesson = world.sample()
+    assert isinstance(world, Languages)
+    assert marks["bayes_loss"] == pytest.approx(world.bayes_loss(lesson)[lesson.mask].mean().item())
+    assert marks["bayes_loss"] < marks["mean_loss"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "chess"}, "task must be one of 'maze', 'cues'"),
+        ({"cell": "gru"}, "cell must be one of 'rnn', 'lstm', got 'gru'"),
+        (
+            {"cell": "lstm", "plasticity": "plastic", "rule": "oja"},
+            "cell 'lstm' needs rule 'hebb', got 'oja'",
+        ),
+        ({"cues": {"num_cues": 1}}, "num_cues must be a whole number of at least 2, got 1"),
+        (
+            {"cues": {"num_cues": 3, "pairing": "dealt"}},
+            "num_cues must be even to be dealt out in pairs",
+        ),
+        ({"cues": {"cues": 4}}, "cues field 'cues' is unknown; the fields are num_cues"),
+        ({"cues": 4}, "cues must be a table of field names and values, got int"),
+        ({"task": "cues", "episode_length": 5}, "episode_length must be a whole number of at least 6, got 5"),
+        ({"patterns": {"pattern_size": 4, "num_patterns": 5}}, "num_patterns must be at most 4"),
+        ({"pictures": {"num_pictures": 0}}, "num_pictures must be a whole number of at least 1, got 0"),
+        (
+            {"sequences": {"concentration": math.nan}},
+            "concentration must be a finite number above 0",
+        ),
+        ({"recall": {"num_pairs": 17}}, "num_pairs must be at most 16"),
+    ],
+)
+def test_wrong_settings_of_any_task_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.from_dict(change)
+
+
+def test_the_command_line_trains_and_evaluates_other_tasks(tmp_path, capsys):
+    for task, setting, flags in (
+        ("cues", "cue_bits", ["--cues.cue-bits", "4"]),
+        ("recall", "num_pairs", ["--recall.num-pairs", "2"]),
+    ):
+        run = str(tmp_path / task)
+        tiny = ["--iterations", "2", "--batch-size", "2", "--episode-length", "9", "--quiet", "--out", run]
+        assert main(["train", "--task", task, *flags, *tiny]) == 0
+        score = "reward per episode" if task == "cues" else "accuracy"
+        assert f"2 iterations in 0 s, {score}" in capsys.readouterr().out
+        config = runs.load_weights(run)[1]
+        assert config.hidden_size == DEFAULTS[task].hidden_size
+        assert vars(config.cues if task == "cues" else config.recall)[
+            flags[0].split(".")[1].replace("-", "_")
+        ]
+        assert main(["evaluate", run, "--episodes", "3", "--json"]) == 0
+        assert ("mean_reward" if task == "cues" else "mean_accuracy") in json.loads(capsys.readouterr().out)
+        assert main(["train", "--out", run, "--resume", flags[0], "3", "--quiet"]) == 2
+        said = capsys.readouterr().err
+        assert f"{task}.{setting} is {flags[1]} in the run to resume, got 3" in said
+        assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("task", DEFAULTS)
+def test_each_task_begins_with_settings_of_its_own(task):
+    assert DEFAULTS[task].task == task
+    assert DEFAULTS[task].as_dict() | {"task": task} == DEFAULTS[task].as_dict()
+    assert isinstance(build_world(DEFAULTS["maze"]), GridMaze)
