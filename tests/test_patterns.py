@@ -49,6 +49,7 @@ def test_an_episode_shows_its_patterns_and_asks_for_one_of_them(settings, seed):
     inputs, targets, mask = world.sample()
     N, P = world.num_patterns, world.pattern_size
     assert inputs.shape == targets.shape == mask.shape == (world.episode_length, world.batch_size, P)
+    assert world.input_size == world.output_size == P
     assert not mask[:-1].any()
     assert not targets[:-1].any()
     for episode in range(world.batch_size):
@@ -64,7 +65,8 @@ def test_an_episode_shows_its_patterns_and_asks_for_one_of_them(settings, seed):
         assert answer in rounds[0]
         missing = [bit == 0 for bit in cue[0]]
         assert missing == mask[-1, episode].tolist(), "what counts is what is missing"
-        assert 0 < sum(missing) == world.num_missing < P
+        share = min(max(round(settings["missing"] * P), 1), P - 1)
+        assert 0 < sum(missing) == world.num_missing == share < P
         matching = [
             one
             for one in rounds[0]
@@ -130,7 +132,27 @@ def test_codes_are_distinct_and_every_set_of_them_is_equally_likely(count, bits)
         assert len(counts) == sets
         assert sets == 1 or chisquare(counts.numpy()).pvalue > 1e-3
     else:
-        assert chisquare(torch.bincount(number.flatten(), minlength=2**bits).numpy()).pvalue > 1e-3
+        # Two different codes: their exclusive or is any number but 0, each as often.
+        differ = torch.bincount(number[:, 0] ^ number[:, 1], minlength=2**bits)
+        assert chisquare(differ[1:].numpy()).pvalue > 1e-3
+    for row in number.T:
+        assert chisquare(torch.bincount(row, minlength=2**bits).numpy()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("count", "bits"), [(3, 2), (30, 10)])
+def test_the_same_generator_gives_the_same_codes_dealt_or_drawn_until_distinct(count, bits):
+    before = torch.get_rng_state()
+    codes = [distinct_codes(500, count, bits, seeded(seed)) for seed in (5, 5, 6)]
+    assert torch.equal(codes[0], codes[1])
+    assert not torch.equal(codes[0], codes[2])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_lesson_is_where_it_is_wanted():
+    for device in ("cpu", "meta"):
+        lesson = Patterns(device=device).sample()
+        assert {part.device.type for part in lesson} == {device}
+    assert Patterns().device.type == "cpu"
 
 
 def test_the_same_seed_gives_the_same_lessons_and_each_lesson_is_new():
