@@ -20,6 +20,24 @@ def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
     return returns
 
 
+def lambda_returns(rewards: Tensor, values: Tensor, gamma: float, gae_lambda: float) -> Tensor:
+    """G_t = r_t + gamma ( (1 - lambda) V_{t+1} + lambda G_{t+1} ), with V_T = G_T = 0.
+
+    G - V is the generalised advantage. With lambda = 1 G is the plain return, with 0 it looks one step ahead.
+
+    Args:
+        rewards, values: [T, ...], of the same shape. gamma, gae_lambda: 0 to 1.
+    """
+    returns = torch.empty_like(rewards)
+    following = torch.zeros_like(rewards[0])
+    value_ahead = torch.zeros_like(rewards[0])
+    for t in range(len(rewards) - 1, -1, -1):
+        following = rewards[t] + gamma * ((1 - gae_lambda) * value_ahead + gae_lambda * following)
+        value_ahead = values[t]
+        returns[t] = following
+    return returns
+
+
 def a2c_loss(
     logits: Tensor,
     values: Tensor,
@@ -29,8 +47,9 @@ def a2c_loss(
     value_coef: float = 0.1,
     concentration_coef: float = 0.03,
     baseline: str = "own",
+    gae_lambda: float = 1.0,
 ) -> Tensor:
-    """The advantage actor-critic loss as published, a scalar.
+    """The advantage actor-critic loss, a scalar; with the defaults as published.
 
     [ sum_t mean_b( -log pi(a) (R - V).detach() ) + value_coef sum_t mean_b (R - V)^2
       + concentration_coef sum_t mean_b sum_a pi(a)^2 ] / T
@@ -43,6 +62,7 @@ def a2c_loss(
         value_coef, concentration_coef: at least 0.
         baseline: "own", V is each episode's own value; "first", V is the value of the batch's first episode
             for all of them, the slip of the published code.
+        gae_lambda: 1 takes the return R, as published; below 1 `lambda_returns` take its place in both terms.
 
     Raises:
         ValueError: a shape or a number does not fit.
@@ -55,12 +75,17 @@ def a2c_loss(
     require_number("value_coef", value_coef, low=0)
     require_number("concentration_coef", concentration_coef, low=0)
     require_choice("baseline", baseline, BASELINES)
+    require_number("gae_lambda", gae_lambda, low=0, high=1)
 
     if baseline == "first":
         values = values[:, :1].expand(T, B)
     log_policy = torch.log_softmax(logits, dim=-1)
     log_taken = log_policy.gather(-1, actions[..., None])[..., 0]
-    advantage = discounted_returns(rewards, gamma) - values
+    if gae_lambda == 1:
+        returns = discounted_returns(rewards, gamma)
+    else:
+        returns = lambda_returns(rewards, values.detach(), gamma, gae_lambda)
+    advantage = returns - values
     policy_loss = (-log_taken * advantage.detach()).mean(1).sum()
     value_loss = advantage.square().mean(1).sum()
     concentration = log_policy.exp().square().sum(-1).mean(1).sum()

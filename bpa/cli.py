@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
@@ -29,14 +30,17 @@ bpa COMMAND --help says more. bpa --version prints the version."""
 
 @dataclasses.dataclass(frozen=True)
 class TrainArguments:
-    """Train a network. Flags win over --preset; with --resume the run's own settings hold.
+    """Train a network. Flags win over --config, and that over --preset; a resumed run keeps its own settings.
 
     Each task begins with settings of its own, which `bpa train --task TASK --help` shows.
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-    preset: Literal["quick", "paper"] | None = None
-    """Settings to start from: "quick", about two minutes on two cores; "paper", the published ones."""
+    preset: Literal["quick", "paper", "paper-cues"] | None = None
+    """Settings to start from: "quick", about two minutes on two cores; "paper" and "paper-cues", the
+    published ones of the maze and of the cue-reward task."""
+    file: Annotated[str | None, tyro.conf.arg(name="config")] = None
+    """A TOML file of settings, those of a task in a table of its name; they win over the preset."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +80,17 @@ def value_of(flag: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
+def read_table(path: str) -> dict[str, Any]:
+    """What a TOML file says; ValueError if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ValueError(f"config {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"config {path} is no TOML: {error}") from None
+
+
 def run_train(arguments: Sequence[str]) -> None:
     """bpa train"""
     default = DEFAULTS.get(value_of("--task", arguments) or "maze", TrainConfig())
@@ -83,6 +98,9 @@ def run_train(arguments: Sequence[str]) -> None:
     out = value_of("--out", arguments)
     if "--resume" in arguments and out is not None:
         default = runs.load_checkpoint(out).config
+    file = value_of("--config", arguments)
+    if file is not None:
+        default = default.updated(read_table(file))
     config = parse(TrainArguments, arguments, "bpa train", TrainArguments(default)).config
     if config.out is None:
         config = config.replace(out=f"runs/{config.task}-{config.plasticity}-{config.seed}")
@@ -110,7 +128,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"train": run_train, "eva
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 2 for bad input, 1 for a run that failed."""
+    """Run the command line. Exit codes: 0, 2 for bad input, 1 for a run that failed, 130 for one stopped."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         if command in ("-h", "--help"):
@@ -125,6 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"bpa: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as stop:
+        print(f"bpa: {stop or 'stopped at once; the last checkpoint is kept'}", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output has gone: nothing to say, and nobody to say it to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

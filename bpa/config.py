@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
+import torch
+
 from bpa.a2c import BASELINES
 from bpa.arguments import require_choice, require_flag, require_integer, require_number
+from bpa.descent import POLICIES, SCHEDULES
 from bpa.engines import ENGINES
 from bpa.plasticity import ALPHAS, PLASTICITIES, RULES, refuse_meaningless
 from bpa.worlds import (
@@ -21,6 +24,7 @@ from bpa.worlds import (
 )
 
 CELLS = ("rnn", "lstm")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +48,12 @@ class TrainConfig:
     checkpoint_every: int = 500
     """Iterations between two checkpoints; at least 1."""
     quiet: bool = False
-    """No progress bar."""
-    engine: Literal["auto", "eager", "numba"] = "auto"
+    """No progress bar, and no line a minute either."""
+    tensorboard: bool = False
+    """Also write event files for TensorBoard into the run folder; needs the extra "tensorboard"."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network and its world live; "auto" takes a CUDA device if there is one."""
+    engine: Literal["auto", "eager", "numba", "triton"] = "auto"
     """What computes the steps: "auto" takes the fastest engine that can."""
 
     size: int = 11
@@ -76,14 +84,23 @@ class TrainConfig:
 
     learning_rate: float = 1e-3
     """Step size of Adam; above 0."""
+    learning_rate_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate falls towards 0 at the last iteration."""
     adam_eps: float = 1e-4
     """Epsilon of Adam; above 0."""
     max_gradient_norm: float = 4.0
     """Bound to which the norm of the gradient is scaled down; above 0."""
+    gradient_norm_limit: float = 1e4
+    """Norm of the gradient above which a step counts as diverged, before it is scaled down; above 0."""
+    on_divergence: Literal["stop", "skip", "halve-lr"] = "stop"
+    """Where a loss, gradient or trace is not finite, or the limit is passed: stop; leave the step out; or
+    leave it out and halve the learning rate."""
     warmup_iterations: int = 0
     """First iterations without an optimiser step (101 in the published code); at least 0."""
     gamma: float = 0.9
     """Discount of the return, a step; 0 to 1."""
+    gae_lambda: float = 1.0
+    """Of the generalised advantage; 1 takes the whole return, as published; 0 to 1."""
     value_coef: float = 0.1
     """Weight of the squared value error; at least 0."""
     concentration_coef: float = 0.01
@@ -113,6 +130,10 @@ class TrainConfig:
             raise ValueError("resume needs out, the folder of the run to continue")
         require_integer("checkpoint_every", self.checkpoint_every, low=1)
         require_flag("quiet", self.quiet)
+        require_flag("tensorboard", self.tensorboard)
+        if self.tensorboard and self.out is None:
+            raise ValueError("tensorboard needs out, the folder for its files")
+        require_choice("device", self.device, DEVICES)
         require_choice("engine", self.engine, ENGINES)
         require_integer("batch_size", self.batch_size, low=1)
         build_world(self, batch_size=1, task="maze")
@@ -133,10 +154,14 @@ class TrainConfig:
         if self.cell == "lstm" and self.rule != "hebb":
             raise ValueError(f"cell 'lstm' needs rule 'hebb', got {self.rule!r}")
         require_number("learning_rate", self.learning_rate, low=0, above=True)
+        require_choice("learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
         require_number("adam_eps", self.adam_eps, low=0, above=True)
         require_number("max_gradient_norm", self.max_gradient_norm, low=0, above=True)
+        require_number("gradient_norm_limit", self.gradient_norm_limit, low=0, above=True)
+        require_choice("on_divergence", self.on_divergence, POLICIES)
         require_integer("warmup_iterations", self.warmup_iterations, low=0)
         require_number("gamma", self.gamma, low=0, high=1)
+        require_number("gae_lambda", self.gae_lambda, low=0, high=1)
         require_number("value_coef", self.value_coef, low=0)
         require_number("concentration_coef", self.concentration_coef, low=0)
         require_choice("baseline", self.baseline, BASELINES)
@@ -144,6 +169,16 @@ class TrainConfig:
     def replace(self, **changes: Any) -> TrainConfig:
         """This config with some fields changed, checked anew."""
         return dataclasses.replace(self, **changes)
+
+    def torch_device(self) -> torch.device:
+        """The device that `device` means on this machine; ValueError if there is none.
+
+        Not checked before, since a file may come from another machine.
+        """
+        there = "cuda" if torch.cuda.is_available() else "cpu"
+        if self.device == "cuda" != there:
+            raise ValueError("device must be 'auto' or 'cpu' on this machine without CUDA, got 'cuda'")
+        return torch.device(there if self.device == "auto" else self.device)
 
     def as_dict(self) -> dict[str, Any]:
         """Field names and values, ready for JSON."""
@@ -158,6 +193,13 @@ class TrainConfig:
             )
             named |= {name: value} if nested is None else nested
         return named
+
+    def updated(self, fields: Any) -> TrainConfig:
+        """This config with those of `fields` changed; of a task's table too only what it names."""
+        changed = checked_fields(TrainConfig, fields, "config")
+        for task in changed.keys() & SETTINGS.keys():
+            changed[task] = vars(getattr(self, task)) | checked_fields(SETTINGS[task], changed[task], task)
+        return self.from_dict(self.as_dict() | changed)
 
     @classmethod
     def from_dict(cls, fields: Any) -> TrainConfig:
@@ -198,6 +240,18 @@ PRESETS = {
         concentration_coef=0.03,
         warmup_iterations=101,
         clip=2.0,
+    ),
+    # The cue-reward task by the paper's text [2019, sec. 4.1], see `bpa.cues.PUBLISHED`; how it is trained,
+    # by the published code of the maze.
+    "paper-cues": TrainConfig(
+        task="cues",
+        iterations=200_000,
+        hidden_size=200,
+        fanout=False,
+        learning_rate=1e-4,
+        concentration_coef=0.03,
+        warmup_iterations=101,
+        clip=7.0,
     ),
     # What two minutes on two cores allow: 76 ms an iteration, measured over 3,000. Chapter 10 takes the
     # first 1,000 of these.

@@ -1,31 +1,58 @@
-"""One step down a gradient, and what is wrong with it."""
+"""One step down a gradient: how large it is, how far it goes, and what may be wrong with it."""
 
 from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
+
+SCHEDULES = ("constant", "linear", "cosine")
+POLICIES = ("stop", "skip", "halve-lr")
 
 
 class Diverged(ArithmeticError):
-    """A loss or a gradient is not finite; the weights before it are kept."""
+    """A loss, a gradient or a trace went beyond all bounds; the weights before it are kept."""
 
 
-def clipped_gradient(loss: Tensor, net: nn.Module, max_gradient_norm: float) -> float:
-    """Give the parameters of `net` the gradient of `loss`; return the norm that it had before clipping.
+def scheduled(schedule: str, iteration: int, iterations: int) -> float:
+    """What the learning rate is multiplied by at `iteration`, counted from 1: from 1 down towards 0.
 
-    A gradient of a norm above `max_gradient_norm` is scaled down to it. A parameter that takes no part in
-    the loss, as the value head in a lesson, gets no gradient.
+    "constant" stays at 1; "linear" and "cosine" would reach 0 one iteration after the last.
     """
-    net.zero_grad()
-    loss.backward()
-    return nn.utils.clip_grad_norm_(net.parameters(), max_gradient_norm).item()
+    passed = (iteration - 1) / iterations
+    if schedule == "linear":
+        return 1 - passed
+    return (1 + math.cos(math.pi * passed)) / 2 if schedule == "cosine" else 1.0
 
 
-def refuse_divergence(iteration: int, loss: float, gradient_norm: float) -> None:
-    """Raise Diverged, with the iteration and the figures, unless both are finite."""
-    if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
-        raise Diverged(
-            f"iteration {iteration}: the loss is {loss:g} and the gradient norm {gradient_norm:g}; "
-            f"the weights of iteration {iteration - 1} are kept; a smaller learning rate may help"
-        )
+def gradient_norm(net: nn.Module) -> float:
+    """Norm of the gradient over all parameters; one that takes no part in the loss has none."""
+    gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+    return nn.utils.get_total_norm(gradients).item()
+
+
+def clip_gradient(net: nn.Module, norm: float, max_gradient_norm: float) -> None:
+    """Scale the gradient of norm `norm` down to `max_gradient_norm` if it is above."""
+    nn.utils.clip_grads_with_norm_(net.parameters(), max_gradient_norm, torch.tensor(norm))
+
+
+def fault(loss: float, norm: float, norm_limit: float = math.inf, bad_traces: float = 0) -> str | None:
+    """What is wrong with a step, in words; None if it may be taken.
+
+    Args:
+        norm: of the gradient, before clipping. norm_limit: above it the step is not to be trusted.
+        bad_traces: how many numbers of the traces are not finite.
+    """
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        return f"the loss is {loss:g} and the gradient norm {norm:g}"
+    if norm > norm_limit:
+        return f"the gradient norm {norm:g} is above {norm_limit:g}"
+    if bad_traces:
+        return f"{bad_traces:.0f} numbers of the traces are not finite"
+    return None
+
+
+def bad_numbers(hidden: tuple[Tensor | None, ...]) -> float:
+    """How many numbers of a state are not finite."""
+    return sum(float((~torch.isfinite(part)).sum()) for part in hidden if part is not None)

@@ -11,8 +11,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +37,8 @@ FREE_TO_CHANGE = (
     "resume",
     "checkpoint_every",
     "quiet",
+    "tensorboard",
+    "on_divergence",
 )  # without changing what the run is
 
 
@@ -65,6 +69,8 @@ class Checkpoint(NamedTuple):
     iteration: int
     seconds: float
     tensors: dict[str, Tensor]  # network.*, optimizer.*, generator
+    learning_rate_scale: float = 1.0  # what divergences have left of the learning rate
+    left_out: int = 0  # steps left out one after the other, up to now
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -152,6 +158,34 @@ def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
     return net, config
 
 
+def rewrite(folder: Path, config: TrainConfig, history: Iterable[Record | LessonRecord]) -> None:
+    """Put settings and history of a resumed run in order; ValueError if the folder cannot be written."""
+    try:
+        write_config(folder, config)
+        write_history(folder, config, history)
+    except OSError as error:
+        raise ValueError(f"out {folder} cannot be written: {error.strerror}") from None
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes a run; on others a resumed run may differ in its last bits."""
+    names = ("bpa", "torch", "numpy", "numba")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def refuse_full_disk(out: str | Path, folder: Path, iterations: int) -> None:
+    """ValueError if the disk of `folder`, which holds a first checkpoint, is too small for the run.
+
+    Adam's memory makes later checkpoints three times as large, and a new one is written beside the old one.
+    """
+    need = 8 * (folder / CHECKPOINT).stat().st_size + 120 * iterations
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise ValueError(
+            f"out {out} is on a disk with {free / 1e6:.1f} MB left; this run needs {need / 1e6:.1f} MB"
+        )
+
+
 def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
     """Make a new run folder that can be resumed from its first moment; ValueError if something is there.
 
@@ -169,10 +203,14 @@ def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
         write_config(partial, checkpoint.config)
         write_history(partial, checkpoint.config, [])
         save_checkpoint(partial, checkpoint)
+        refuse_full_disk(out, partial, checkpoint.config.iterations)
         partial.rename(folder)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
+    except ValueError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return folder
 
 
@@ -187,7 +225,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "config": json.dumps(checkpoint.config.as_dict()),
         "iteration": str(checkpoint.iteration),
         "seconds": repr(checkpoint.seconds),
-        "torch": torch.__version__,
+        "learning_rate_scale": repr(checkpoint.learning_rate_scale),
+        "left_out": str(checkpoint.left_out),
+        **versions(),
     }
     write_tensors(folder / CHECKPOINT, checkpoint.tensors, metadata)
 
@@ -198,14 +238,20 @@ def load_checkpoint(out: str | Path) -> Checkpoint:
     tensors, metadata = read_tensors(path)
     try:
         iteration, seconds = int(metadata["iteration"]), float(metadata["seconds"])
+        scale, left_out = float(metadata["learning_rate_scale"]), int(metadata["left_out"])
     except (KeyError, ValueError):
         raise ValueError(f"{path} is a weights file, not a checkpoint: it holds no iteration") from None
-    return Checkpoint(read_config(path, metadata), iteration, seconds, tensors)
+    return Checkpoint(read_config(path, metadata), iteration, seconds, tensors, scale, left_out)
 
 
 def refuse_other_settings(stored: TrainConfig, asked: TrainConfig) -> None:
     """ValueError if `asked` would continue a run of other settings than `stored`."""
     before, now = stored.named_settings(), asked.named_settings()
+    if stored.learning_rate_schedule != "constant" and asked.iterations != stored.iterations:
+        raise ValueError(
+            f"iterations is {stored.iterations} in the run to resume, got {asked.iterations}; its learning "
+            f"rate falls by a {stored.learning_rate_schedule} schedule, so its length may not change"
+        )
     for name, value in before.items():
         if name not in FREE_TO_CHANGE and now[name] != value:
             raise ValueError(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bpa.arguments import require_integer, require_number, require_shape
-from bpa.descent import clipped_gradient, refuse_divergence
+from bpa.descent import Diverged, clip_gradient, fault, gradient_norm
 from bpa.lesson import Lesson
 
 
@@ -120,8 +120,12 @@ def fit(
     for iteration in range(1, iterations + 1):
         lesson = world.sample()
         loss = lesson_loss(net.unroll(lesson.inputs, engine=engine).logits, lesson)
-        norm = clipped_gradient(loss, net, max_gradient_norm)
-        refuse_divergence(iteration, loss.item(), norm)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = gradient_norm(net)
+        if reason := fault(loss.item(), norm):
+            raise Diverged(f"iteration {iteration}: {reason}; a smaller learning rate may help")
+        clip_gradient(net, norm, max_gradient_norm)
         optimizer.step()
         history.append(Step(iteration, loss.item(), norm))
     return history

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,19 +10,25 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from bpa import runs
 from bpa.a2c import a2c_loss, discounted_returns
 from bpa.arguments import require_shape
 from bpa.config import TrainConfig
-from bpa.descent import Diverged, clipped_gradient, refuse_divergence
-from bpa.rollout import draw_luck, rollout
+from bpa.descent import Diverged, bad_numbers, clip_gradient, fault, gradient_norm, scheduled
+from bpa.interrupt import deferred_signals
+from bpa.parallel import Team, average_gradients, join_team, part_of, summed
+from bpa.progress import EventFiles, Progress, summary_writer
+from bpa.rollout import Chance, draw_luck, rollout
 from bpa.runs import Checkpoint
 from bpa.supervised import lesson_accuracy, lesson_loss
 from bpa.worlds import REWARDED, build_world
 
 __all__ = ["Diverged", "TrainConfig", "TrainResult", "a2c_loss", "discounted_returns", "train"]
+
+MOST_LEFT_OUT = 100  # steps left out in a row, after which a run is given up
+
+log = logging.getLogger("bpa")
 
 
 class TrainResult(NamedTuple):
@@ -32,9 +39,34 @@ class TrainResult(NamedTuple):
     config: TrainConfig
 
 
-def reward_loss(net: Any, world: Any, config: TrainConfig) -> tuple[Tensor, float]:
-    """The actor-critic loss of a batch of new episodes, and their mean reward."""
-    seen = rollout(net, world, draw_luck(world), config.engine)
+class Learner(NamedTuple):
+    """What a run changes, and its one source of chance."""
+
+    net: Any
+    optimizer: torch.optim.Adam
+    generator: torch.Generator
+
+
+class Outcome(NamedTuple):
+    """What one batch of episodes gave."""
+
+    loss: Tensor
+    score: float  # mean reward per episode, or share of right answers
+    hidden: Any  # the state after the last step
+
+
+def be_rewarded(net: Any, world: Any, config: TrainConfig, team: Team) -> Outcome:
+    """Live through a batch of new episodes; the loss is that of the actor-critic."""
+    chance = draw_luck(world)
+    if team.size > 1:
+        share = team.share(config.batch_size)
+        if isinstance(chance, Chance):
+            chance = part_of(chance, share, (0, 1, 1))
+        else:
+            episodes = part_of(chance.episodes, share, (0, 0, 0, 0, 1, 1))
+            chance = chance._replace(episodes=episodes, action=chance.action[:, share])
+        world = build_world(config, chance.action.shape[1], world.generator, device=world.device)
+    seen = rollout(net, world, chance, config.engine)
     loss = a2c_loss(
         seen.logits,
         seen.values,
@@ -44,37 +76,45 @@ def reward_loss(net: Any, world: Any, config: TrainConfig) -> tuple[Tensor, floa
         config.value_coef,
         config.concentration_coef,
         config.baseline,
+        config.gae_lambda,
     )
-    return loss, seen.rewards.sum(0).mean().item()
+    return Outcome(loss, seen.rewards.sum(0).mean().item(), seen.hidden)
 
 
-def study_loss(net: Any, world: Any, config: TrainConfig) -> tuple[Tensor, float]:
-    """The loss of a new lesson, and the share of right answers."""
+def be_taught(net: Any, world: Any, config: TrainConfig, team: Team) -> Outcome:
+    """Sit through a batch of new lessons; the loss is what the answers lack."""
     lesson = world.sample()
-    outputs = net.unroll(lesson.inputs, engine=config.engine).logits
-    return lesson_loss(outputs, lesson), lesson_accuracy(outputs.detach(), lesson)
+    weight = 1.0
+    if team.size > 1:
+        counting = lesson.mask.sum()
+        lesson = part_of(lesson, team.share(config.batch_size), (1, 1, 1))
+        weight = (lesson.mask.sum() * team.size / counting).item()  # shares need not ask equally much
+    out = net.unroll(lesson.inputs, engine=config.engine)
+    accuracy = lesson_accuracy(out.logits.detach(), lesson)
+    return Outcome(lesson_loss(out.logits, lesson) * weight, accuracy * weight, out.hidden)
 
 
 def checkpoint_of(
     config: TrainConfig,
     iteration: int,
     seconds: float,
-    net: Any,
-    optimizer: torch.optim.Adam,
-    generator: torch.Generator,
+    learner: Learner,
+    scale: float = 1.0,
+    left_out: int = 0,
 ) -> Checkpoint:
     """All that a run needs to go on after `iteration`. Adam's tensors are named after their parameters."""
+    net, optimizer, generator = learner
     tensors = {f"network.{name}": tensor for name, tensor in net.state_dict().items()}
     for name, parameter in net.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{name}.{key}"] = value
-    return Checkpoint(config, iteration, seconds, tensors | {"generator": generator.get_state()})
+    tensors["generator"] = generator.get_state()
+    return Checkpoint(config, iteration, seconds, tensors, scale, left_out)
 
 
-def restore(
-    path: Path, checkpoint: Checkpoint, net: Any, optimizer: torch.optim.Adam, generator: torch.Generator
-) -> None:
+def restore(path: Path, checkpoint: Checkpoint, learner: Learner) -> None:
     """Put the run back to where the checkpoint at `path` was taken; ValueError names what does not fit."""
+    net, optimizer, generator = learner
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "generator": {}}
     for name, tensor in checkpoint.tensors.items():
         part, _, rest = name.partition(".")
@@ -86,8 +126,10 @@ def restore(
         if any(value is not None for value in held.values()):
             for key, value in held.items():
                 shape = () if key == "step" else tuple(parameter.shape)
-                require_shape(f"{path}: optimizer.{name}.{key}", value, shape, like=parameter)
-            optimizer.state[parameter] = held
+                like = torch.empty(0, dtype=parameter.dtype)  # on the CPU, where files are read to
+                require_shape(f"{path}: optimizer.{name}.{key}", value, shape, like=like)
+            moved = {key: held[key].to(parameter.device) for key in keys[1:]}  # type: ignore[union-attr]
+            optimizer.state[parameter] = {"step": held["step"], **moved}
     if "" not in parts["generator"]:
         raise ValueError(f"{path} lacks the tensor 'generator'")
     try:
@@ -96,10 +138,31 @@ def restore(
         raise ValueError(f"{path}: the tensor 'generator' is not the state of a generator") from None
 
 
+def begin(config: TrainConfig, learner: Learner, team: Team) -> tuple[Checkpoint, list[Any]]:
+    """Make the run folder or go on in it: the checkpoint to go on from, and the history up to it."""
+    fresh = checkpoint_of(config, 0, 0.0, learner)
+    if config.out is None:
+        return fresh, []
+    if not config.resume:
+        if team.rank == 0:
+            runs.create_folder(config.out, fresh)
+        return fresh, []
+    folder = Path(config.out)
+    checkpoint = runs.load_checkpoint(folder)
+    runs.refuse_other_settings(checkpoint.config, config)
+    restore(folder / runs.CHECKPOINT, checkpoint, learner)
+    history = runs.read_history(folder / "history.csv", up_to=checkpoint.iteration)
+    if team.rank == 0:
+        runs.rewrite(folder, config, history)
+    return checkpoint, history
+
+
 def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = None) -> TrainResult:
     """Train a network as `config` says; write its folder if `config.out` names one.
 
-    The same config gives the same weights. No global random state is touched.
+    The same config gives the same weights. No global random state is touched. Ctrl-C and SIGTERM wait for
+    the end of the iteration and keep it; a second one does not wait. Under torchrun each process takes an
+    equal share of the batch, and the first one writes.
 
     Args:
         config: the settings.
@@ -108,74 +171,97 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
 
     Raises:
         ValueError: `config.out` exists and is not resumed, or cannot be resumed.
-        Diverged: a loss or gradient is not finite. The folder keeps the weights from before that iteration.
+        Diverged: a loss, gradient or trace is beyond all bounds, and `config.on_divergence` does not pass it
+            over. The folder keeps the weights from before that iteration.
+        KeyboardInterrupt: the run was stopped; the folder keeps what it has learned, and can be resumed.
     """
+    team = join_team()
+    team.share(config.batch_size)
+    device = config.torch_device()
+    if config.tensorboard:
+        summary_writer()  # refuses before anything is made
     generator = torch.Generator().manual_seed(config.seed)
-    net = runs.build_network(config, generator)
+    net = runs.build_network(config, generator).to(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate, eps=config.adam_eps)
-    history: list[Any] = []
-    folder: Path | None = None
-    begun, seconds_before = 0, 0.0
-    if config.resume and config.out is not None:
-        folder = Path(config.out)
-        checkpoint = runs.load_checkpoint(folder)
-        runs.refuse_other_settings(checkpoint.config, config)
-        restore(folder / runs.CHECKPOINT, checkpoint, net, optimizer, generator)
-        begun, seconds_before = checkpoint.iteration, checkpoint.seconds
-        history = runs.read_history(folder / "history.csv", up_to=begun)
-        runs.write_config(folder, config)
-        runs.write_history(folder, config, history)
-    elif config.out is not None:
-        folder = runs.create_folder(config.out, checkpoint_of(config, 0, 0.0, net, optimizer, generator))
+    learner = Learner(net, optimizer, generator)
+    checkpoint, history = begin(config, learner, team)
+    scale, left_out = checkpoint.learning_rate_scale, checkpoint.left_out
+    writes = config.out is not None and team.rank == 0
+    folder = Path(config.out or "")
+    started = time.perf_counter() - checkpoint.seconds
 
-    def save(iteration: int) -> None:
-        """Keep the run as it stands after `iteration`."""
-        if folder is not None:
-            taken = checkpoint_of(config, iteration, seconds_so_far(), net, optimizer, generator)
-            runs.save_checkpoint(folder, taken)
+    def keep(iteration: int) -> None:
+        """Write the run as it stands after `iteration`."""
+        if writes:
+            seconds = time.perf_counter() - started
+            runs.save_checkpoint(folder, checkpoint_of(config, iteration, seconds, learner, scale, left_out))
+            runs.save_weights(folder / "weights.safetensors", net, config)
 
-    def seconds_so_far() -> float:
-        return seconds_before + time.perf_counter() - started
-
-    world = build_world(config, generator=generator)
-    objective = reward_loss if config.task in REWARDED else study_loss
+    world = build_world(config, generator=generator, device=device)
+    live = be_rewarded if config.task in REWARDED else be_taught
     kind = runs.record_kind(config)
-    started = time.perf_counter()
-    progress = tqdm(
-        range(begun + 1, config.iterations + 1),
-        initial=begun,
-        total=config.iterations,
-        disable=config.quiet,
-        unit="it",
+    events = EventFiles(folder) if config.tensorboard and team.rank == 0 else None
+    progress = Progress(
+        checkpoint.iteration,
+        config.iterations,
+        kind._fields[1],
+        config.batch_size,
+        config.quiet or team.rank > 0,
     )
-    for iteration in progress:
-        luck_before = generator.get_state()
-        loss, score = objective(net, world, config)
-        norm = clipped_gradient(loss, net, config.max_gradient_norm)
-        try:
-            refuse_divergence(iteration, loss.item(), norm)
-        except Diverged:
-            generator.set_state(luck_before)
-            save(iteration - 1)
-            if folder is not None:
-                runs.save_weights(folder / "weights.safetensors", net, config)
-            raise
-        if iteration > config.warmup_iterations:
-            optimizer.step()
+    with deferred_signals() as stops:
+        for iteration in range(checkpoint.iteration + 1, config.iterations + 1):
+            luck_before = generator.get_state()
+            optimizer.zero_grad()
+            outcome = live(net, world, config, team)
+            outcome.loss.backward()
+            average_gradients(team, net)
+            mine = [outcome.loss.item() / team.size, outcome.score / team.size]
+            mine += [bad_numbers(outcome.hidden), len(stops)]
+            loss, score, bad_traces, stopped = summed(team, mine, like=outcome.loss)
+            norm = gradient_norm(net)
+            reason = fault(loss, norm, config.gradient_norm_limit, bad_traces)
+            if reason is None:
+                left_out = 0
+                if iteration > config.warmup_iterations:
+                    clip_gradient(net, norm, config.max_gradient_norm)
+                    factor = scheduled(config.learning_rate_schedule, iteration, config.iterations) * scale
+                    optimizer.param_groups[0]["lr"] = config.learning_rate * factor
+                    optimizer.step()
+            elif config.on_divergence == "stop" or left_out == MOST_LEFT_OUT:
+                generator.set_state(luck_before)
+                keep(iteration - 1)
+                raise Diverged(
+                    f"iteration {iteration}: {reason}; the weights of iteration {iteration - 1} are kept; "
+                    "a smaller learning rate may help"
+                )
+            else:
+                left_out += 1
+                scale /= 2 if config.on_divergence == "halve-lr" else 1
+                log.warning(
+                    "iteration %d: %s; its step is left out, the learning rate is %g times the one set",
+                    iteration,
+                    reason,
+                    scale,
+                )
 
-        history.append(kind(iteration, score, loss.item(), norm, seconds_so_far()))
-        if folder is not None:
-            runs.append_history(folder, history[-1])
-        if iteration % config.checkpoint_every == 0 or iteration == config.iterations:
-            save(iteration)
-        recent = [record[1] for record in history[-100:]]
-        progress.set_postfix_str(
-            f"{kind._fields[1]} {sum(recent) / len(recent):.3g}, "
-            f"{config.batch_size * (iteration - begun) / (time.perf_counter() - started):.0f} episodes/s",
-            refresh=False,
-        )
-        if watch is not None:
-            watch(net, history)
-    if folder is not None:
-        runs.save_weights(folder / "weights.safetensors", net, config)
+            stopped = stopped or (
+                team.size == 1 and len(stops)
+            )  # a team must stop as one, an iteration later
+            history.append(kind(iteration, score, loss, norm, time.perf_counter() - started))
+            if writes:
+                runs.append_history(folder, history[-1])
+            if events is not None:
+                events.write(history[-1])
+            if iteration % config.checkpoint_every == 0 or iteration == config.iterations or stopped:
+                keep(iteration)
+            progress.update(history)
+            if watch is not None:
+                watch(net, history)
+            if stopped:
+                progress.close()
+                kept = f"go on with: bpa train --resume --out {config.out}" if writes else "nothing is kept"
+                raise KeyboardInterrupt(f"stopped after iteration {iteration}; {kept}")
+    progress.close()
+    if events is not None:
+        events.close()
     return TrainResult(net, history, config)

@@ -131,13 +131,14 @@ def build_world(
     generator: torch.Generator | None = None,
     split: str = "train",
     task: str | None = None,
+    device: torch.device | str | None = None,
 ) -> Any:
     """The world that `config` describes.
 
     Args:
         batch_size: B; that of `config` if None. generator: source of all chance.
         split: the pictures that may be shown, "train" or "test".
-        task: one of TASKS; that of `config` if None.
+        task: one of TASKS; that of `config` if None. device: where its tensors live, the CPU if None.
 
     Raises:
         ValueError: a setting is out of range.
@@ -146,6 +147,7 @@ def build_world(
     common: dict[str, Any] = {
         "batch_size": config.batch_size if batch_size is None else batch_size,
         "generator": generator,
+        "device": device,
     }
     if task == "maze":
         return GridMaze(

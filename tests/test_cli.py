@@ -2,13 +2,15 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from bpa.cli import main
-from bpa.runs import load_weights
+from bpa.runs import load_weights, read_history
 
 TINY = ["--iterations", "2", "--batch-size", "2", "--hidden-size", "5", "--episode-length", "8", "--quiet"]
 
@@ -128,3 +130,57 @@ def test_the_module_runs_as_a_program():
     )
     assert (shown.returncode, shown.stdout) == (2, "")
     assert shown.stderr == "bpa: error: size must be a whole number of at least 5, got 4\n"
+
+
+def test_a_file_of_settings_stands_between_preset_and_flags(tmp_path, capsys):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(
+        'task = "cues"\nbatch_size = 2\nlearning_rate = 0.25\n\n[cues]\ncue_bits = 5\nreward = 2\n'
+    )
+    command = [
+        "train",
+        "--preset",
+        "paper-cues",
+        "--config",
+        str(settings),
+        *TINY,
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert main([*command, "--cues.cue-bits", "6"]) == 0
+    config = load_weights(tmp_path / "run")[1]
+    assert (config.cues.cue_bits, config.cues.reward, config.learning_rate, config.clip) == (6, 2, 0.25, 7.0)
+    assert config.cues.num_cues == 4
+    capsys.readouterr()
+    for text, said in (
+        ("speed = 9", "config field 'speed' is unknown"),
+        ("[cues]\nsize = 9", "cues field 'size' is unknown"),
+        ("cues = 9", "cues must be a table"),
+        ('gamma = "much"', "gamma must be a finite number of at least 0 and at most 1, got 'much'"),
+        ("gamma", "is no TOML"),
+        ("\x00", "is no TOML"),
+    ):
+        settings.write_text(text)
+        assert said in refused(
+            capsys, "train", "--config", str(settings), *TINY, "--out", str(tmp_path / "b")
+        )
+    settings.write_bytes(b"\xff\xfe")
+    assert "is no TOML" in refused(capsys, "train", "--config", str(settings))
+    assert "cannot be read: No such file" in refused(capsys, "train", "--config", str(tmp_path / "nothing"))
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_stopped_run_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda adam: (os.kill(os.getpid(), signal.SIGINT), step(adam))
+    )
+    command = ["train", *TINY, "--out", str(tmp_path / "run")]
+    assert main(command) == 130
+    said = capsys.readouterr().err
+    assert (
+        said == f"bpa: stopped after iteration 1; go on with: bpa train --resume --out {tmp_path / 'run'}\n"
+    )
+    monkeypatch.undo()
+    assert main(said.split("bpa ")[1].split()) == 0
+    assert [record.iteration for record in read_history(tmp_path / "run" / "history.csv")] == [1, 2]

@@ -1,6 +1,7 @@
 """A run on disk: resumed to the bit, never overwritten, and torn or foreign files are named."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -180,3 +181,46 @@ def test_evaluation_is_repeatable_and_says_what_it_saw(finished):
     assert scores["standard_error"] == pytest.approx(rewards.std().item() / 130**0.5, rel=1e-5)
     with pytest.raises(ValueError, match="episodes must be a whole number of at least 1, got 0"):
         episode_rewards(net, config, episodes=0)
+
+
+def test_a_disk_too_small_is_named_before_an_hour_is_lost(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(ValueError, match=r"out .*run is on a disk with 0.0 MB left; this run needs 0.2 MB"):
+        train(SMALL.replace(iterations=1000, out=str(tmp_path / "run")))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_can_only_be_read_is_refused_when_resumed(tmp_path, finished, monkeypatch):
+    folder, result = finished
+    shutil.copytree(folder, tmp_path / "run")
+
+    def read_only(*arguments):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(runs, "write_atomically", read_only)
+    with pytest.raises(ValueError, match="run cannot be written: Read-only file system"):
+        train(result.config.replace(out=str(tmp_path / "run"), resume=True, iterations=9))
+
+
+def test_a_checkpoint_says_what_computed_it(finished):
+    _, metadata = runs.read_tensors(finished[0] / runs.CHECKPOINT)
+    assert metadata["torch"] == torch.__version__
+    assert {"bpa", "python", "numpy", "numba"} <= metadata.keys()
+
+
+def test_the_length_of_a_run_whose_learning_rate_falls_may_not_change(tmp_path):
+    config = SMALL.replace(learning_rate_schedule="linear", out=str(tmp_path / "run"))
+    whole = train(config.replace(iterations=4))
+    with pytest.raises(
+        ValueError, match="iterations is 4 in the run to resume, got 6; its learning rate falls"
+    ):
+        train(config.replace(iterations=6, resume=True))
+    assert_equal_weights(weights(whole), weights(train(config.replace(iterations=4, resume=True))))
+
+
+def test_a_history_that_is_none_is_named(tmp_path):
+    for text in ("", "a,b\n1,2\n"):
+        (tmp_path / "history.csv").write_text(text)
+        with pytest.raises(ValueError, match=r"history.csv is no history of bpa"):
+            runs.read_history(tmp_path / "history.csv")

@@ -1,6 +1,10 @@
 """The loss against plain loops, the loop against itself, and a small agent that learns."""
 
 import math
+import os
+import signal
+import sys
+import threading
 from typing import get_args, get_type_hints
 
 import pytest
@@ -8,12 +12,16 @@ import torch
 from torch.autograd import gradcheck
 
 from bpa import GridMaze, TrainConfig, train
-from bpa.config import BASELINES, PRESETS
+from bpa.a2c import lambda_returns
+from bpa.config import BASELINES, CELLS, DEVICES, PRESETS
+from bpa.cues import PUBLISHED
+from bpa.descent import POLICIES, SCHEDULES, scheduled
 from bpa.engines import ENGINES
 from bpa.plasticity import ALPHAS, PLASTICITIES, RULES
 from bpa.rollout import draw_chance, rollout
 from bpa.runs import build_network, load_weights
 from bpa.train import Diverged, a2c_loss, discounted_returns
+from bpa.worlds import TASKS
 
 SMALL = TrainConfig(iterations=3, size=5, batch_size=2, hidden_size=6, episode_length=9, quiet=True)
 
@@ -167,12 +175,7 @@ def test_an_agent_learns_a_small_maze(seed):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights(tmp_path, monkeypatch):
-    calls = iter(range(100))
-
-    def failing(*arguments):
-        return a2c_loss(*arguments) * (math.nan if next(calls) == 3 else 1.0)
-
-    monkeypatch.setitem(train.__globals__, "a2c_loss", failing)
+    failing_at(monkeypatch, {4})
     folder = tmp_path / "run"
     with pytest.raises(Diverged, match=r"iteration 4: the loss is nan .* weights of iteration 3 are kept"):
         train(SMALL.replace(iterations=9, out=str(folder)))
@@ -198,6 +201,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights
         ({"resume": True}, "resume needs out"),
         ({"rule": "oja"}, "rule 'oja' needs plasticity 'plastic', got 'simple'"),
         ({"engine": "steam"}, "engine must be one of"),
+        ({"gae_lambda": 1.1}, "gae_lambda must be a finite number of at least 0 and at most 1, got 1.1"),
+        ({"learning_rate_schedule": "sine"}, "learning_rate_schedule must be one of 'constant', 'linear'"),
+        ({"on_divergence": "pray"}, "on_divergence must be one of 'stop', 'skip', 'halve-lr', got 'pray'"),
+        ({"gradient_norm_limit": 0}, "gradient_norm_limit must be a finite number above 0, got 0"),
+        ({"tensorboard": True}, "tensorboard needs out"),
+        ({"device": "abacus"}, "device must be one of 'auto', 'cpu', 'cuda', got 'abacus'"),
     ],
 )
 def test_a_config_out_of_range_is_refused(change, message):
@@ -212,6 +221,11 @@ def test_the_command_line_offers_what_the_config_allows():
         "alpha": ALPHAS,
         "rule": RULES,
         "baseline": BASELINES,
+        "task": TASKS,
+        "cell": CELLS,
+        "device": DEVICES,
+        "on_divergence": POLICIES,
+        "learning_rate_schedule": SCHEDULES,
     }
     offered = {name: get_args(kind) for name, kind in get_type_hints(TrainConfig).items() if get_args(kind)}
     assert {name: offered[name] for name in allowed} == allowed
@@ -235,3 +249,199 @@ def test_the_paper_preset_is_the_published_setting():
         "wall_penalty": 0.0,
     }
     assert published.items() <= paper.as_dict().items()
+
+
+def test_lambda_returns_are_the_sums_of_their_definition(episode):
+    _, values, _, rewards = episode
+    T, gamma, lam = len(rewards), 0.8, 0.6
+    found = lambda_returns(rewards, values, gamma, lam)
+    for t in range(T):
+        # The advantage is the sum of the temporal differences ahead, each (gamma lambda)^k times its own.
+        ahead = torch.cat([values[1:], torch.zeros_like(values[:1])])
+        differences = rewards + gamma * ahead - values
+        advantage = sum((gamma * lam) ** (s - t) * differences[s] for s in range(t, T))
+        torch.testing.assert_close(found[t] - values[t], advantage)
+    torch.testing.assert_close(
+        lambda_returns(rewards, values, gamma, 1.0), discounted_returns(rewards, gamma)
+    )
+
+
+def test_the_loss_with_lambda_is_that_of_its_returns(episode):
+    logits, values, actions, rewards = episode
+    returns = lambda_returns(rewards, values, 0.9, 0.5)
+    values = values.requires_grad_()
+    loss = a2c_loss(logits, values, actions, rewards, gae_lambda=0.5)
+    loss.backward()
+    taken = torch.log_softmax(logits, -1).gather(-1, actions[..., None])[..., 0]
+    advantage = returns - values.detach()
+    policy = torch.softmax(logits, -1)
+    parts = -taken * advantage + 0.1 * advantage.square() + 0.03 * policy.square().sum(-1)
+    assert loss.item() == pytest.approx(parts.mean().item(), rel=1e-12)
+    torch.testing.assert_close(values.grad, -0.2 * advantage / values.numel())  # the target is not taught
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("linear", [1, 3 / 4, 1 / 2, 1 / 4]),
+        ("cosine", [1, 0.853553, 0.5, 0.146447]),
+    ],
+)
+def test_the_learning_rate_falls_as_its_schedule_says(schedule, factors):
+    assert [scheduled(schedule, n, 4) for n in range(1, 5)] == pytest.approx(factors, rel=1e-5)
+    config = SMALL.replace(iterations=4, learning_rate_schedule=schedule, learning_rate=0.5)
+    rates = []
+    step = torch.optim.Adam.step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            torch.optim.Adam, "step", lambda adam: (rates.append(adam.param_groups[0]["lr"]), step(adam))
+        )
+        train(config)
+    assert rates == pytest.approx([0.5 * factor for factor in factors], rel=1e-5)
+
+
+def failing_at(monkeypatch, bad):
+    """Make the loss NaN at the calls whose numbers, counted from 1, are in `bad`."""
+    calls = iter(range(1, 1000))
+
+    def failing(*arguments):
+        return a2c_loss(*arguments) * (math.nan if next(calls) in bad else 1.0)
+
+    monkeypatch.setitem(train.__globals__, "a2c_loss", failing)
+
+
+@pytest.mark.parametrize(("policy", "scale"), [("skip", 1.0), ("halve-lr", 0.25)])
+def test_a_diverged_step_is_left_out_and_said(tmp_path, monkeypatch, caplog, policy, scale):
+    config = SMALL.replace(iterations=6, on_divergence=policy, checkpoint_every=4, learning_rate=0.01)
+    rates = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda adam: (rates.append(adam.param_groups[0]["lr"]), step(adam))
+    )
+    failing_at(monkeypatch, {3, 5})
+    whole = train(config)
+    assert rates == pytest.approx([0.01, 0.01, 0.01 * scale**0.5, 0.01 * scale])
+    assert [math.isnan(record.loss) for record in whole.history] == [False, False, True, False, True, False]
+    assert all(torch.isfinite(tensor).all() for tensor in weights(whole).values())
+    assert [record.message.split(":")[0] for record in caplog.records] == ["iteration 3", "iteration 5"]
+    assert "the loss is nan" in caplog.text
+    # A resumed run knows what is left of the learning rate.
+    failing_at(monkeypatch, {3})
+    train(config.replace(out=str(tmp_path / "run"), iterations=4))
+    failing_at(monkeypatch, {1})
+    resumed = train(config.replace(out=str(tmp_path / "run"), resume=True))
+    assert_equal_weights(weights(whole), weights(resumed))
+
+
+def test_a_run_that_only_diverges_is_given_up(monkeypatch):
+    monkeypatch.setitem(train.__globals__, "MOST_LEFT_OUT", 3)
+    failing_at(monkeypatch, {2, 4, 5, 6, 7})
+    with pytest.raises(Diverged, match="iteration 7: the loss is nan"):
+        train(SMALL.replace(iterations=9, on_divergence="skip"))
+
+
+def test_a_gradient_above_the_limit_and_a_trace_beyond_all_bounds_stop_the_run(monkeypatch):
+    with pytest.raises(
+        Diverged, match=r"iteration 1: the gradient norm .* is above 1e-09; the weights of iteration 0"
+    ):
+        train(SMALL.replace(gradient_norm_limit=1e-9))
+    one = SMALL.replace(iterations=1)
+    norm = train(one).history[0].gradient_norm
+    train(one.replace(gradient_norm_limit=norm))
+
+    def endless(*arguments):
+        seen = rollout(*arguments)
+        hebb = seen.hidden.hebb.clone()
+        hebb[1, 2, 3:5] = math.inf
+        return seen._replace(hidden=seen.hidden._replace(hebb=hebb))
+
+    monkeypatch.setitem(train.__globals__, "rollout", endless)
+    with pytest.raises(Diverged, match="iteration 1: 2 numbers of the traces are not finite"):
+        train(SMALL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_ends_its_iteration_keeps_it_and_can_go_on(tmp_path, number):
+    config = SMALL.replace(iterations=6, out=str(tmp_path / "run"))
+
+    def stop(net, history):
+        if len(history) == 2:
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    with pytest.raises(
+        KeyboardInterrupt, match=r"stopped after iteration 3; go on with: bpa train --resume --out"
+    ):
+        train(config, watch=stop)
+    assert signal.getsignal(number) is before
+    assert_equal_weights(
+        load_weights(tmp_path / "run")[0].state_dict(), weights(train(SMALL.replace(iterations=3)))
+    )
+    resumed = train(config.replace(resume=True))
+    assert_equal_weights(weights(resumed), weights(train(config.replace(out=None))))
+    with pytest.raises(KeyboardInterrupt, match="stopped after iteration 3; nothing is kept"):
+        train(config.replace(out=None), watch=stop)
+
+
+def test_a_second_signal_does_not_wait():
+    def stop(net, history):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        train(SMALL, watch=stop)
+    assert not stopped.value.args
+
+
+def test_in_another_thread_a_run_leaves_signals_alone():
+    results = []
+    thread = threading.Thread(target=lambda: results.append(train(SMALL)))
+    thread.start()
+    thread.join()
+    assert_equal_weights(weights(results[0]), weights(train(SMALL)))
+
+
+def test_without_a_terminal_a_run_says_a_line_a_minute(monkeypatch, capsys):
+    monkeypatch.setattr("bpa.progress.PAUSE", 0.0)
+    train(SMALL.replace(quiet=False))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"iteration {n} of 3" for n in (1, 2, 3)]
+    assert "reward " in lines[0]
+    assert "episodes/s" in lines[0]
+    monkeypatch.setattr("bpa.progress.PAUSE", 60.0)
+    train(SMALL.replace(quiet=False))
+    train(SMALL)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_history_goes_to_tensorboard_too(tmp_path):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="the extra tensorboard is missing"
+    )
+    result = train(SMALL.replace(out=str(tmp_path / "run"), tensorboard=True))
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {"reward", "loss", "gradient_norm", "seconds"}
+    losses = [(event.step, event.value) for event in events.Scalars("loss")]
+    assert losses == [(record.iteration, pytest.approx(record.loss, rel=1e-6)) for record in result.history]
+
+
+def test_tensorboard_that_is_not_installed_is_named_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match="tensorboard needs the extra of that name"):
+        train(SMALL.replace(out=str(tmp_path / "run"), tensorboard=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_preset_of_the_cue_task_is_the_papers():
+    cues = PRESETS["paper-cues"]
+    world = PUBLISHED["paper"]["world"]
+    assert {**vars(cues.cues), "episode_length": cues.episode_length}.items() >= world.items()
+    assert vars(cues).items() >= PUBLISHED["paper"]["network"].items()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused_when_a_run_begins():
+    with pytest.raises(ValueError, match="device must be 'auto' or 'cpu' on this machine"):
+        train(SMALL.replace(device="cuda"))
