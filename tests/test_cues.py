@@ -37,6 +37,7 @@ def worlds(draw):
 def test_what_an_agent_senses_is_trial_after_trial_and_the_reward_is_for_the_right_answer(kind, seed):
     world = CueReward(**kind, generator=seeded(seed))
     B, T, K = world.batch_size, world.episode_length, world.cue_bits
+    assert (world.input_size, world.num_actions) == (K + 6, 2)
     actions = torch.randint(2, (T, B), generator=seeded(seed + 1))
     seen, gained = [world.reset()], []
     for t in range(T):
@@ -80,7 +81,8 @@ def test_what_an_agent_senses_is_trial_after_trial_and_the_reward_is_for_the_rig
         assert not pair, "a trial is shown whole or not at all"
         assert trials >= 1
         assert (world.go[b, trials:] == T).all()
-        assert trials >= (T - world.jitter) // (world.trial_length + world.jitter), "room is left unused"
+        unused = T - (world.go[b, trials - 1].item() + 1 + world.pause_steps)
+        assert unused < world.trial_length + world.jitter, "room is left for a trial"
 
 
 def test_the_target_is_nowhere_in_what_is_sensed_before_the_first_reward():
@@ -136,6 +138,25 @@ def test_pairs_are_uniform_and_dealt_pairs_show_every_cue_equally_often():
     assert torch.equal(rounds.sort(2).values, torch.arange(6).expand(50, 10, 6))
 
 
+@pytest.mark.parametrize("pairing", ["random", "dealt"])
+def test_pairs_are_drawn_anew_for_each_trial_and_each_episode(pairing):
+    world = CueReward(batch_size=5000, pairing=pairing, episode_length=60, generator=seeded(9))
+    world.reset()
+    first = world.pairs[:, :, 0]
+    # Trials of different rounds, neighbouring episodes: every two first cues together equally often.
+    for one, other in ((first[:, 0], first[:, 4]), (first[::2, 2], first[1::2, 2])):
+        assert chisquare(torch.bincount(one * 4 + other, minlength=16).numpy()).pvalue > 1e-3
+
+
+def test_each_trial_waits_for_a_time_of_its_own_up_to_the_jitter():
+    world = CueReward(batch_size=5000, jitter=2, pause_steps=2, generator=seeded(10))
+    world.reset()
+    waits = world.go[:, 0] - 6, world.go[:, 1] - world.go[:, 0] - world.trial_length
+    together = torch.bincount(waits[0] * 3 + waits[1], minlength=9)
+    assert len(together) == 9
+    assert chisquare(together.numpy()).pvalue > 1e-3
+
+
 @pytest.mark.parametrize("name", ["paper", "code"])
 def test_the_published_settings(name):
     world = CueReward(**PUBLISHED[name]["world"], generator=seeded(4))
@@ -145,15 +166,14 @@ def test_the_published_settings(name):
     assert (world.num_cues, PUBLISHED[name]["network"]["hidden_size"]) == (4, 200)
 
 
-@pytest.mark.parametrize("pairing", ["random", "dealt"])
-def test_the_best_player_earns_what_is_expected(pairing):
+@pytest.mark.parametrize(("pairing", "num_cues"), [("random", 4), ("dealt", 4), ("random", 5)])
+def test_the_best_player_earns_what_is_expected(pairing, num_cues):
     """A player in plain Python that keeps the cues that can still be the target, against the exact figure."""
-    world = CueReward(
-        batch_size=400, episode_length=60, wrong_penalty=1.0, pairing=pairing, generator=seeded(5)
-    )
+    kind = {"num_cues": num_cues, "pairing": pairing, "jitter": 2, "episode_length": 60}
+    world = CueReward(batch_size=400, wrong_penalty=1.0, generator=seeded(5), **kind)
     world.reset()
     expected = best_rewards(world)
-    possible = [set(range(4)) for _ in range(400)]
+    possible = [set(range(num_cues)) for _ in range(400)]
     trial = [0] * 400
     total = torch.zeros(400)
     for t in range(60):
@@ -170,16 +190,53 @@ def test_the_best_player_earns_what_is_expected(pairing):
     assert all(world.target[b].item() in possible[b] for b in range(400))
     error = (total - expected).std() / 20
     assert abs(total.mean() - expected.mean()) < 3.5 * error
-    assert 4 < expected.mean() < 10
+    assert 3 < expected.mean() < 10
 
 
 def test_the_same_seed_gives_the_same_episodes():
+    before = torch.get_rng_state()
     one, other = CueReward(generator=seeded(6)), CueReward(generator=seeded(6))
     for _ in range(2):
         assert torch.equal(one.reset(), other.reset())
         assert torch.equal(one.shown, other.shown)
         assert torch.equal(one.answers, other.answers)
-    assert not torch.equal(CueReward(generator=seeded(7)).reset(), CueReward(generator=seeded(8)).reset())
+    assert torch.equal(before, torch.get_rng_state())
+    cues = one.cues
+    one.reset()
+    assert not torch.equal(one.cues, cues), "each episode has new cues"
+    for others in ((seeded(7), seeded(8)), (None, None)):
+        a, b = (CueReward(generator=generator) for generator in others)
+        a.reset(), b.reset()
+        assert not torch.equal(a.cues, b.cues)
+
+
+def test_episodes_that_were_drawn_before_can_be_lived_again():
+    world, twin = CueReward(batch_size=3, generator=seeded(11)), CueReward(batch_size=3)
+    drawn = world.draw()
+    actions = torch.randint(2, (200, 3), generator=seeded(12))
+    assert torch.equal(world.reset(drawn), twin.reset(drawn))
+    for t in range(200):
+        for ours, theirs in zip(world.step(actions[t]), twin.step(actions[t]), strict=True):
+            assert torch.equal(torch.as_tensor(ours), torch.as_tensor(theirs))
+
+
+def test_a_new_episode_begins_without_a_past_and_a_caller_may_reuse_its_tensors():
+    world = CueReward(batch_size=4, episode_length=6, reward=1.0, wrong_penalty=1.0, generator=seeded(13))
+    world.reset()
+    for _ in range(5):
+        actions = torch.ones(4, dtype=torch.long)
+        observation, reward, _ = world.step(actions)
+    assert reward.abs().eq(1).all()
+    reward.zero_(), actions.zero_()
+    assert torch.equal(world.observation(), observation)
+    begun = world.reset()
+    assert not begun[:, 22:24].any(), "time and previous reward are 0"
+    assert (begun[:, 24] == 1).all(), "action 0 came before the first step"
+
+
+def test_episodes_are_where_they_are_wanted():
+    assert CueReward(device="meta").reset().device.type == "meta"
+    assert CueReward().reset().device.type == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -197,6 +254,10 @@ def test_the_same_seed_gives_the_same_episodes():
         ({"show_steps": 0}, "show_steps must be a whole number of at least 1, got 0"),
         ({"pairing": "fair"}, "pairing must be one of 'random', 'dealt', got 'fair'"),
         ({"jitter": -1}, "jitter must be a whole number of at least 0, got -1"),
+        ({"episode_length": 7, "jitter": 2}, "episode_length must be a whole number of at least 8, got 7"),
+        ({"pause_steps": -1}, "pause_steps must be a whole number of at least 0, got -1"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"reward": -1.0}, "reward must be a finite number of at least 0, got -1.0"),
     ],
 )
 def test_a_wrong_setting_is_refused(wrong, said):

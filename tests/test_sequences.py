@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -34,6 +35,8 @@ def test_the_bayesian_counts_as_plain_loops_do_and_its_total_is_the_evidence(kin
     losses = world.bayes_loss(lesson)
     T = kind["sequence_length"] - 1
     assert lesson.inputs.shape == (T, kind["batch_size"], A)
+    assert world.input_size == world.output_size == A
+    assert not lesson.targets[~lesson.mask].any()
     assert torch.equal(lesson.mask, torch.arange(T)[:, None].expand(T, kind["batch_size"]) >= k - 1)
     for b in range(kind["batch_size"]):
         symbols = [row.index(1.0) for row in lesson.inputs[:, b].tolist()] + [lesson.targets[-1, b].item()]
@@ -85,6 +88,16 @@ def test_tables_are_dirichlet_and_differ_from_sequence_to_sequence():
     assert tables.mean(0).sub(0.25).abs().max() < 0.02
     assert abs(tables.var(dim=0).mean() - 0.25 * 0.75 / 2.2) < 0.003
     assert len(tables[:, 0, 0].unique()) == 4000
+    again = [world.draw_tables()[0, 0, 0].item() for _ in range(10)]
+    assert len(set(again)) == 10
+
+
+def test_sequences_of_one_language_are_drawn_independently():
+    world = Languages(3, 20, batch_size=9000, generator=seeded(8))
+    symbols = world.draw_symbols(world.draw_tables()[:1].expand(9000, 3, 3))
+    assert abs(np.corrcoef(symbols[-1, ::2], symbols[-1, 1::2])[0, 1]) < 4 / 4500**0.5
+    first = symbols[0, ::2] * 3 + symbols[0, 1::2]
+    assert chisquare(torch.bincount(first, minlength=9).numpy()).pvalue > 1e-3
 
 
 def test_no_predictor_beats_the_bayesian_and_it_beats_those_that_assume_otherwise():
@@ -123,8 +136,11 @@ recalls = st.integers(1, 6).flatmap(
 
 @given(recalls, st.integers(0, 2**32))
 def test_every_question_is_about_a_pair_that_was_shown(kind, seed):
-    lesson = AssociativeRecall(**kind, generator=seeded(seed)).sample()
+    world = AssociativeRecall(**kind, generator=seeded(seed))
+    lesson = world.sample()
     N, K, V = kind["num_pairs"], kind["num_keys"], kind["num_values"]
+    assert (world.input_size, world.output_size, world.episode_length) == (K + V + 1, V, 3 * N)
+    assert not lesson.targets[~lesson.mask].any()
     assert lesson.inputs.shape == (3 * N, kind["batch_size"], K + V + 1)
     for b in range(kind["batch_size"]):
         known = {}
@@ -153,6 +169,13 @@ def test_questions_and_values_are_uniform_and_a_key_says_nothing_about_its_value
     values = lesson.inputs[1::3, :, 6:9].argmax(2)
     together = torch.bincount((keys[2] * 3 + values[2]), minlength=18)
     assert chisquare(together.numpy()).pvalue > 1e-3
+    # Values of one episode, and of neighbouring episodes, know nothing of each other; nor do keys.
+    for one, other, count in (
+        (values[0], values[3], 3),
+        (values[2, ::2], values[2, 1::2], 3),
+        (keys[1, ::2], keys[1, 1::2], 6),
+    ):
+        assert chisquare(torch.bincount(one * count + other, minlength=count**2).numpy()).pvalue > 1e-3
 
 
 def test_accuracy_is_counted_at_each_load():
@@ -161,6 +184,20 @@ def test_accuracy_is_counted_at_each_load():
     assert accuracy_by_load(outputs, lesson).tolist() == [1.0, 1.0, 1.0]
     outputs[5, :20] = outputs[5, :20].roll(1, dims=-1)
     assert accuracy_by_load(outputs, lesson).tolist() == [1.0, 0.6, 1.0]
+    with pytest.raises(ValueError, match="outputs must have shape"):
+        accuracy_by_load(outputs[:, :-1], lesson)
+
+
+def test_a_lesson_of_another_shape_has_no_floor():
+    world = Languages(3, 20, batch_size=4, generator=seeded(9))
+    with pytest.raises(ValueError, match=r"lesson\.inputs must have shape"):
+        world.bayes_loss(Languages(3, 10, batch_size=4).sample())
+
+
+def test_the_largest_and_the_shortest_languages_are_allowed():
+    assert Languages(10, 5, order=4, batch_size=1, generator=seeded(0)).sample().inputs.shape == (4, 1, 10)
+    lesson = Languages(2, 3, order=2, batch_size=2, generator=seeded(0)).sample()
+    assert lesson.mask.tolist() == [[False, False], [True, True]]
 
 
 @pytest.mark.parametrize("world", [Languages, AssociativeRecall])
@@ -171,12 +208,19 @@ def test_the_same_seed_gives_the_same_lessons(world):
     assert all(torch.equal(a, b) for a, b in zip(first, other.sample(), strict=True))
     assert not torch.equal(first.inputs, one.sample().inputs)
     assert torch.equal(before, torch.get_rng_state())
+    assert not torch.equal(world().sample().inputs, world().sample().inputs)
+    for device in ("cpu", "meta"):
+        assert {part.device.type for part in world(device=device).sample()} == {device}
 
 
 @pytest.mark.parametrize(
     ("world", "wrong", "said"),
     [
         (Languages, {"num_symbols": 1}, "num_symbols must be a whole number from 2 to 10000, got 1"),
+        (Languages, {"num_symbols": 10_001}, "num_symbols must be a whole number from 2 to 10000, got 10001"),
+        (Languages, {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        (AssociativeRecall, {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        (AssociativeRecall, {"num_keys": 0}, "num_keys must be a whole number of at least 1, got 0"),
         (Languages, {"order": 0}, "order must be a whole number of at least 1, got 0"),
         (Languages, {"num_symbols": 30, "order": 3}, "order must leave at most 10000 contexts of 30 symbols"),
         (
