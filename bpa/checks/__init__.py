@@ -6,6 +6,7 @@ agree, and raises `NotYet` with a hint if they do not.
 
 from bpa.checks.chapter_01 import associate, complete, second_neuron_step, soft_clip
 from bpa.checks.chapter_02 import connections, decay_step, recall_from_history, unroll
+from bpa.checks.chapter_03 import alpha_gradient, masked_error, parameter_count, swapped_lives
 from bpa.checks.chapter_08 import hitting_time, looks_alike, read_observation, senses_only
 from bpa.checks.chapter_09 import (
     best_baseline,
@@ -19,6 +20,7 @@ from bpa.checks.compare import NotYet, Slip, check_answer
 __all__ = [
     "NotYet",
     "Slip",
+    "alpha_gradient",
     "around_rewards",
     "associate",
     "best_baseline",
@@ -33,11 +35,14 @@ __all__ = [
     "leave_one_out",
     "live_frozen",
     "looks_alike",
+    "masked_error",
+    "parameter_count",
     "read_observation",
     "recall_from_history",
     "second_neuron_step",
     "senses_only",
     "soft_clip",
+    "swapped_lives",
     "times_between",
     "unroll",
 ]
