@@ -3,6 +3,8 @@
 - "eager": the definition itself, run by PyTorch: every network, device and precision.
 - "numba": compiled loops for the CPU: `bpa.Network` with any plasticity, alpha, fan-out, modulator and hard
   clip, Hebb's rule, float32. It has first gradients only.
+- "triton": kernels for CUDA, for the same networks of up to 128 neurons, first gradients only too. Triton's
+  interpreter runs them on the CPU, very slowly, where TRITON_INTERPRET=1 is set before they are first used.
 - "auto": the fastest of them that can.
 """
 
@@ -19,7 +21,7 @@ from torch import Tensor
 from bpa.arguments import require_choice
 from bpa.engines import eager
 
-ENGINES = ("auto", "eager", "numba")
+ENGINES = ("auto", "eager", "numba", "triton")
 
 log = logging.getLogger("bpa")
 
@@ -42,8 +44,23 @@ def numba_engine() -> ModuleType | str:
     return numba
 
 
-def reason_against_numba(net: Any) -> str | None:
-    """Why the Numba engine cannot run `net`; None if it can."""
+@functools.cache
+def triton_engine(device: torch.device) -> ModuleType | str:
+    """The module `bpa.engines.triton`, or why it does not work on `device`. It compiles a first kernel."""
+    from bpa.engines import triton
+
+    try:
+        triton.try_out(device)
+    except Exception as error:  # no Triton, no C compiler, a card too old; training goes on without it
+        reason = f"Triton does not work here ({type(error).__name__}: {error})"
+        if device.type == "cuda":
+            log_once(logging.WARNING, f"{reason}: the eager engine computes instead, many times slower")
+        return reason
+    return triton
+
+
+def reason_against_loops(net: Any) -> str | None:
+    """Why neither fast engine can run `net`, wherever it is; None if one may."""
     from bpa.network import Network  # here, because it imports this package
 
     if type(net) is not Network:
@@ -52,9 +69,32 @@ def reason_against_numba(net: Any) -> str | None:
         return f"it knows rule 'hebb' alone, not {net.rule!r}"
     if net.clipping != "hard":
         return f"it knows clipping 'hard' alone, not {net.clipping!r}"
+    return None
+
+
+def reason_against_numba(net: Any) -> str | None:
+    """Why the Numba engine cannot run `net`; None if it can."""
+    reason = reason_against_loops(net)
+    if reason is not None:
+        return reason
     if net.w.dtype != torch.float32 or net.w.device.type != "cpu":
         return f"it computes in torch.float32 on the CPU, not in {net.w.dtype} on {net.w.device}"
     engine = numba_engine()
+    return engine if isinstance(engine, str) else None
+
+
+def reason_against_triton(net: Any) -> str | None:
+    """Why the Triton engine cannot run `net`; None if it can."""
+    from bpa.engines.triton import MOST_NEURONS
+
+    reason = reason_against_loops(net)
+    if reason is not None:
+        return reason
+    if net.w.dtype != torch.float32 or net.w.device.type not in ("cuda", "cpu"):
+        return f"it computes in torch.float32 on CUDA, not in {net.w.dtype} on {net.w.device}"
+    if net.hidden_size > MOST_NEURONS:
+        return f"it holds the traces of {MOST_NEURONS} neurons at most, not {net.hidden_size}"
+    engine = triton_engine(net.w.device)
     return engine if isinstance(engine, str) else None
 
 
@@ -62,7 +102,7 @@ def choose(engine: str, net: Any, reason: str | None = None) -> Any:
     """The module of the engine that will run `net`: the one asked for, or for "auto" the fastest that can.
 
     Args:
-        reason: why the caller cannot use the Numba engine, if it knows one.
+        reason: why the caller cannot use a fast engine, if it knows one.
 
     Raises:
         ValueError: the engine is unknown, or was asked for by name and cannot run this network.
@@ -70,13 +110,18 @@ def choose(engine: str, net: Any, reason: str | None = None) -> Any:
     require_choice("engine", engine, ENGINES)
     if engine == "eager":
         return eager
-    reason = reason or reason_against_numba(net)
+    device = next(net.parameters()).device
+    fast = engine if engine != "auto" else "triton" if device.type == "cuda" else "numba"
+    reason = reason or (reason_against_triton if fast == "triton" else reason_against_numba)(net)
+    if reason is None and fast == "triton":
+        log_once(logging.INFO, f"engine triton, on {device}")
+        return triton_engine(device)
     if reason is None:
         log_once(logging.INFO, f"engine numba, {torch.get_num_threads()} threads")
         return numba_engine()
-    if engine == "numba":
-        raise ValueError(f"engine 'numba' cannot run this: {reason}")
-    log_once(logging.INFO, f"engine eager, because of the Numba engine: {reason}")
+    if engine == fast:
+        raise ValueError(f"engine {engine!r} cannot run this: {reason}")
+    log_once(logging.INFO, f"engine eager, because of the {fast.capitalize()} engine: {reason}")
     return eager
 
 

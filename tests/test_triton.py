@@ -1,0 +1,521 @@
+"""The Triton engine against the definition: on a GPU if there is one, else under Triton's interpreter.
+
+The interpreter takes some 50 ms for a step and its way back, so sizes are small here and T short: what
+matters is that sizes are odd, and that T is no multiple of the steps between stored traces.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import itertools
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bpa import GridMaze, Network, engines
+from bpa.engines import triton as triton_engine
+from bpa.lstm import LSTM
+from bpa.rollout import draw_chance, rollout
+
+CUDA = torch.cuda.is_available()
+DEVICE = "cuda" if CUDA else "cpu"
+INSTALLED = importlib.util.find_spec("triton") is not None
+needs_triton = pytest.mark.skipif(not INSTALLED, reason="Triton is not installed (extra `test`, Linux only)")
+
+# The largest difference from float64, relative to the largest number of the same tensor, or to 1.
+# Under the interpreter the largest seen is 3e-6. A card rounds and sums in another order.
+TOLERANCE = 1e-4 if CUDA else 2e-5
+
+VARIANTS = [
+    {"plasticity": "none"},
+    *({"plasticity": "plastic", "alpha": alpha} for alpha in ("synapse", "neuron", "network")),
+    *(
+        {"plasticity": plasticity, "alpha": alpha, "fanout": fanout}
+        for plasticity in ("simple", "retroactive")
+        for alpha in ("synapse", "neuron", "network")
+        for fanout in (True, False)
+    ),
+]
+KINDS = [
+    {"plasticity": "none"},
+    {"plasticity": "plastic"},
+    {"plasticity": "simple"},
+    {"plasticity": "retroactive"},
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def interpreter():
+    """Without a GPU, Triton's interpreter for this module alone."""
+    engines.triton_engine.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        if not CUDA:
+            patch.setenv("TRITON_INTERPRET", "1")
+        yield
+    engines.triton_engine.cache_clear()
+
+
+@pytest.fixture
+def stored_often(monkeypatch):
+    """Traces stored every 3 steps, so that a short sequence has several stretches and a remainder."""
+    monkeypatch.setattr(triton_engine, "KEEP_EVERY", 3)
+
+
+def name_of(variant):
+    return "-".join(str(part) for part in variant.values())
+
+
+def random_network(seed, hidden_size, input_size=5, num_actions=3, **variant):
+    """A network whose every part matters, and which does not amplify rounding without bound."""
+    generator = torch.Generator().manual_seed(seed)
+    net = Network(input_size, hidden_size, num_actions, generator=generator, **{"clip": 0.4} | variant)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            scale = 0.6 * hidden_size**-0.5 if name in ("w", "alpha") else 0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+            if name == "eta":
+                parameter.fill_(0.3)
+            if name == "modfanout.bias":
+                parameter += 0.5
+    return net.to(DEVICE)
+
+
+def random_state(net, seed, batch_size, beyond=1.0):
+    """Activity and traces anywhere within their bounds, the traces up to `beyond` times the clip."""
+    generator = torch.Generator().manual_seed(seed + 1)
+    bound = beyond * min(net.clip, 0.7)
+    state = net.initial_state(batch_size)
+
+    def drawn(part, size):
+        return (torch.rand(part.shape, generator=generator) * 2 - 1).to(DEVICE) * size
+
+    sizes = (1.0, bound, bound)
+    return type(state)(
+        *[None if part is None else drawn(part, size) for part, size in zip(state, sizes, strict=True)]
+    )
+
+
+def random_inputs(seed, steps, batch_size, size=5):
+    return torch.randn(steps, batch_size, size, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
+
+
+def parts_of(unrolled):
+    """Outputs and final state by name."""
+    named = {
+        "logits": unrolled.logits, "values": unrolled.values, "modulation": unrolled.modulation,
+        "h": unrolled.h, **{f"final {name}": part for name, part in unrolled.hidden._asdict().items()},
+    }  # fmt: skip
+    return {name: part for name, part in named.items() if part is not None}
+
+
+def loss_of(outputs, seed=7):
+    """A sum that weighs every number of every output differently."""
+    generator = torch.Generator().manual_seed(seed)
+    return sum(
+        (part * torch.randn(part.shape, generator=generator).to(part)).sum() for part in outputs.values()
+    )
+
+
+def run(net, xs, state, engine, dtype=torch.float32):
+    """Outputs and gradients by name, of a loss that looks at all outputs."""
+    net = copy.deepcopy(net).to(dtype)
+    xs = xs.detach().to(dtype).requires_grad_()
+    state = type(state)(
+        *[None if part is None else part.detach().to(dtype).requires_grad_() for part in state]
+    )
+    outputs = parts_of(net.unroll(xs, state, engine=engine))
+    sources = {**dict(net.named_parameters()), "xs": xs}
+    sources |= {f"initial {name}": part for name, part in state._asdict().items() if part is not None}
+    gradients = torch.autograd.grad(loss_of(outputs), list(sources.values()))
+    return outputs, dict(zip(sources, gradients, strict=True))
+
+
+def assert_close(got, expected, what, tolerance=TOLERANCE):
+    assert got.keys() == expected.keys()
+    for name, right in expected.items():
+        assert got[name].shape == right.shape, f"{what} {name}"
+        assert got[name].dtype == torch.float32, f"{what} {name}"
+        off = (got[name].double() - right).abs().max().item() / max(1.0, right.abs().max().item())
+        assert off <= tolerance, f"{what} {name} is off by {off:.2g}"
+
+
+def assert_same_function(net, xs, state, against=(torch.float64,)):
+    outputs, gradients = run(net, xs, state, "triton")
+    for dtype in against:
+        right, right_gradients = run(net, xs, state, "eager", dtype)
+        assert_close(outputs, right, "output")
+        assert_close(gradients, right_gradients, "gradient of")
+    return right
+
+
+@needs_triton
+@pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
+def test_equals_the_definition(variant, stored_often):
+    net = random_network(5, 5, **variant)
+    both = (torch.float32, torch.float64)
+    right = assert_same_function(net, random_inputs(3, 8, 2), random_state(net, 5, 2), both)
+    if net.plasticity != "none":
+        clipped = (right["final hebb"].abs() == net.clip).double().mean().item()
+        assert 0.05 <= clipped <= 0.95, f"{clipped:.0%} of the traces at the bound: too few, or all"
+
+
+@needs_triton
+@pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
+def test_one_neuron_one_step(variant):
+    net = random_network(1, 1, **variant)
+    assert_same_function(net, random_inputs(3, 1, 1), random_state(net, 1, 1))
+
+
+@needs_triton
+@pytest.mark.parametrize("variant", [*KINDS, *({**kind, "fanout": False} for kind in KINDS[2:])], ids=name_of)
+def test_more_neurons_than_a_block_of_16(variant):
+    net = random_network(17, 17, **variant)
+    assert triton_engine.KEEP_EVERY == 8, "T below should cross a stored trace"
+    assert_same_function(net, random_inputs(3, 11, 1), random_state(net, 17, 1))
+
+
+@needs_triton
+@pytest.mark.parametrize("variant", KINDS, ids=name_of)
+def test_a_hundred_neurons(variant, stored_often):
+    net = random_network(100, 100, **variant)
+    assert_same_function(net, random_inputs(3, 4, 1), random_state(net, 100, 1))
+
+
+@needs_triton
+@pytest.mark.parametrize("modulator", ["sigmoid", "linear"])
+@pytest.mark.parametrize("plasticity", ["simple", "retroactive"])
+def test_modulators(plasticity, modulator, stored_often):
+    net = random_network(1, 6, plasticity=plasticity, modulator=modulator)
+    assert_same_function(net, random_inputs(1, 4, 1), random_state(net, 1, 1))
+
+
+@needs_triton
+@pytest.mark.parametrize("clip", [math.inf, 0.05])
+@pytest.mark.parametrize("plasticity", ["plastic", "retroactive"])
+def test_any_clip(plasticity, clip, stored_often):
+    net = random_network(2, 6, plasticity=plasticity, clip=clip)
+    assert_same_function(net, random_inputs(2, 4, 1), random_state(net, 2, 1))
+
+
+@needs_triton
+@pytest.mark.parametrize("plasticity", ["simple", "retroactive"])
+def test_a_trace_on_the_bound_hands_its_gradient_on_and_one_beyond_it_does_not(plasticity):
+    net = random_network(4, 6, plasticity=plasticity, clip=0.5)
+    state = random_state(net, 4, 3, beyond=2.0)
+    state.h[:] = 0  # nothing is added in the first step, so what lies on the bound stays there
+    if state.eligibility is not None:
+        state.eligibility[:] = 0
+    state.hebb[0].fill_(0.5)
+    state.hebb[1].fill_(-0.5)
+    assert_same_function(net, random_inputs(4, 2, 3), state)
+    gradient = run(net, random_inputs(4, 1, 3), state, "triton")[1]["initial hebb"]
+    assert (gradient[:2] != 0).all()
+    assert torch.equal(gradient[2] != 0, state.hebb[2].abs() <= 0.5)
+
+
+@needs_triton
+@pytest.mark.parametrize("plasticity", ["none", "retroactive"])
+def test_nan_and_infinity_come_through(plasticity):
+    net = random_network(11, 5, plasticity=plasticity)
+    xs = torch.zeros(4, 2, 5, device=DEVICE)
+    xs[1, 0, 0] = math.nan
+    xs[2, 1, 0] = math.inf
+    mine, right = [net.unroll(xs, None, engine) for engine in ("triton", "eager")]
+    assert torch.equal(mine.h.isnan(), right.h.isnan())
+    assert mine.h[1:, 0].isnan().all()
+    assert not mine.h[:, 1].isnan().any()
+    if mine.hidden.hebb is not None:
+        assert torch.equal(mine.hidden.hebb.isnan(), right.hidden.hebb.isnan())
+    assert torch.autograd.grad(mine.logits.sum(), net.w)[0].isnan().any()
+
+
+@needs_triton
+def test_gradient_of_a_single_output_and_of_a_single_parameter(stored_often):
+    net = random_network(6, 5)
+    xs = random_inputs(6, 5, 2)
+    for name in ("alpha", "w"):
+        net.requires_grad_(False).get_parameter(name).requires_grad_(True)
+        mine, right = [net.unroll(xs, None, engine).values.square().sum() for engine in ("triton", "eager")]
+        torch.testing.assert_close(
+            torch.autograd.grad(mine, net.get_parameter(name)),
+            torch.autograd.grad(right, net.get_parameter(name)),
+            rtol=1e-4,
+            atol=1e-6,
+        )
+
+
+@needs_triton
+def test_the_callers_state_stays_and_nothing_is_kept_without_gradients():
+    net = random_network(7, 5, plasticity="retroactive")
+    state = random_state(net, 7, 2)
+    before = [part.clone() for part in state]
+    net.unroll(random_inputs(7, 3, 2), state, engine="triton").h.sum().backward()
+    for part, kept in zip(state, before, strict=True):
+        assert torch.equal(part, kept)
+    assert triton_engine.fresh_run([state], 20, keep=False).hebb_kept.numel() == 0
+    assert len(triton_engine.fresh_run([state], 20, keep=True).eligibility_kept) == 3
+    with torch.no_grad():
+        assert net.unroll(random_inputs(7, 2, 2), state, engine="triton").h.grad_fn is None
+
+
+@needs_triton
+def test_second_gradients_are_refused_rather_than_wrong():
+    net = random_network(10, 3)
+    out = net.unroll(random_inputs(10, 2, 1), engine="triton")
+    (gradient,) = torch.autograd.grad(out.h.square().sum(), net.w, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+@needs_triton
+def test_many_parts_of_alphas_gradient_add_up(stored_often, monkeypatch):
+    net, xs = random_network(9, 5), random_inputs(9, 7, 3)
+    state = random_state(net, 9, 3)
+    gradients = []
+    for most in (1, 4, 128):
+        monkeypatch.setattr(triton_engine, "MOST_SLOTS", most)
+        gradients.append(run(net, xs, state, "triton")[1]["alpha"])
+    for other in gradients[1:]:
+        torch.testing.assert_close(other, gradients[0], rtol=1e-5, atol=1e-6)
+    assert torch.equal(run(net, xs, state, "triton")[1]["alpha"], gradients[2]), "not the same bits again"
+
+
+def lively_network(seed, **variant):
+    """A maze network with so much going on inside that a slip in one step changes the actions soon."""
+    net = random_network(seed, 12, input_size=17, num_actions=4, **{"clip": 1.0} | variant)
+    with torch.no_grad():
+        net.h2o.weight *= 0.4  # not so sure of itself that it stays in a corner
+    return net
+
+
+def fresh_maze(size, batch_size, steps, **rewards):
+    return GridMaze(size, batch_size, steps, device=DEVICE, **rewards)
+
+
+def luck(steps, batch_size, seed):
+    return draw_chance(steps, batch_size, torch.Generator().manual_seed(seed), DEVICE)
+
+
+def assert_same_life(mine, right, what=""):
+    for name in ("actions", "rewards", "observations"):
+        one, two = getattr(mine, name), getattr(right, name)
+        assert one.dtype == two.dtype
+        assert torch.equal(one, two), f"{what} {name}"
+    for name in ("logits", "values", "modulation", "h"):
+        one, two = getattr(mine, name), getattr(right, name)
+        assert (one is None) == (two is None)
+        if one is not None:
+            torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    ("plasticity", "seed", "size", "penalty"),
+    [("simple", 1, 5, 0.0), ("retroactive", 14, 7, 0.25)],
+)
+def test_the_same_luck_gives_the_same_episodes(plasticity, seed, size, penalty):
+    net, chance = lively_network(seed, plasticity=plasticity), luck(200, 1, seed)
+    mazes = [fresh_maze(size, 1, 200, wall_penalty=penalty) for _ in range(2)]
+    with torch.no_grad():
+        right, mine = [
+            rollout(net, maze, chance, engine)
+            for maze, engine in zip(mazes, ("eager", "triton"), strict=True)
+        ]
+    assert_same_life(mine, right)
+    assert right.rewards.max() > 5, "nobody found the goal: nothing was tested"
+    assert len(right.actions.unique()) == 4
+    for name, end in vars(mazes[0]).items():
+        same = torch.equal(vars(mazes[1])[name], end) if isinstance(end, torch.Tensor) else name
+        assert same, f"the maze is left with another {name}"
+        if isinstance(end, torch.Tensor):
+            assert vars(mazes[1])[name].dtype == end.dtype
+    assert mazes[1].time == mazes[0].time == 200
+
+
+@needs_triton
+@pytest.mark.parametrize("variant", KINDS, ids=name_of)
+def test_gradients_of_an_episode_in_the_maze(variant, stored_often):
+    net, chance = lively_network(5, **variant), luck(10, 2, 5)
+    gradients = []
+    for engine in ("eager", "triton"):
+        seen = rollout(net, fresh_maze(5, 2, 10), chance, engine)
+        loss = seen.logits.square().sum() + (seen.values * seen.rewards).sum() + seen.hidden.h.sum()
+        gradients.append(torch.autograd.grad(loss, list(net.parameters())))
+    for (name, _), right, mine in zip(net.named_parameters(), *gradients, strict=True):
+        torch.testing.assert_close(mine, right, rtol=1e-3, atol=2e-4 * right.abs().max().item(), msg=name)
+
+
+@needs_triton
+def test_networks_that_act_together_live_as_they_do_alone(stored_often):
+    nets = [lively_network(seed, clip=clip) for seed, clip in ((1, 1.0), (2, 0.3))]
+    chances = [luck(12, 2, seed) for seed in (3, 4)]
+    mazes = [fresh_maze(5, 2, 12, reward=reward, wall_penalty=1 / reward) for reward in (10.0, 4.0)]
+    for maze, chance in zip(mazes, chances, strict=True):
+        maze.reset(chance.goal)
+    together = triton_engine.act_together(nets, mazes, chances)
+    sum(lived[3].square().sum() * (s + 1) for s, lived in enumerate(together)).backward()
+    for s, (net, lived) in enumerate(zip(nets, together, strict=True)):
+        maze = fresh_maze(5, 2, 12, reward=mazes[s].reward, wall_penalty=mazes[s].wall_penalty)
+        alone = rollout(copy.deepcopy(net), maze, chances[s], "eager")
+        assert_same_life(type(alone)(*lived), alone, f"network {s}:")
+        for name in ("agent", "previous_reward", "previous_action"):
+            assert torch.equal(getattr(mazes[s], name), getattr(maze, name)), name
+        right = copy.deepcopy(net)
+        right.zero_grad()
+        (rollout(right, maze, chances[s], "eager").logits.square().sum() * (s + 1)).backward()
+        for (name, mine), other in zip(net.named_parameters(), right.parameters(), strict=True):
+            assert (mine.grad is None) == (other.grad is None), name
+            if other.grad is not None:
+                torch.testing.assert_close(mine.grad, other.grad, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@needs_triton
+def test_networks_that_unroll_together_do_as_they_do_alone(stored_often):
+    nets = [random_network(seed, 5, plasticity="retroactive", alpha=alpha)
+            for seed, alpha in ((1, "synapse"), (2, "neuron"), (3, "network"))]  # fmt: skip
+    sequences = [random_inputs(seed, 4, 2) for seed in range(3)]
+    states = [random_state(net, seed, 2) for seed, net in enumerate(nets)]
+    together = triton_engine.unroll_together(nets, sequences, states)
+    loss = sum(loss_of(parts_of(out), seed) for seed, out in enumerate(together))
+    sources = [list(net.parameters()) for net in nets]
+    gradients = iter(torch.autograd.grad(loss, list(itertools.chain(*sources))))
+    for s, net in enumerate(nets):
+        alone = net.unroll(sequences[s], states[s], engine="eager")
+        assert_close(parts_of(together[s]), parts_of(alone), f"network {s}:")
+        right = torch.autograd.grad(loss_of(parts_of(alone), s), sources[s])
+        for one, (name, _) in zip(right, net.named_parameters(), strict=True):
+            torch.testing.assert_close(next(gradients), one, rtol=1e-4, atol=1e-4, msg=f"{s} {name}")
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda nets, mazes: nets.pop(), "as many as each other, got 1, 2 and 2"),
+        (
+            lambda nets, mazes: nets.append(nets.pop().double()),
+            "in torch.float32 on CUDA, not in torch.float64",
+        ),
+        (lambda nets, mazes: nets.__setitem__(1, Network(17, 5, 4)), "got simple tanh 17-12-4 and simple"),
+        (
+            lambda nets, mazes: nets.__setitem__(1, Network(17, 12, 4, plasticity="none")),
+            "nets must be alike in plasticity, modulator and sizes",
+        ),
+        (lambda nets, mazes: mazes.__setitem__(1, object()), "no world but bpa.GridMaze, got object"),
+        (lambda nets, mazes: mazes.__setitem__(1, GridMaze(7, 2, 4)), "mazes must be alike in size"),
+        (lambda nets, mazes: mazes.__setitem__(1, GridMaze(5, 2, 5)), "mazes must be alike in size"),
+    ],
+)
+def test_what_cannot_share_a_launch_is_refused(change, message):
+    nets = [lively_network(seed) for seed in range(2)]
+    mazes = [fresh_maze(5, 2, 4) for _ in range(2)]
+    chances = [luck(4, 2, seed) for seed in range(2)]
+    change(nets, mazes)
+    with pytest.raises(ValueError, match=message):
+        triton_engine.act_together(nets, mazes, chances)
+
+
+@needs_triton
+def test_no_network_and_sequences_of_two_lengths_are_refused():
+    with pytest.raises(ValueError, match="at least one network, got none"):
+        triton_engine.act_together([], [], [])
+    nets = [random_network(seed, 5) for seed in range(2)]
+    sequences = [random_inputs(seed, 4 + seed, 2) for seed in range(2)]
+    with pytest.raises(ValueError, match=r"2 tensors of one shape, got \[\[4, 2, 5\], \[5, 2, 5\]\]"):
+        triton_engine.unroll_together(nets, sequences, [random_state(net, 1, 2) for net in nets])
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Network(5, 4, 3, plasticity="plastic", rule="decay"), "rule 'hebb' alone, not 'decay'"),
+        (lambda: Network(5, 4, 3, clipping="soft"), "clipping 'hard' alone, not 'soft'"),
+        (lambda: Network(5, 4, 3).double(), "not in torch.float64"),
+        (lambda: Network(5, 4, 3).to("meta"), "on meta"),
+        (lambda: Network(5, 129, 3), "the traces of 128 neurons at most, not 129"),
+        (lambda: type("Mine", (Network,), {})(5, 4, 3), "not Mine"),
+        (lambda: LSTM(5, 4, 3), "not LSTM"),
+    ],
+    ids=["decay", "soft", "float64", "device", "size", "subclass", "lstm"],
+)
+def test_what_it_does_not_know_is_refused(make, reason):
+    net = make()
+    assert reason in engines.reason_against_triton(net)
+    with pytest.raises(ValueError, match="engine 'triton' cannot run this: ") as refusal:
+        engines.choose("triton", net)
+    assert reason in str(refusal.value)
+
+
+class OnCuda:
+    """Something whose parameters are on a GPU, as far as the choice of an engine can see."""
+
+    def parameters(self):
+        return iter([type("Parameter", (), {"device": torch.device("cuda", 0)})])
+
+
+def test_auto_takes_it_on_cuda_and_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(engines, "reason_against_triton", lambda net: None)
+    monkeypatch.setattr(engines, "triton_engine", lambda device: triton_engine)
+    engines.log_once.cache_clear()
+    with caplog.at_level(logging.INFO, logger="bpa"):
+        assert engines.choose("auto", OnCuda()) is triton_engine
+        assert engines.choose("auto", Network(5, 4, 3)) is not triton_engine
+    assert caplog.records[0].message == "engine triton, on cuda:0"
+
+
+def test_auto_on_cuda_falls_back_to_the_definition_and_says_why(monkeypatch, caplog):
+    engines.log_once.cache_clear()
+    with caplog.at_level(logging.INFO, logger="bpa"):
+        assert engines.choose("auto", OnCuda()) is engines.eager
+        assert engines.choose("auto", OnCuda(), "it knows no world but bpa.GridMaze") is engines.eager
+    first, second = [record.message for record in caplog.records]
+    assert first == "engine eager, because of the Triton engine: it knows bpa.Network alone, not OnCuda"
+    assert second == "engine eager, because of the Triton engine: it knows no world but bpa.GridMaze"
+
+
+@pytest.mark.parametrize("name", ["triton", "bpa.engines.triton_kernels"])
+def test_a_machine_without_triton_says_so(name, monkeypatch, caplog):
+    engines.triton_engine.cache_clear()
+    engines.log_once.cache_clear()
+    monkeypatch.delitem(sys.modules, "bpa.engines.triton_kernels", raising=False)
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delattr(engines, "triton_kernels", raising=False)
+    with pytest.raises(ValueError, match="engine 'triton' cannot run this: Triton does not work here"):
+        engines.choose("triton", Network(5, 4, 3))
+    with caplog.at_level(logging.WARNING, logger="bpa"):
+        assert "Triton does not work here" in engines.triton_engine(torch.device("cuda", 0))
+    (record,) = caplog.records
+    assert "the eager engine computes instead, many times slower" in record.message
+    engines.triton_engine.cache_clear()
+
+
+@needs_triton
+def test_kernels_compile_for_a_card_that_is_not_here():
+    root = Path(engines.__file__).parents[2]
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    command = [sys.executable, Path(__file__).parent / "compile_triton.py"]
+    said = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment | {"PYTHONPATH": str(root)}
+    ).stdout
+    needs = [json.loads(line) for line in said.splitlines()]
+    assert len(needs) == 11
+    assert max(need["registers"] * need["warps"] for need in needs) * 32 <= 65536, "more than there are"
+    assert max(need["shared"] for need in needs) <= 48 * 1024
+
+
+@needs_triton
+@pytest.mark.skipif(CUDA, reason="the message is for machines without a GPU")
+def test_on_the_cpu_it_needs_the_interpreter(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET")
+    engines.triton_engine.cache_clear()
+    reason = engines.reason_against_triton(Network(5, 4, 3))
+    engines.triton_engine.cache_clear()
+    assert "no kernel runs on cpu but under the interpreter, with TRITON_INTERPRET=1" in reason
