@@ -1,4 +1,4 @@
-"""The command line: bpa train | evaluate."""
+"""The command line: bpa train | evaluate | play | plot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -16,14 +17,18 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from bpa import runs
+from bpa.arguments import require_integer
 from bpa.config import DEFAULTS, PRESETS, TrainConfig
 from bpa.evaluate import evaluate
+from bpa.play import described, episode, save_film
 from bpa.train import Diverged, train
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
 
   train     train an agent in the grid maze, or on another task
   evaluate  score a trained network on fresh episodes
+  play      show an episode of an agent, step by step or as a film
+  plot      draw the learning curves of runs
 
 bpa COMMAND --help says more. bpa --version prints the version."""
 
@@ -55,6 +60,32 @@ class EvaluateArguments:
     """Seed of goals, actions and teleports."""
     json: bool = False
     """Print one JSON object."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PlayArguments:
+    """Show an episode of an agent in the maze, step by step or as a film."""
+
+    run: tyro.conf.Positional[str]
+    """A run folder or a .safetensors file."""
+    seed: int = 1
+    """Seed of goal, actions and teleports."""
+    save: str | None = None
+    """Write a film, .gif or .mp4, and show nothing; the file must not exist yet."""
+    fps: int = 10
+    """Steps a second, 1 to 50. Where there is no terminal, steps do not wait."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PlotArguments:
+    """Draw learning curves: one for all runs that differ in their seed alone, with a band of quartiles."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    """Run folders."""
+    save: str = "learning.png"
+    """The picture, .png, .svg or .pdf; it must not exist yet."""
+    window: int = 100
+    """Iterations over which each run is averaged; at least 1."""
 
 
 def parse(kind: type, arguments: Sequence[str], prog: str, default: Any = tyro.MISSING_NONPROP) -> Any:
@@ -93,18 +124,20 @@ def read_table(path: str) -> dict[str, Any]:
 
 def run_train(arguments: Sequence[str]) -> None:
     """bpa train"""
-    default = DEFAULTS.get(value_of("--task", arguments) or "maze", TrainConfig())
+    file = value_of("--config", arguments)
+    settings = {} if file is None else read_table(file)
+    default = DEFAULTS.get(str(value_of("--task", arguments) or settings.get("task")), TrainConfig())
     default = PRESETS.get(value_of("--preset", arguments) or "", default)
     out = value_of("--out", arguments)
     if "--resume" in arguments and out is not None:
         default = runs.load_checkpoint(out).config
-    file = value_of("--config", arguments)
-    if file is not None:
-        default = default.updated(read_table(file))
+    default = default.updated(settings)
     config = parse(TrainArguments, arguments, "bpa train", TrainArguments(default)).config
     if config.out is None:
         config = config.replace(out=f"runs/{config.task}-{config.plasticity}-{config.seed}")
     result = train(config)
+    if os.environ.get("RANK", "0") != "0":
+        return  # the first of several processes speaks for all
     recent = [record[1] for record in result.history[-100:]]
     score = {"reward": "reward per episode"}.get(kind := result.history[-1]._fields[1], kind)
     print(
@@ -121,10 +154,45 @@ def run_evaluate(arguments: Sequence[str]) -> None:
         print(json.dumps(scores))
         return
     for name, value in scores.items():
-        print(f"{name:22} {value:g}")
+        print(f"{name:27} {'none' if value is None else f'{value:g}'}")
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"train": run_train, "evaluate": run_evaluate}
+def run_play(arguments: Sequence[str]) -> None:
+    """bpa play"""
+    asked = parse(PlayArguments, arguments, "bpa play")
+    require_integer("fps", asked.fps, low=1, high=50)
+    net, config = runs.load_weights(asked.run)
+    moments = episode(net, config, asked.seed)
+    if asked.save is not None:
+        save_film(list(moments), asked.save, asked.fps)
+        print(asked.save)
+        return
+    live = sys.stdout.isatty()
+    for moment in moments:
+        text = described(moment)
+        print(text, end="" if live else "\n", flush=True)
+        if live and moment.step < config.episode_length:
+            time.sleep(1 / asked.fps)
+            print(f"\x1b[{text.count(chr(10))}A\x1b[J", end="")  # up to where the maze began, and clear below
+
+
+def run_plot(arguments: Sequence[str]) -> None:
+    """bpa plot"""
+    asked = parse(PlotArguments, arguments, "bpa plot")
+    if not asked.runs:
+        raise ValueError("runs must name at least one run folder, got none")
+    from bpa.curves import save_curves  # here, because matplotlib takes a second
+
+    save_curves(asked.runs, asked.save, asked.window)
+    print(asked.save)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": run_train,
+    "evaluate": run_evaluate,
+    "play": run_play,
+    "plot": run_plot,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

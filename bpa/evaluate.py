@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import require_integer
+from bpa.baselines import expected_reward
 from bpa.config import TrainConfig
 from bpa.rollout import draw_luck, rollout
 from bpa.sequences import Languages
@@ -28,8 +29,8 @@ def fresh_worlds(config: TrainConfig, episodes: int, seed: int) -> Iterator[Any]
 
 
 @torch.no_grad()
-def episode_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> Tensor:
-    """Reward of each of `episodes` fresh episodes, [episodes], in the maze or cue task of `config`.
+def step_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> Tensor:
+    """Reward at each step of `episodes` fresh episodes, [T, episodes], in the maze or cue task of `config`.
 
     The weights stay as they are; the traces change within each episode, as always. Actions are sampled.
 
@@ -42,11 +43,21 @@ def episode_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: in
     """
     if config.task not in REWARDED:
         raise ValueError(f"task must be one of {', '.join(REWARDED)} to give rewards, got {config.task!r}")
-    seen = [
-        rollout(net, world, draw_luck(world), config.engine).rewards.sum(0)
-        for world in fresh_worlds(config, episodes, seed)
-    ]
-    return torch.cat(seen)
+    worlds = fresh_worlds(config, episodes, seed)
+    return torch.cat(
+        [rollout(net, world, draw_luck(world), config.engine).rewards for world in worlds], dim=1
+    )
+
+
+def episode_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> Tensor:
+    """Reward of each of `episodes` fresh episodes, [episodes]; arguments and errors as of `step_rewards`."""
+    return step_rewards(net, config, episodes, seed).sum(0)
+
+
+def first_hits(rewards: Tensor) -> Tensor:
+    """The step, from 1, of the first reward above 0 in each column of [T, N]; 0 where there is none."""
+    hits = rewards > 0
+    return torch.where(hits.any(0), hits.int().argmax(0) + 1, 0)
 
 
 @torch.no_grad()
@@ -70,21 +81,41 @@ def lesson_marks(net: Any, config: TrainConfig, episodes: int = 500, seed: int =
     return totals
 
 
-def evaluate(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> dict[str, float | int]:
+def maze_marks(rewards: Tensor, config: TrainConfig) -> dict[str, float | None]:
+    """What the rewards [T, N] of N episodes in the maze say besides their sums.
+
+    The share of episodes with a hit, the median step of the first one and the mean reward after it (None if
+    there is none), and beside them what a random walk and an agent that knows map and goal earn in
+    expectation.
+    """
+    first = first_hits(rewards)
+    found = first > 0
+    later = torch.arange(1, len(rewards) + 1)[:, None] > first
+    after = (rewards * later).sum(0)[found]
+    rules = (config.size, config.episode_length, config.reward, config.wall_penalty)
+    return {
+        "share_with_a_hit": found.double().mean().item(),
+        "median_first_hit": first[found].double().quantile(0.5).item() if found.any() else None,
+        "mean_reward_after_first_hit": after.double().mean().item() if found.any() else None,
+        "random_reward": expected_reward("random", *rules),
+        "oracle_reward": expected_reward("oracle", *rules),
+    }
+
+
+def evaluate(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> dict[str, Any]:
     """How the network does in fresh episodes of its task.
 
-    Where it is rewarded: mean, median, quartiles, standard deviation and error of the reward. Where it is
-    given lessons: see `lesson_marks`.
+    Where it is rewarded: mean, median, quartiles, standard deviation and error of the reward, and in the maze
+    `maze_marks`. Where it is given lessons: `lesson_marks`.
     """
-    said: dict[str, float | int] = {"episodes": episodes, "seed": seed}
+    said: dict[str, Any] = {"episodes": episodes, "seed": seed}
     if config.task not in REWARDED:
         return said | lesson_marks(net, config, episodes, seed)
-    rewards = episode_rewards(net, config, episodes, seed).double()
-    lower, median, upper = torch.quantile(
-        rewards, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
-    ).tolist()
+    seen = step_rewards(net, config, episodes, seed).double().cpu()
+    rewards = seen.sum(0)
+    lower, median, upper = rewards.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
     deviation = rewards.std(correction=1).item() if episodes > 1 else 0.0
-    return said | {
+    said |= {
         "mean_reward": rewards.mean().item(),
         "median_reward": median,
         "lower_quartile_reward": lower,
@@ -92,3 +123,4 @@ def evaluate(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) 
         "std_reward": deviation,
         "standard_error": deviation / episodes**0.5,
     }
+    return said | (maze_marks(seen, config) if config.task == "maze" else {})

@@ -153,7 +153,7 @@ def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
         path = path / "weights.safetensors"
     tensors, metadata = read_tensors(path)
     config = read_config(path, metadata)
-    net = build_network(config)
+    net = build_network(config, torch.Generator())  # not PyTorch's global one, for weights that are not kept
     load_state(path, net, tensors)
     return net, config
 
@@ -219,6 +219,17 @@ def write_config(folder: Path, config: TrainConfig) -> None:
     write_atomically(folder / "config.json", (json.dumps(config.as_dict(), indent=2) + "\n").encode())
 
 
+def read_settings(folder: str | Path) -> TrainConfig:
+    """The settings in a run folder's config.json; ValueError names the file if there are none."""
+    path = Path(folder) / "config.json"
+    try:
+        return TrainConfig.from_dict(json.loads(path.read_text()))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} holds no usable config: {error}") from None
+
+
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the folder's checkpoint, atomically."""
     metadata: dict[str, Any] = {
@@ -279,14 +290,21 @@ def read_history(path: str | Path, up_to: int | None = None) -> list[Any]:
     Raises:
         ValueError: the file is none of ours.
     """
-    with open(path, newline="") as file:
-        head, *rows = list(csv.reader(file)) or [[]]
+    try:
+        with open(path, newline="") as file:
+            head, *rows = list(csv.reader(file)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
     kinds = [kind for kind in (Record, LessonRecord) if list(kind._fields) == head]
     if not kinds:
         raise ValueError(f"{path} is no history of bpa: it begins with {','.join(head)!r}")
     history = []
     for row in rows:
-        if len(row) != len(head) or (up_to is not None and int(row[0]) > up_to):
+        try:
+            record = kinds[0](int(row[0]), *map(float, row[1:]))
+        except (ValueError, TypeError, IndexError):
             break
-        history.append(kinds[0](int(row[0]), *map(float, row[1:])))
+        if up_to is not None and record.iteration > up_to:
+            break
+        history.append(record)
     return history

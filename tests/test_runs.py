@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from test_train import SMALL, assert_equal_weights, weights
 
 from bpa import runs, train
-from bpa.evaluate import episode_rewards, evaluate
+from bpa.baselines import expected_reward
+from bpa.evaluate import episode_rewards, evaluate, first_hits, maze_marks
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +180,10 @@ def test_evaluation_is_repeatable_and_says_what_it_saw(finished):
     assert scores["median_reward"] == rewards.double().quantile(0.5).item()
     assert scores["std_reward"] == pytest.approx(rewards.std().item(), rel=1e-5)
     assert scores["standard_error"] == pytest.approx(rewards.std().item() / 130**0.5, rel=1e-5)
+    assert (scores["random_reward"], scores["oracle_reward"]) == (
+        expected_reward("random", 5, 9),
+        expected_reward("oracle", 5, 9),
+    )
     with pytest.raises(ValueError, match="episodes must be a whole number of at least 1, got 0"):
         episode_rewards(net, config, episodes=0)
 
@@ -224,3 +229,19 @@ def test_a_history_that_is_none_is_named(tmp_path):
         (tmp_path / "history.csv").write_text(text)
         with pytest.raises(ValueError, match=r"history.csv is no history of bpa"):
             runs.read_history(tmp_path / "history.csv")
+
+
+def test_what_comes_after_the_first_hit_is_counted_apart():
+    rewards = torch.zeros(6, 3)
+    rewards[0, 0] = rewards[4, 0] = rewards[5, 0] = 10.0  # found at step 1, then twice
+    rewards[:, 1] = -1.0  # never found
+    rewards[3, 2] = 10.0  # found at step 4, then a bump
+    rewards[5, 2] = -1.0
+    assert first_hits(rewards).tolist() == [1, 0, 4]
+    marks = maze_marks(rewards, SMALL)
+    assert marks["share_with_a_hit"] == pytest.approx(2 / 3)
+    assert marks["median_first_hit"] == 2.5
+    assert marks["mean_reward_after_first_hit"] == pytest.approx((20 - 1) / 2)
+    nothing = maze_marks(rewards[:, 1:2], SMALL)
+    assert (nothing["share_with_a_hit"], nothing["median_first_hit"]) == (0, None)
+    assert json.loads(json.dumps(nothing))["mean_reward_after_first_hit"] is None
