@@ -7,6 +7,7 @@ agree, and raises `NotYet` with a hint if they do not.
 from bpa.checks.chapter_01 import associate, complete, second_neuron_step, soft_clip
 from bpa.checks.chapter_02 import connections, decay_step, recall_from_history, unroll
 from bpa.checks.chapter_03 import alpha_gradient, masked_error, parameter_count, swapped_lives
+from bpa.checks.chapter_05 import erasing_modulation, gains, modulated_trace, two_stores
 from bpa.checks.chapter_08 import hitting_time, looks_alike, read_observation, senses_only
 from bpa.checks.chapter_09 import (
     best_baseline,
@@ -30,12 +31,15 @@ __all__ = [
     "complete",
     "connections",
     "decay_step",
+    "erasing_modulation",
+    "gains",
     "generalised_advantage",
     "hitting_time",
     "leave_one_out",
     "live_frozen",
     "looks_alike",
     "masked_error",
+    "modulated_trace",
     "parameter_count",
     "read_observation",
     "recall_from_history",
@@ -44,5 +48,6 @@ __all__ = [
     "soft_clip",
     "swapped_lives",
     "times_between",
+    "two_stores",
     "unroll",
 ]
