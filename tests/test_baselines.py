@@ -119,6 +119,20 @@ def test_the_figures_known_before_are_met_within_one_per_cent(policy, known):
         assert baselines.expected_reward(policy, n) == pytest.approx(figure, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("n", "random", "explorer", "bound", "oracle"),
+    [
+        (9, 14.37, 379.87, 382.94, 416.23),
+        (11, 7.72, 274.98, 279.76, 324.23),
+        (13, 5.38, 207.62, 213.24, 269.57),
+    ],
+)
+def test_the_figures_that_the_docstrings_name(n, random, explorer, bound, oracle):
+    for policy, figure in (("random", random), ("explorer", explorer), ("oracle", oracle)):
+        assert baselines.expected_reward(policy, n) == pytest.approx(figure, abs=0.005)
+    assert baselines.explorer_bound(n) == pytest.approx(bound, abs=0.005)
+
+
 # Figures known before for side 13 (random 5.8, oracle 273) are 7.7 and 1.3 per cent above the exact ones.
 @pytest.mark.parametrize("policy", baselines.POLICIES)
 @pytest.mark.parametrize("n", [9, 11, 13])
@@ -192,6 +206,44 @@ def test_an_explorer_is_never_told_the_goal():
     assert rewarded.all()
 
 
+def test_an_oracle_takes_the_first_of_the_shortest_ways():
+    grid = baselines.maze_map(7)
+    homing = baselines.homing_actions(grid)
+    for cell, goal in itertools.product(range(len(grid.cells)), repeat=2):
+        lengths = [grid.distances[grid.successors[cell, action], goal].item() for action in range(4)]
+        assert homing[cell, goal] == lengths.index(min(lengths))
+
+
+def test_an_explorer_begins_every_episode_anew():
+    grid, path = baselines.maze_map(7), baselines.covering_path(7, 60)
+    explorer, totals = baselines.Explorer(grid, path), []
+    maze, twin = (GridMaze(7, 50, 60, generator=seeded(3)) for _ in range(2))
+    for _ in range(3):
+        totals.append(baselines.play(maze, explorer))
+        assert torch.equal(totals[-1], baselines.play(twin, baselines.Explorer(grid, path)))
+    assert not torch.equal(totals[0], totals[1])
+    maze.reset()
+    maze.step(torch.zeros(50, dtype=torch.long))
+    assert baselines.play(maze, explorer).min() >= 0
+    assert maze.time == 60, "an episode that had begun is begun again"
+
+
+@pytest.mark.parametrize("policy", baselines.POLICIES)
+def test_a_score_is_mean_and_standard_error_of_whole_episodes(policy):
+    score = baselines.score(policy, 7, 40, seeded(4), episode_length=45, reward=10.0)
+    maze = GridMaze(7, 40, 45, 10.0, generator=seeded(4))
+    act = {
+        "random": lambda: baselines.RandomWalk(maze.generator),
+        "oracle": lambda: baselines.Oracle(baselines.maze_map(7)),
+        "explorer": lambda: baselines.Explorer(baselines.maze_map(7), baselines.covering_path(7, 45)),
+    }[policy]()
+    total = baselines.play(maze, act).numpy()
+    assert score.mean == pytest.approx(total.mean())
+    assert score.standard_error == pytest.approx(np.std(total, ddof=1) / 40**0.5)
+    small = baselines.score(policy, 7, 40, seeded(4), episode_length=45, reward=0.5)
+    assert small.mean == pytest.approx(score.mean / 20)
+
+
 def test_the_same_seed_gives_the_same_score():
     for policy in baselines.POLICIES:
         scores = [baselines.score(policy, 7, 20, seeded(seed), 30) for seed in (1, 1, 2)]
@@ -216,5 +268,12 @@ def test_wrong_settings_are_refused(wrong, said):
     if "episodes" not in wrong:
         with pytest.raises(ValueError, match=said):
             baselines.expected_reward(**{"policy": "random", **wrong})
+    if "policy" not in wrong and "episodes" not in wrong:
+        with pytest.raises(ValueError, match=said):
+            baselines.explorer_bound(**wrong)
+    with pytest.raises(ValueError, match="wall_penalty must be a finite number of at least 0"):
+        baselines.expected_reward("random", wall_penalty=-0.5)
+    with pytest.raises(ValueError, match="episode_length must be a whole number of at least 1, got 0"):
+        baselines.covering_path(7, 0)
     with pytest.raises(ValueError, match="beam_width must be a whole number of at least 1, got 0"):
         baselines.covering_path(7, beam_width=0)

@@ -61,6 +61,20 @@ def test_it_is_the_maze_on_the_same_uniform_numbers(kind, seed):
         assert truncated
 
 
+@pytest.mark.parametrize(
+    ("reward", "penalty", "low", "high"),
+    [(10.0, 0.5, -0.5, 10.0), (0.0, 0.5, -0.5, 0.0), (0.0, 0.0, 0.0, 1.0)],
+)
+def test_the_spaces_are_those_of_the_rewards(reward, penalty, low, high):
+    env = GridMazeEnv(reward=reward, wall_penalty=penalty)
+    one = np.ones(17)
+    one[12] = high
+    assert env.observation_space.high.tolist() == one.tolist()
+    one[:], one[12] = 0, low
+    assert env.observation_space.low.tolist() == one.tolist()
+    assert env.action_space == gymnasium.spaces.Discrete(4)
+
+
 def play(envs, steps, seed):
     """Everything a vector environment returns, for random actions."""
     chosen = np.random.default_rng(seed)
@@ -84,10 +98,40 @@ def test_the_native_batch_is_made_by_make_vec_and_repeats_itself():
     assert sum(reward.sum() for reward in seen[2::4]) > 0
     for observation in seen[1::4]:
         assert envs.observation_space.contains(observation)
+    assert envs.action_space.contains(np.full(30, 3))
+    assert envs.metadata["render_modes"] == ["rgb_array", "ansi"]
 
 
-def test_one_native_episode_is_the_single_environment():
-    kind = {"size": 5, "episode_length": 6}
+def test_the_agents_of_a_batch_have_luck_of_their_own():
+    envs = GridMazeVectorEnv(200, size=7)
+    envs.reset(seed=0)
+    assert len(envs.maze.goal.unique(dim=0)) > 15
+    envs.maze.goal = envs.maze.agent + torch.tensor([-1, 0])  # one step up: all are teleported at once
+    envs.step(np.zeros(200, dtype=np.int64))
+    assert len(envs.maze.agent.unique(dim=0)) > 15
+
+
+def test_what_a_step_returns_is_the_callers_own():
+    envs = GridMazeVectorEnv(2, size=5, episode_length=2)
+    envs.reset(seed=0)
+    actions = np.array([0, 1])
+    actions.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        envs.step(actions)
+        envs.step(actions)
+    for _ in range(2):  # the step that begins new episodes, and the one after
+        observation, reward, terminated, truncated, _ = envs.step(actions)
+        expected = envs.maze.observation().numpy()
+        terminated[:] = True
+        assert not truncated.any()
+        reward[:], observation[:] = 7, 7
+        assert np.array_equal(envs.maze.observation().numpy(), expected)
+
+
+@pytest.mark.parametrize("settings", [{}, {"reward": 3.0, "wall_penalty": 0.5}])
+def test_one_native_episode_is_the_single_environment(settings):
+    kind = {"size": 5, "episode_length": 6, **settings}
     native = play(GridMazeVectorEnv(1, **kind), 20, seed=3)
     single = play(gymnasium.vector.SyncVectorEnv([lambda: GridMazeEnv(**kind)]), 20, seed=3)
     for ours, theirs in zip(native, single, strict=True):
@@ -134,6 +178,11 @@ def test_autoreset_same_step():
     assert np.array_equal(reward, gained)
     assert np.array_equal(info["final_obs"], last)
     assert info["_final_obs"].all()
+    assert info["final_info"] == {}
+    assert info["_final_info"].all()
+    assert not envs.reset(seed=0)[0][:, 11].any()
+    assert envs.metadata["autoreset_mode"] == gymnasium.vector.AutoresetMode.SAME_STEP
+    assert GridMazeVectorEnv.metadata.get("autoreset_mode") is None
     assert np.array_equal(observation, twin.step(right)[0])
 
 
@@ -191,9 +240,37 @@ def test_text_and_picture_show_the_maze():
     colours = {"#": WALL, ".": FLOOR, "G": GOAL, "A": AGENT}
     assert centres.tolist() == [[list(colours[letter]) for letter in line] for line in lines]
 
-    envs = gymnasium.make_vec("bpa/GridMaze-v0", num_envs=2, size=5, render_mode="rgb_array")
-    envs.reset(seed=0)
-    assert [frame.shape for frame in envs.render()] == [(5 * PIXELS, 5 * PIXELS, 3)] * 2
+    row, column = (env.unwrapped.maze.agent[0] * PIXELS).tolist()
+    cell = picture[row : row + PIXELS, column : column + PIXELS]
+    disc = (cell == AGENT).all(-1)
+    assert np.array_equal(disc, disc[::-1])
+    assert np.array_equal(disc, disc[:, ::-1])
+    assert np.array_equal(disc, disc.T)
+    assert disc.sum() == pytest.approx(np.pi * (0.4 * PIXELS) ** 2, rel=0.05)
+    assert (cell[~disc] == FLOOR).all()
+
+
+def test_every_maze_of_a_batch_is_shown():
+    envs = {
+        mode: gymnasium.make_vec("bpa/GridMaze-v0", num_envs=4, size=7, render_mode=mode)
+        for mode in ("ansi", "rgb_array")
+    }
+    for env in envs.values():
+        env.reset(seed=1)
+        for action in np.array([[0, 1, 2, 3], [0, 2, 2, 1]]):
+            env.step(action)
+    maze = envs["ansi"].maze
+    assert len(maze.agent.unique(dim=0)) == 4
+    assert (maze.goal[:, 0] != maze.goal[:, 1]).any()
+    colours = {"#": WALL, ".": FLOOR, "G": GOAL, "A": AGENT}
+    for k, (text, picture) in enumerate(zip(*(env.render() for env in envs.values()), strict=True)):
+        lines = [["#" if wall else "." for wall in row] for row in maze.walls.tolist()]
+        for letter, (row, column) in zip("GA", (maze.goal[k].tolist(), maze.agent[k].tolist()), strict=True):
+            lines[row][column] = letter
+        assert text == "".join("".join(line) + "\n" for line in lines)
+        assert picture.shape == (7 * PIXELS, 7 * PIXELS, 3)
+        centres = picture[PIXELS // 2 :: PIXELS, PIXELS // 2 :: PIXELS]
+        assert centres.tolist() == [[list(colours[letter]) for letter in line] for line in lines]
 
 
 def test_rendering_without_a_mode_warns_and_shows_nothing():

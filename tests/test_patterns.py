@@ -1,5 +1,6 @@
 """Binary patterns: what an episode shows, what it asks, and that only what it showed holds the answer."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -112,6 +113,12 @@ def test_noise_turns_shown_bits_and_then_every_bit_counts():
     assert (shown.sum(1) == 30).all()
     turned = (cue != targets[-1])[shown].float().mean()
     assert abs(turned - 0.2) < 0.01
+    # Each bit on its own: as many are turned in an episode as a binomial with n = 30 has, and each as often.
+    counts = (shown & (cue != targets[-1])).float().sum(1)
+    assert abs(counts.var() - 30 * 0.2 * 0.8) < 0.7
+    first, second = (cue[:, k] * targets[-1, :, k] for k in (0, 1))  # -1 where turned, 0 where missing
+    both = (first != 0) & (second != 0)
+    assert abs(np.corrcoef(first[both], second[both])[0, 1]) < 4 / both.sum().sqrt()
     assert torch.equal(inputs[-1], inputs[-3]), "the noise stays the same while the cue is shown"
     denoise = Patterns(40, 2, missing=0.0, noise=0.2, generator=seeded(2)).sample()
     assert (denoise.inputs[-1] != 0).all()

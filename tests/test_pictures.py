@@ -1,13 +1,16 @@
 """Real pictures: training and test strictly apart, episodes of different ones, and what a half gives away."""
 
+import itertools
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 from sklearn.datasets import load_digits, load_sample_images
+from sklearn.linear_model import Ridge
 
 from bpa import Network
 from bpa.pictures import STRIPS, Pictures, digits, guess_error, photographs
@@ -51,6 +54,68 @@ def test_no_test_patch_shares_a_pixel_with_any_training_patch(size, shrink):
     assert not (covered["train"] & covered["test"]).any()
     for pixels, least in zip(covered.values(), (0.3, 0.05), strict=True):
         assert pixels.float().mean() > least, "little of the photographs is in use"
+
+
+@pytest.mark.parametrize(("split", "size", "shrink"), [("train", 7, 8), ("test", 3, 8), ("test", 10, 5)])
+def test_patches_are_all_those_in_a_strip_with_something_to_see(split, size, shrink):
+    world = Pictures("photographs", split, 1, patch_size=size, shrink=shrink)
+    rows, columns = world.pictures.shape[1:]
+    strips = [k for k in range(10) if (k in (3, 7)) == (split == "test")]
+    expected, width = [], columns // 10
+    for picture, row, column in itertools.product(
+        range(2), range(rows - size + 1), range(columns - size + 1)
+    ):
+        inside = any(k * width <= column and column + size <= (k + 1) * width for k in strips)
+        patch = world.pictures[picture, row : row + size, column : column + size]
+        if inside and np.std(patch.double().numpy()) > 0.02:
+            expected.append([picture, row, column])
+    assert world.corners.tolist() == expected
+    assert len(expected) < 2 * (rows - size + 1) * (width - size + 1) * len(strips), "none is flat"
+    picture, row, column = expected[-1]
+    patch = world.pictures[picture, row : row + size, column : column + size].numpy()
+    assert np.allclose(world.cut(world.corners[-1]), (patch - patch.mean()) / patch.std(), atol=1e-4)
+
+
+def test_every_picture_is_as_likely_as_any_other():
+    world = Pictures("digits", "test", 2, batch_size=20_000, generator=seeded(8))
+    drawn = world.draw()[..., 0]
+    assert chisquare(torch.bincount(drawn.flatten(), minlength=450).numpy()).pvalue > 1e-3
+    # Pictures of an episode need not be apart in more than place: nothing but an overlap is refused.
+    world = Pictures("photographs", "test", 2, batch_size=20_000, patch_size=12, generator=seeded(9))
+    first, second = world.draw().unbind(1)
+    apart = (first - second).abs()
+    assert ((apart[:, 0] == 1) & (apart[:, 1:] < 12).all(1)).any(), "same place, other photograph"
+    assert ((apart[:, 0] == 0) & (apart[:, 1] < 12)).any(), "same photograph, same rows"
+    assert ((apart[:, 0] == 0) & (apart[:, 2] < 12)).any(), "same photograph, same columns"
+
+
+@pytest.mark.parametrize("source", ["digits", "photographs"])
+def test_what_a_half_gives_away_is_measured_by_a_ridge_regression(source):
+    """The guess against scikit-learn's ridge, from the same lessons."""
+    kind = {"source": source, "num_pictures": 1, "patch_size": None if source == "digits" else 6}
+
+    def world(split, seed):
+        return Pictures(split=split, generator=seeded(seed), **kind)
+
+    def asked(lessons):
+        parts = [(one.inputs[-1], one.targets[-1], one.mask[-1]) for one in lessons]
+        return (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+
+    found = guess_error(world("train", 10), world("test", 11), lessons=20, ridge=0.3)
+    train, test = world("train", 10), world("test", 11)
+    cues, answers, masks = asked([train.sample() for _ in range(20)])
+    new_cues, new_answers, new_masks = asked([test.sample() for _ in range(20)])
+    errors = []
+    for half in np.unique(masks, axis=0):
+        mine, theirs = (masks == half).all(1), (new_masks == half).all(1)
+        model = Ridge(alpha=0.3 * mine.sum(), fit_intercept=False)
+        model.fit(cues[mine][:, ~half].astype(float), answers[mine][:, half].astype(float))
+        guessed = model.predict(new_cues[theirs][:, ~half].astype(float))
+        errors.append((guessed - new_answers[theirs][:, half]).ravel() ** 2)
+    assert len(errors) == 4
+    assert found == pytest.approx(np.concatenate(errors).mean(), rel=1e-5)
+    with pytest.raises(ValueError, match="lessons must be a whole number of at least 1, got 0"):
+        guess_error(train, test, lessons=0)
 
 
 def located(world, picture):
@@ -132,6 +197,15 @@ def test_the_same_seed_gives_the_same_lessons():
         first = one.sample()
         assert all(torch.equal(a, b) for a, b in zip(first, other.sample(), strict=True))
         assert not torch.equal(first.inputs, one.sample().inputs)
+        assert not torch.equal(Pictures(source).sample().inputs, Pictures(source).sample().inputs)
+        assert {part.device.type for part in Pictures(source, device="meta").sample()} == {"meta"}
+        assert one.input_size == one.output_size == {"digits": 64, "photographs": 144}[source]
+    # Twelve patches a test episode: some are drawn again and again, from the same generator.
+    many = [
+        Pictures("photographs", "test", 12, batch_size=50, patch_size=8, generator=seeded(12))
+        for _ in range(2)
+    ]
+    assert torch.equal(many[0].draw(), many[1].draw())
 
 
 @pytest.mark.parametrize(
@@ -148,6 +222,14 @@ def test_the_same_seed_gives_the_same_lessons():
             "patch_size must be at most 32, the width of the strips",
         ),
         ({"source": "photographs", "shrink": 0}, "shrink must be a whole number of at least 1, got 0"),
+        (
+            {"source": "photographs", "patch_size": 1},
+            "patch_size must be a whole number of at least 2, got 1",
+        ),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"presentations": 0}, "presentations must be a whole number of at least 1, got 0"),
+        ({"show_steps": 0}, "show_steps must be a whole number of at least 1, got 0"),
+        ({"pause_steps": -1}, "pause_steps must be a whole number of at least 0, got -1"),
         ({"hidden": "middle"}, "hidden must be one of 'top', 'bottom', 'left', 'right', 'random'"),
     ],
 )
