@@ -55,6 +55,12 @@ def clamp(x, clip):
 
 
 @triton.jit
+def over_rows(block, valid):
+    """sum_i block_ij: [P, P] -> [P]. What lies beyond H is left out, so that the compiler drops its rows"""
+    return tl.sum(tl.where(valid[:, None], block, 0.0), 0)
+
+
+@triton.jit
 def rewire(pre, post, gain, hebb, eligibility, clip, eta, KIND: tl.constexpr):
     """Hebb(t+1) and E(t+1) from x(t-1), x(t), the gain of each column, Hebb(t) and E(t)"""
     if KIND == HEBBIAN:
@@ -72,7 +78,7 @@ def step(
 ):  # fmt: skip
     """x(t), M(t), Hebb(t+1) and E(t+1) from the drive, x(t-1), Hebb(t) and E(t)"""
     connections = w if KIND == FIXED else w + alpha * hebb
-    post = tl.where(valid, tanh(drive + tl.sum(connections * pre[:, None], 0)), 0.0)
+    post = tl.where(valid, tanh(drive + over_rows(connections * pre[:, None], valid)), 0.0)
     m = squash(tl.sum(post * mod_weight, 0) + mod_bias, MODULATOR)
     gain = rate_weight * m + rate_bias
     hebb, eligibility = rewire(pre, post, gain, hebb, eligibility, clip, eta, KIND)
@@ -191,17 +197,10 @@ def act_kernel(
     pre = tl.load(h + n * H + j, mask=valid, other=0.0)
 
     k, a = tl.arange(0, SENSES), tl.arange(0, ACTIONS)
-    sensed = k < OBSERVATION
-    input_synapse = tl.load(
-        input_weight + (seed * OBSERVATION + k[:, None]) * H + j[None, :],
-        mask=sensed[:, None] & valid[None, :],
-        other=0.0,
-    )
+    input_row = input_weight + seed * OBSERVATION * H + j
     bias = tl.load(input_bias + seed * H + j, mask=valid, other=0.0)
-    policy_synapse = tl.load(
-        policy_weight + (seed * ACTIONS + a[:, None]) * H + j[None, :], mask=valid[None, :], other=0.0
-    )
-    action_bias = tl.load(policy_bias + seed * ACTIONS + a)
+    bias += tl.load(input_row + 10 * H, mask=valid, other=0.0)  # the sense that is always 1
+    policy_row = policy_weight + seed * ACTIONS * H + j
     reward_size, wall_penalty = tl.load(reward_size + seed), tl.load(wall_penalty + seed)
     goal = tl.load(goal_index + n)
     goal_row, goal_column = tl.load(free_cells + 2 * goal), tl.load(free_cells + 2 * goal + 1)
@@ -219,8 +218,14 @@ def act_kernel(
         x = tl.where(k == 11, tl.load(clock + t), x)
         x = tl.where(k == 12, reward, x)
         x = tl.where(k == 13 + action, 1.0, x)
-        tl.store(observations + now * OBSERVATION + k, x, mask=sensed)
-        drive = bias + tl.sum(input_synapse * x[:, None], 0)
+        tl.store(observations + now * OBSERVATION + k, x, mask=k < OBSERVATION)
+        # Row by row, number by number: a product of blocks would have threads wait for each other.
+        drive = bias + tl.load(input_row + (13 + action) * H, mask=valid, other=0.0)
+        drive += tl.load(clock + t) * tl.load(input_row + 11 * H, mask=valid, other=0.0)
+        drive += reward * tl.load(input_row + 12 * H, mask=valid, other=0.0)
+        for q in tl.static_range(9):
+            wall = tl.load(walls + (row + q // 3 - 1) * side + column + q % 3 - 1).to(tl.float32)
+            drive += wall * tl.load(input_row + q * H, mask=valid, other=0.0)
         post, m, trace, gathered = step(
             drive, pre, trace, gathered, w_synapse, alpha_synapse, clip, eta, mod_weight, mod_bias,
             rate_weight, rate_bias, valid, KIND, MODULATOR,
@@ -229,7 +234,10 @@ def act_kernel(
         tl.store(modulation + now, m)
         pre = post
 
-        logits = tl.sum(policy_synapse * post[None, :], 1) + action_bias
+        logits = tl.load(policy_bias + seed * ACTIONS + a)
+        for q in tl.static_range(ACTIONS):
+            policy = tl.load(policy_row + q * H, mask=valid, other=0.0)
+            logits += tl.where(a == q, tl.sum(policy * post, 0), 0.0)
         likely = tl.exp(logits - tl.max(logits, 0))
         reached = tl.cumsum(likely / tl.sum(likely, 0), 0)
         passed = (tl.load(action_chance + now) >= reached) & (a < ACTIONS - 1)
@@ -301,16 +309,16 @@ def backward_kernel(
                 change = gain * post
                 given = trace + pre[:, None] * change[None, :]
                 dgiven = tl.where(tl.abs(given) <= clip, dtrace, 0.0)  # the bound itself is not cut
-                dchange = tl.sum(dgiven * pre[:, None], 0)
+                dchange = over_rows(dgiven * pre[:, None], valid)
                 dgain = dchange * post
                 dpost += dchange * gain
             else:
                 given = trace + gain[None, :] * gathered
                 dgiven = tl.where(tl.abs(given) <= clip, dtrace, 0.0)
-                dgain = tl.sum(dgiven * gathered, 0)
-                dimprint = tl.sum(dgathered * pre[:, None], 0)
+                dgain = over_rows(dgiven * gathered, valid)
+                dimprint = over_rows(dgathered * pre[:, None], valid)
                 dpost += dimprint * eta
-                deta_sum += tl.sum(dimprint * post - tl.sum(dgathered * gathered, 0), 0)
+                deta_sum += tl.sum(dimprint * post - over_rows(dgathered * gathered, valid), 0)
             dm = tl.load(dmodulation + now) + tl.sum(dgain * rate_weight, 0)
             if MODULATOR == TANH:
                 dm *= 1.0 - m * m
@@ -334,7 +342,7 @@ def backward_kernel(
                 dpre += dgathered * (eta * post)[None, :]
                 dgathered = (1.0 - eta) * dgathered + gain[None, :] * dgiven
             dtrace = dgiven + alpha_synapse * (pre[:, None] * dsum[None, :])
-            dlater = tl.sum(dpre, 1)
+            dlater = tl.where(valid, tl.sum(dpre, 1), 0.0)
     tl.store(deta + n, deta_sum)
     tl.store(dh0 + n * H + j, dlater, mask=valid)
     store_traces(dhebb, deligibility, n * H * H + synapse, inside, dtrace, dgathered, KIND)
