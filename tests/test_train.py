@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import subprocess
 import sys
 import threading
 from typing import get_args, get_type_hints
@@ -14,12 +15,13 @@ from torch.autograd import gradcheck
 from bpa import GridMaze, TrainConfig, train
 from bpa.a2c import lambda_returns
 from bpa.config import BASELINES, CELLS, DEVICES, PRESETS
-from bpa.cues import PUBLISHED
+from bpa.cues import PUBLISHED, CueReward
 from bpa.descent import POLICIES, SCHEDULES, scheduled
 from bpa.engines import ENGINES
+from bpa.parallel import Team, part_of
 from bpa.plasticity import ALPHAS, PLASTICITIES, RULES
 from bpa.rollout import draw_chance, rollout
-from bpa.runs import build_network, load_weights
+from bpa.runs import build_network, load_weights, read_history
 from bpa.train import Diverged, a2c_loss, discounted_returns
 from bpa.worlds import TASKS
 
@@ -445,3 +447,71 @@ def test_the_preset_of_the_cue_task_is_the_papers():
 def test_a_device_that_is_not_there_is_refused_when_a_run_begins():
     with pytest.raises(ValueError, match="device must be 'auto' or 'cpu' on this machine"):
         train(SMALL.replace(device="cuda"))
+
+
+@pytest.mark.parametrize("task", ["maze", "recall"])
+def test_two_processes_share_a_batch_and_learn_the_same(tmp_path, task):
+    config = SMALL.replace(task=task, batch_size=4, engine="eager")
+    alone = train(config)
+    flags = [
+        "--task",
+        task,
+        "--batch-size",
+        "4",
+        "--engine",
+        "eager",
+        "--quiet",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    flags += [
+        "--learning-rate",
+        "0.001",
+        "--iterations",
+        "3",
+        "--size",
+        "5",
+        "--hidden-size",
+        "6",
+        "--episode-length",
+        "9",
+    ]
+    team = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "bpa",
+    ]
+    shown = subprocess.run([*team, "train", *flags], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("3 iterations") == 1  # one of them speaks
+    net, _ = load_weights(tmp_path / "run")
+    for name, tensor in weights(alone).items():
+        torch.testing.assert_close(net.state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
+    scores = [record[1] for record in read_history(tmp_path / "run" / "history.csv")]
+    assert scores == pytest.approx([record[1] for record in alone.history])
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    assert [Team(rank, 3).share(12) for rank in range(3)] == [slice(0, 4), slice(4, 8), slice(8, 12)]
+    with pytest.raises(
+        ValueError, match="batch_size must be a multiple of the 3 processes that share it, got 4"
+    ):
+        Team(0, 3).share(4)
+
+
+def test_the_luck_of_a_share_is_that_of_its_episodes():
+    world = CueReward(batch_size=6, episode_length=20, generator=torch.Generator().manual_seed(0))
+    episodes = world.draw()
+    world.reset(episodes)
+    part = CueReward(batch_size=2, episode_length=20)
+    part.reset(part_of(episodes, slice(2, 4), (0, 0, 0, 0, 1, 1)))
+    actions = torch.randint(2, (20, 6), generator=torch.Generator().manual_seed(1))
+    for action in actions:
+        whole, mine = world.step(action), part.step(action[2:4])
+        assert torch.equal(whole[0][2:4], mine[0])
+        assert torch.equal(whole[1][2:4], mine[1])
