@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_actions, require_choice, require_integer, require_number
+from bpa.arguments import require_actions, require_choice, require_integer, require_number, require_shape
 from bpa.chance import fresh_generator
 from bpa.patterns import distinct_codes
 
@@ -154,8 +154,18 @@ class CueReward:
         """Begin `episodes`, or B new ones, and return their first observation [B, K + 6].
 
         The parts of `CueEpisodes` are attributes of the world from now on.
+
+        Raises:
+            ValueError: `episodes` are not of this world's shapes.
         """
-        episodes = self.draw() if episodes is None else episodes
+        if episodes is None:
+            episodes = self.draw()
+        else:
+            B, N, T, K = self.batch_size, self.num_cues, self.episode_length, self.cue_bits
+            R = T // self.trial_length
+            shapes = ((B, N, K), (B,), (B, R, 2), (B, R), (T, B, K), (T, B))
+            for name, part, shape in zip(CueEpisodes._fields, episodes, shapes, strict=True):
+                require_shape(f"episodes.{name}", part, shape)
         self.cues, self.target, self.pairs, self.go, self.shown, self.answers = episodes
         self.time = 0
         self.previous_reward = torch.zeros(self.batch_size, device=self.device)

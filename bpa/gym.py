@@ -138,12 +138,29 @@ class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
 class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """A batch of `GridMazeEnv`, moved by one call: `gymnasium.make_vec("bpa/GridMaze-v0", num_envs=30)`.
 
-    All episodes have the same length, so they end and begin together. By `autoreset_mode`, a step after the
-    end starts new ones and ignores the actions ("NextStep", Gymnasium's default); or the last step of
-    the old episodes returns the first observation of the new ones, with the last of the old in
-    `info["final_obs"]` ("SameStep"); or nothing happens until `reset` is called ("Disabled").
+    Description:
+        B = `num_envs` mazes with the rules of `GridMazeEnv`. One seed serves the whole batch.
 
-    Settings are those of `GridMazeEnv`, and num_envs, at least 1. One seed serves the whole batch.
+    Actions:
+        MultiDiscrete, whole numbers from 0 to 3 [B].
+
+    Observation:
+        Box, float32 [B, 17].
+
+    Rewards:
+        float64 [B].
+
+    Termination:
+        All episodes have the same length, so they end and begin together. By `autoreset_mode`, a step after
+        the end starts new ones and ignores the actions ("NextStep", Gymnasium's default); or the last step of
+        the old episodes returns the first observation of the new ones, with the last of the old in
+        `info["final_obs"]` ("SameStep"); or nothing happens until `reset` is called ("Disabled").
+
+    Configuration:
+        num_envs: B, at least 1. autoreset_mode: see above. The other settings are those of `GridMazeEnv`.
+
+    Raises:
+        ValueError: a setting, a seed or an action is out of range.
     """
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 10}  # noqa: RUF012

@@ -218,6 +218,13 @@ def test_episodes_that_were_drawn_before_can_be_lived_again():
     for t in range(200):
         for ours, theirs in zip(world.step(actions[t]), twin.step(actions[t]), strict=True):
             assert torch.equal(torch.as_tensor(ours), torch.as_tensor(theirs))
+    for other, said in (
+        (CueReward(batch_size=4), r"episodes.cues must have shape \[4, 4, 20\], got \[3, 4, 20\]"),
+        (CueReward(batch_size=3, pause_steps=0), r"episodes.pairs must have shape \[3, 66, 2\]"),
+        (CueReward(batch_size=3, episode_length=203), r"episodes.shown must have shape \[203, 3, 20\]"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            other.reset(drawn)
 
 
 def test_a_new_episode_begins_without_a_past_and_a_caller_may_reuse_its_tensors():
