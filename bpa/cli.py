@@ -138,7 +138,7 @@ def run_train(arguments: Sequence[str]) -> None:
     result = train(config)
     if os.environ.get("RANK", "0") != "0":
         return  # the first of several processes speaks for all
-    recent = [record[1] for record in result.history[-100:]]
+    recent = [record[1] for record in result.history[-100:]]  # never empty: a run has an iteration at least
     score = {"reward": "reward per episode"}.get(kind := result.history[-1]._fields[1], kind)
     print(
         f"{config.out}: {len(result.history)} iterations in {result.history[-1].seconds:.0f} s, "
@@ -214,6 +214,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print(f"bpa: {stop or 'stopped at once; the last checkpoint is kept'}", file=sys.stderr)
         return 130
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        print(
+            "bpa: not enough memory: a smaller batch_size, hidden_size or episode_length may fit",
+            file=sys.stderr,
+        )
+        return 1
     except BrokenPipeError:  # the reader of our output has gone: nothing to say, and nobody to say it to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

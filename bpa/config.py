@@ -25,6 +25,36 @@ from bpa.worlds import (
 
 CELLS = ("rnn", "lstm")
 DEVICES = ("auto", "cpu", "cuda")
+# Beyond these a slip of the finger is likelier than a wish, and no machine could hold or end the run.
+LARGEST = {
+    "iterations": 10**9,
+    "checkpoint_every": 10**9,
+    "batch_size": 10**6,
+    "size": 1001,
+    "episode_length": 10**6,
+    "hidden_size": 4096,
+    "warmup_iterations": 10**9,
+    "cues.num_cues": 1000,
+    "cues.cue_bits": 1000,
+    "cues.show_steps": 1000,
+    "cues.pause_steps": 1000,
+    "cues.jitter": 1000,
+    "patterns.pattern_size": 10_000,
+    "patterns.num_patterns": 1000,
+    "patterns.presentations": 1000,
+    "patterns.show_steps": 1000,
+    "patterns.pause_steps": 1000,
+    "pictures.num_pictures": 1000,
+    "pictures.presentations": 1000,
+    "pictures.show_steps": 1000,
+    "pictures.pause_steps": 1000,
+    "pictures.patch_size": 1000,
+    "pictures.shrink": 100,
+    "sequences.sequence_length": 10**6,
+    "recall.num_pairs": 1000,
+    "recall.num_keys": 1000,
+    "recall.num_values": 1000,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +150,13 @@ class TrainConfig:
     """Pairs of keys and values to recall."""
 
     def __post_init__(self) -> None:
+        for task, kind in SETTINGS.items():
+            settings = getattr(self, task)
+            if not isinstance(settings, kind):
+                raise ValueError(f"{task} must be a {kind.__name__}, got {type(settings).__name__}")
+        for name, value in self.named_settings().items():
+            if name in LARGEST and isinstance(value, int) and value > LARGEST[name]:
+                raise ValueError(f"{name} must be at most {LARGEST[name]}, got {value}")
         require_choice("task", self.task, TASKS)
         require_integer("iterations", self.iterations, low=1)
         require_integer("seed", self.seed, low=0, high=2**63 - 1)
@@ -138,10 +175,7 @@ class TrainConfig:
         require_integer("batch_size", self.batch_size, low=1)
         build_world(self, batch_size=1, task="maze")
         for task, kind in SETTINGS.items():
-            settings = getattr(self, task)
-            if not isinstance(settings, kind):
-                raise ValueError(f"{task} must be a {kind.__name__}, got {type(settings).__name__}")
-            if task == self.task or settings != kind():
+            if task == self.task or getattr(self, task) != kind():
                 build_world(self, batch_size=1, task=task)
         require_choice("cell", self.cell, CELLS)
         require_integer("hidden_size", self.hidden_size, low=1)

@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from bpa.arguments import require_integer, require_number
 from bpa.config import TrainConfig
 from bpa.lstm import LSTM
 from bpa.network import Network
@@ -252,6 +253,10 @@ def load_checkpoint(out: str | Path) -> Checkpoint:
         scale, left_out = float(metadata["learning_rate_scale"]), int(metadata["left_out"])
     except (KeyError, ValueError):
         raise ValueError(f"{path} is a weights file, not a checkpoint: it holds no iteration") from None
+    require_integer(f"{path}: iteration", iteration, low=0)
+    require_number(f"{path}: seconds", seconds, low=0)
+    require_number(f"{path}: learning_rate_scale", scale, low=0, above=True, high=1)
+    require_integer(f"{path}: left_out", left_out, low=0)
     return Checkpoint(read_config(path, metadata), iteration, seconds, tensors, scale, left_out)
 
 

@@ -150,6 +150,11 @@ def begin(config: TrainConfig, learner: Learner, team: Team) -> tuple[Checkpoint
     folder = Path(config.out)
     checkpoint = runs.load_checkpoint(folder)
     runs.refuse_other_settings(checkpoint.config, config)
+    if checkpoint.iteration > config.iterations:
+        raise ValueError(
+            f"{folder / runs.CHECKPOINT} is of iteration {checkpoint.iteration}, after the last one, "
+            f"{config.iterations}"
+        )
     restore(folder / runs.CHECKPOINT, checkpoint, learner)
     history = runs.read_history(folder / "history.csv", up_to=checkpoint.iteration)
     if team.rank == 0:
