@@ -7,6 +7,7 @@ matters is that sizes are odd, and that T is no multiple of the steps between st
 from __future__ import annotations
 
 import copy
+import gc
 import importlib.util
 import itertools
 import json
@@ -15,6 +16,7 @@ import math
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -264,6 +266,21 @@ def test_the_callers_state_stays_and_nothing_is_kept_without_gradients():
     assert len(triton_engine.fresh_run([state], 20, keep=True).eligibility_kept) == 3
     with torch.no_grad():
         assert net.unroll(random_inputs(7, 2, 2), state, engine="triton").h.grad_fn is None
+
+
+@needs_triton
+def test_a_run_is_freed_with_its_last_name():
+    gc.disable()
+    try:
+        out = random_network(9, 3).unroll(random_inputs(9, 1, 1), engine="triton")
+        node = out.modulation.grad_fn
+        while "Plastic" not in node.name():
+            node = node.next_functions[0][0]
+        gone = weakref.ref(node)
+        del out, node
+        assert gone() is None, "a reference cycle keeps the whole run until the garbage collector comes"
+    finally:
+        gc.enable()
 
 
 @needs_triton

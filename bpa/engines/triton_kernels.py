@@ -21,6 +21,7 @@ FIXED, HEBBIAN, RETROACTIVE = map(tl.constexpr, (cell.FIXED, cell.HEBBIAN, cell.
 TANH, SIGMOID = map(tl.constexpr, (cell.TANH, cell.SIGMOID))
 OBSERVATION, ACTIONS = tl.constexpr(17), tl.constexpr(4)  # of the maze
 SENSES = tl.constexpr(32)  # OBSERVATION rounded up to a power of two
+COUNTS = ("steps", "batch")  # a kernel serves any of them, once compiled
 
 
 @triton.jit
@@ -118,7 +119,7 @@ def store_traces(hebb, eligibility, place, inside, trace, gathered, KIND: tl.con
         tl.store(eligibility + place, gathered, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=COUNTS)
 def unroll_kernel(
     w, alpha, clip, eta, mod_weight, mod_bias, rate_weight, rate_bias,
     drives, h, modulation, hebb, eligibility, hebb_kept, eligibility_kept, steps, batch,
@@ -162,7 +163,7 @@ def unroll_kernel(
     store_traces(hebb, eligibility, n * H * H + synapse, inside, trace, gathered, KIND)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=COUNTS)
 def act_kernel(
     w, alpha, clip, eta, mod_weight, mod_bias, rate_weight, rate_bias,
     input_weight, input_bias, policy_weight, policy_bias,
@@ -259,7 +260,7 @@ def act_kernel(
     tl.store(agent + 2 * n + 1, column)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=COUNTS)
 def backward_kernel(
     w, alpha, clip, eta, mod_weight, mod_bias, rate_weight, rate_bias,
     h, modulation, hebb_kept, eligibility_kept, dh, dmodulation, dhebb, deligibility,
@@ -348,7 +349,7 @@ def backward_kernel(
     store_traces(dhebb, deligibility, n * H * H + synapse, inside, dtrace, dgathered, KIND)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=COUNTS)
 def alpha_kernel(
     clip, eta, mod_weight, mod_bias, rate_weight, rate_bias,
     h, modulation, hebb_kept, eligibility_kept, dsums, dalpha, steps, batch,
