@@ -73,6 +73,9 @@ def test_the_spaces_are_those_of_the_rewards(reward, penalty, low, high):
     one[:], one[12] = 0, low
     assert env.observation_space.low.tolist() == one.tolist()
     assert env.action_space == gymnasium.spaces.Discrete(4)
+    envs = GridMazeVectorEnv(3, reward=reward, wall_penalty=penalty)
+    assert envs.single_observation_space == env.observation_space
+    assert envs.single_action_space == env.action_space
 
 
 def play(envs, steps, seed):
@@ -132,8 +135,9 @@ def test_what_a_step_returns_is_the_callers_own():
 @pytest.mark.parametrize("settings", [{}, {"reward": 3.0, "wall_penalty": 0.5}])
 def test_one_native_episode_is_the_single_environment(settings):
     kind = {"size": 5, "episode_length": 6, **settings}
-    native = play(GridMazeVectorEnv(1, **kind), 20, seed=3)
-    single = play(gymnasium.vector.SyncVectorEnv([lambda: GridMazeEnv(**kind)]), 20, seed=3)
+    native = play(GridMazeVectorEnv(1, **kind), 80, seed=3)
+    single = play(gymnasium.vector.SyncVectorEnv([lambda: GridMazeEnv(**kind)]), 80, seed=3)
+    assert max(native[2::4]) == kind.get("reward", 10.0), "the goal is reached"
     for ours, theirs in zip(native, single, strict=True):
         assert np.array_equal(ours, theirs)
         assert ours.dtype == theirs.dtype
