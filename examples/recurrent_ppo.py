@@ -5,9 +5,9 @@ python examples/recurrent_ppo.py --steps 300000 --seed 0
 
 Nothing here is ours but the environment, which any tool that speaks Gymnasium can use in the same way.
 
-One run of this command, seed 0: the last hundred training episodes earned 26 each after 64,000 steps,
-46 after 128,000, 108 after 192,000 and 134 after 256,000, by then in 7 minutes of processor time on a busy
-machine. A random walk earns 14.37. It is one seed: others may be faster or slower.
+One run of this command earned 157 +- 7 an episode (mean of 200 fresh ones, and its standard error), where a
+random walk earns 14.37. It took 8.6 minutes of processor time on a busy machine. In training it earned 26
+after 64,000 steps, 46 after 128,000, 108 after 192,000 and 134 after 256,000. Other seeds were not tried.
 """
 
 import argparse
