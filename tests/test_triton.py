@@ -84,7 +84,7 @@ def random_network(seed, hidden_size, input_size=5, num_actions=3, **variant):
             scale = 0.6 * hidden_size**-0.5 if name in ("w", "alpha") else 0.5
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
             if name == "eta":
-                parameter.fill_(0.3)
+                parameter.fill_(0.2 + 0.1 * (seed % 3))
             if name == "modfanout.bias":
                 parameter += 0.5
     return net.to(DEVICE)
@@ -163,7 +163,7 @@ def assert_same_function(net, xs, state, against=(torch.float64,)):
 def test_equals_the_definition(variant, stored_often):
     net = random_network(5, 5, **variant)
     both = (torch.float32, torch.float64)
-    right = assert_same_function(net, random_inputs(3, 8, 2), random_state(net, 5, 2), both)
+    right = assert_same_function(net, random_inputs(3, 7, 2), random_state(net, 5, 2), both)
     if net.plasticity != "none":
         clipped = (right["final hebb"].abs() == net.clip).double().mean().item()
         assert 0.05 <= clipped <= 0.95, f"{clipped:.0%} of the traces at the bound: too few, or all"
@@ -177,7 +177,7 @@ def test_one_neuron_one_step(variant):
 
 
 @needs_triton
-@pytest.mark.parametrize("variant", [*KINDS, *({**kind, "fanout": False} for kind in KINDS[2:])], ids=name_of)
+@pytest.mark.parametrize("variant", KINDS, ids=name_of)
 def test_more_neurons_than_a_block_of_16(variant):
     net = random_network(17, 17, **variant)
     assert triton_engine.KEEP_EVERY == 8, "T below should cross a stored trace"
@@ -359,10 +359,10 @@ def test_the_same_luck_gives_the_same_episodes(plasticity, steps, seed, size, pe
 @needs_triton
 @pytest.mark.parametrize("variant", KINDS, ids=name_of)
 def test_gradients_of_an_episode_in_the_maze(variant, stored_often):
-    net, chance = lively_network(5, **variant), luck(10, 2, 5)
+    net, chance = lively_network(5, **variant), luck(7, 2, 5)
     gradients = []
     for engine in ("eager", "triton"):
-        seen = rollout(net, fresh_maze(5, 2, 10), chance, engine)
+        seen = rollout(net, fresh_maze(5, 2, 7), chance, engine)
         loss = seen.logits.square().sum() + (seen.values * seen.rewards).sum() + seen.hidden.h.sum()
         gradients.append(torch.autograd.grad(loss, list(net.parameters())))
     for (name, _), right, mine in zip(net.named_parameters(), *gradients, strict=True):
@@ -421,9 +421,12 @@ def test_networks_that_unroll_together_do_as_they_do_alone(stored_often):
             lambda nets, mazes: nets.append(nets.pop().double()),
             "in torch.float32 on CUDA, not in torch.float64",
         ),
-        (lambda nets, mazes: nets.__setitem__(1, Network(17, 5, 4)), "got simple tanh 17-12-4 and simple"),
         (
-            lambda nets, mazes: nets.__setitem__(1, Network(17, 12, 4, plasticity="none")),
+            lambda nets, mazes: nets.__setitem__(1, Network(17, 5, 4).to(DEVICE)),
+            "got simple tanh 17-12-4 and simple",
+        ),
+        (
+            lambda nets, mazes: nets.__setitem__(1, Network(17, 12, 4, plasticity="none").to(DEVICE)),
             "nets must be alike in plasticity, modulator and sizes",
         ),
         (lambda nets, mazes: mazes.__setitem__(1, object()), "no world but bpa.GridMaze, got object"),
@@ -523,9 +526,14 @@ def test_kernels_compile_for_a_card_that_is_not_here():
         command, capture_output=True, text=True, check=True, env=environment | {"PYTHONPATH": str(root)}
     ).stdout
     needs = [json.loads(line) for line in said.splitlines()]
-    assert len(needs) == 11
+    assert {(need["kernel"], need["kind"]) for need in needs} == {
+        *itertools.product(("unroll_kernel", "act_kernel", "backward_kernel"), (0, 1, 2)),
+        *itertools.product(("alpha_kernel",), (1, 2)),
+    }
     assert max(need["registers"] * need["warps"] for need in needs) * 32 <= 65536, "more than there are"
     assert max(need["shared"] for need in needs) <= 48 * 1024
+    gated = [need for need in needs if need["kind"] == 1]
+    assert max(need["stack"] for need in gated) <= 64, "its traces no longer fit in the registers"
 
 
 @needs_triton
