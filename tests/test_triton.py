@@ -163,7 +163,7 @@ def assert_same_function(net, xs, state, against=(torch.float64,)):
 def test_equals_the_definition(variant, stored_often):
     net = random_network(5, 5, **variant)
     both = (torch.float32, torch.float64)
-    right = assert_same_function(net, random_inputs(3, 7, 2), random_state(net, 5, 2), both)
+    right = assert_same_function(net, random_inputs(3, 5, 2), random_state(net, 5, 2), both)
     if net.plasticity != "none":
         clipped = (right["final hebb"].abs() == net.clip).double().mean().item()
         assert 0.05 <= clipped <= 0.95, f"{clipped:.0%} of the traces at the bound: too few, or all"
