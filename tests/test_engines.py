@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpa import GridMaze, Network, TrainConfig, engines, train
+from bpa.cues import CueReward
 from bpa.engines import kernels
 from bpa.engines import numba as numba_engine
 from bpa.lstm import LSTM
-from bpa.rollout import draw_chance, rollout
+from bpa.rollout import CueChance, draw_chance, rollout, sample
 
 # The largest difference from float64, relative to the largest number of the same tensor, or to 1.
 # Float32 itself has 6e-8, and a shared alpha or eta sums tens of thousands of terms of either sign.
@@ -338,6 +339,79 @@ def test_a_maze_can_be_stepped_on_after_a_rollout():
         maze.step(torch.zeros(2, dtype=torch.long))
     maze.reset()
     maze.step(torch.zeros(2, dtype=torch.long))
+
+
+CUE_WORLDS = [  # odd sizes, every phase, a step that is no trial at the end
+    {"num_cues": 2, "cue_bits": 1, "batch_size": 1, "episode_length": 6, "wrong_penalty": 1.0},
+    {
+        "num_cues": 4,
+        "cue_bits": 5,
+        "batch_size": 9,
+        "episode_length": 200,
+        "reward": 0.7,
+        "wrong_penalty": 0.3,
+    },
+    {"num_cues": 3, "cue_bits": 7, "batch_size": 3, "episode_length": 41, "show_steps": 2, "jitter": 3},
+]
+
+
+def in_cues(net, settings, engine):
+    """The same episodes, the same luck: what `act` returns by name, and the world at their end."""
+    world = CueReward(**settings, generator=torch.Generator().manual_seed(4))
+    T, B = world.episode_length, world.batch_size
+    chance = CueChance(world.draw(), torch.rand(T, B, generator=torch.Generator().manual_seed(5)))
+    observation, hidden = world.reset(chance.episodes), net.initial_state(B)
+    if engine == "numba":
+        seen = numba_engine.act(net, world, chance)
+    else:
+        steps = []
+        for t in range(T):
+            logits, value, hidden = net(observation, hidden)
+            action = sample(logits.detach(), chance.action[t])
+            before = observation
+            observation, reward, _ = world.step(action)
+            steps.append((before, action, reward, logits, value, net.modulation(hidden.h), hidden.h))
+        seen = [None if part[0] is None else torch.stack(part) for part in zip(*steps, strict=True)]
+        seen = (*seen, hidden)
+    names = ("observations", "actions", "rewards", "logits", "values", "modulation", "h", "hidden")
+    return dict(zip(names, seen, strict=True)), world
+
+
+@pytest.mark.parametrize("settings", CUE_WORLDS, ids=["tiny", "published", "jitter"])
+@pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
+def test_the_same_luck_gives_the_same_answers_to_cues(variant, settings):
+    net = random_network(
+        13, 17, input_size=settings["cue_bits"] + 6, num_actions=2, **{"clip": 1.0} | variant
+    )
+    (mine, world), (right, ended) = [in_cues(net, settings, engine) for engine in ("numba", "eager")]
+    for name in ("observations", "actions", "rewards"):
+        assert mine[name].dtype == right[name].dtype
+        assert torch.equal(mine[name], right[name]), name
+    if settings["batch_size"] > 1:
+        assert len(right["actions"].unique()) == 2
+        outcomes = 3 if world.wrong_penalty else 2
+        assert len(right["rewards"].unique()) == outcomes, "not every outcome was seen"
+    gradients = []
+    for seen in (mine, right):
+        loss = seen["logits"].square().sum() + (seen["values"] * seen["rewards"]).sum()
+        loss = loss + sum(part.square().sum() for part in seen["hidden"] if part is not None)
+        loss = loss + (0 if seen["modulation"] is None else seen["modulation"].sum())
+        gradients.append(torch.autograd.grad(loss, list(net.parameters())))
+    for name in ("logits", "values", "modulation", "h"):
+        if right[name] is None:
+            assert mine[name] is None
+        else:
+            torch.testing.assert_close(mine[name], right[name], rtol=1e-4, atol=1e-4)
+    for one, two in zip(mine["hidden"], right["hidden"], strict=True):
+        assert (one is None) == (two is None)
+        if one is not None:
+            torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+    for (name, _), one, two in zip(net.named_parameters(), *gradients, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-3, atol=2e-4 * max(1, two.abs().max().item()), msg=name)
+    assert world.time == ended.time == settings["episode_length"]
+    assert torch.equal(world.previous_reward, ended.previous_reward)
+    assert torch.equal(world.previous_action, ended.previous_action)
+    assert torch.equal(world.observation(), ended.observation())
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -33,6 +33,7 @@ from numba.extending import intrinsic, models, register_model
 LANES = 8  # numbers in a vector: one AVX register, two of SSE or NEON
 FIXED, HEBBIAN, RETROACTIVE = 0, 1, 2  # kinds of traces: none, Hebb, Hebb and eligibility
 TANH, SIGMOID, LINEAR = 0, 1, 2  # modulators
+MAZE, CUES = 0, 1  # worlds
 
 float32, int32 = np.float32, np.int32
 LOG2_E, LN_2 = float32(1 / math.log(2)), float32(math.log(2))
@@ -64,6 +65,24 @@ def warn_uncached(said: list[bool] = []) -> None:  # noqa: B006, remembers that 
             "Numba has no folder for its cache, so every process compiles anew; NUMBA_CACHE_DIR can name one"
         )
         said.append(True)
+
+
+class World(NamedTuple):
+    """What the loops know of a world; an array of another kind of world is empty."""
+
+    kind: int
+    reward: np.float32
+    penalty: np.float32  # for a wall, or a wrong answer
+    # of a bpa.GridMaze
+    walls: np.ndarray = np.empty((0, 0), bool)  # [n, n]
+    moves: np.ndarray = np.empty((0, 0), np.int64)  # [A, 2]
+    free_cells: np.ndarray = np.empty((0, 0), np.int64)  # [F, 2]
+    goal_index: np.ndarray = np.empty(0, np.int64)  # [B]
+    teleport: np.ndarray = np.empty((0, 0), np.float32)  # [T, B], uniform numbers
+    agent: np.ndarray = np.empty((0, 0), np.int64)  # [B, 2]
+    # of a bpa.cues.CueReward
+    shown: np.ndarray = np.empty((0, 0, 0), np.float32)  # [T, B, K]
+    answers: np.ndarray = np.empty((0, 0), np.int64)  # [T, B]
 
 
 class Lanes(types.Type):
@@ -397,15 +416,24 @@ def pick_except(uniform, count, taken):
 
 
 @compiled
-def observe(walls, row, column, t, steps, reward, action, observation):
-    """As in bpa.maze: what an agent senses at time t, [17]."""
+def observe(world, b, t, steps, reward, action, observation):
+    """As in bpa.maze and bpa.cues: what agent b senses at time t, [I]."""
     observation[:] = 0
-    for k in range(9):
-        observation[k] = walls[row + k // 3 - 1, column + k % 3 - 1]
-    observation[10] = 1
-    observation[11] = t / steps
-    observation[12] = reward
-    observation[13 + action] = 1
+    if world.kind == MAZE:
+        row, column = world.agent[b, 0], world.agent[b, 1]
+        for k in range(9):
+            observation[k] = world.walls[row + k // 3 - 1, column + k % 3 - 1]
+        sensed = 10
+    else:
+        bits = world.shown.shape[2]
+        for k in range(bits):
+            observation[k] = world.shown[t, b, k]
+        observation[bits] = world.answers[t, b] >= 0
+        sensed = bits + 1
+    observation[sensed] = 1
+    observation[sensed + 1] = t / steps
+    observation[sensed + 2] = reward
+    observation[sensed + 3 + action] = 1
 
 
 @compiled
@@ -435,32 +463,41 @@ def sample(logits, uniform):
 
 
 @compiled
-def move(walls, moves, free_cells, goal_index, reward_size, wall_penalty, uniform, action, agent):
-    """As in bpa.maze: one step of one agent [2], which is moved; returns its reward."""
-    goal, reward = free_cells[goal_index], float32(0)
-    row, column = agent[0] + moves[action, 0], agent[1] + moves[action, 1]
-    if walls[row, column]:
-        reward -= wall_penalty
+def move(world, b, uniform, action):
+    """As in bpa.maze: agent b takes a step, or stays before a wall; returns its reward."""
+    agent, goal_index = world.agent[b], world.goal_index[b]
+    goal, reward = world.free_cells[goal_index], float32(0)
+    row, column = agent[0] + world.moves[action, 0], agent[1] + world.moves[action, 1]
+    if world.walls[row, column]:
+        reward -= world.penalty
     else:
         agent[0], agent[1] = row, column
     if agent[0] == goal[0] and agent[1] == goal[1]:
-        reward += reward_size
-        elsewhere = free_cells[pick_except(uniform, len(free_cells), goal_index)]
+        reward += world.reward
+        elsewhere = world.free_cells[pick_except(uniform, len(world.free_cells), goal_index)]
         agent[0], agent[1] = elsewhere[0], elsewhere[1]
     return reward
 
 
 @compiled
+def answer(world, b, t, action):
+    """As in bpa.cues: the reward of agent b for its action at time t."""
+    right = world.answers[t, b]
+    if right < 0:
+        return float32(0)
+    return world.reward if action == right else float32(0) - world.penalty
+
+
+@compiled
 def act_group(
     group, first, last, kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
-    input_weight, input_bias, policy_weight, policy_bias,
-    walls, moves, free_cells, goal_index, reward_size, wall_penalty, action_chance, teleport_chance, agent,
+    input_weight, input_bias, policy_weight, policy_bias, world, action_chance,
     observations, actions, rewards, h, modulation, hebb, eligibility, every, hebb_kept, eligibility_kept,
 ):  # fmt: skip
-    """Episodes first to last - 1 in the maze: as unroll_group, with the world in the same loop.
+    """Episodes first to last - 1 in a `World`: as unroll_group, with the world in the same loop.
 
-    input_weight [I, P], policy_weight [A, P]; action_chance, teleport_chance [T, B]; agent [B, 2] moves from
-    where it is to where it ends; observations [T, B, I], actions [T, B] and rewards [T, B] are filled.
+    input_weight [I, P], policy_weight [A, P]; action_chance [T, B]; world.agent moves from where it is to
+    where it ends; observations [T, B, I], actions [T, B] and rewards [T, B] are filled.
     """
     h, modulation = h[:, first:last], modulation[:, first:last]
     hebb, eligibility = hebb[first:last], eligibility[first:last]
@@ -473,7 +510,7 @@ def act_group(
         for e in range(last - first):
             b = first + e
             reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), 0)
-            observe(walls, agent[b, 0], agent[b, 1], t, steps, reward, action, observations[t, b])
+            observe(world, b, t, steps, reward, action, observations[t, b])
             add_input(input_weight, input_bias, observations[t, b], sums[e])
         step(
             kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
@@ -485,10 +522,10 @@ def act_group(
             for a in range(num_actions):
                 logits[a] = dot(h[t + 1, e], policy_weight[a]) + policy_bias[a]
             actions[t, b] = sample(logits, action_chance[t, b])
-            rewards[t, b] = move(
-                walls, moves, free_cells, goal_index[b], reward_size, wall_penalty,
-                teleport_chance[t, b], actions[t, b], agent[b],
-            )  # fmt: skip
+            if world.kind == MAZE:
+                rewards[t, b] = move(world, b, world.teleport[t, b], actions[t, b])
+            else:
+                rewards[t, b] = answer(world, b, t, actions[t, b])
     finish(kind, clip, eta, w, alpha, h, hebb, eligibility, change, imprint, sums)
 
 

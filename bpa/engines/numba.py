@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bpa.cues import CueReward
 from bpa.engines import kernels
 from bpa.engines.eager import Unrolled
 
@@ -256,26 +257,41 @@ def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
     return Unrolled(logits, values, modulation, h, hidden)
 
 
-def act(net: Any, maze: Any, chance: Any) -> tuple[Any, ...]:
-    """Whole episodes in a `bpa.GridMaze` that was just reset, which is left at their end.
+def world_for_loop(world: Any, chance: Any) -> kernels.World:
+    """A `bpa.GridMaze` or a `bpa.cues.CueReward` as the loops know it, its agents copied."""
+    if isinstance(world, CueReward):
+        kind, penalty = kernels.CUES, world.wrong_penalty
+        own = {"shown": world.shown.contiguous(), "answers": world.answers.contiguous()}
+    else:
+        kind, penalty = kernels.MAZE, world.wall_penalty
+        own = {name: getattr(world, name) for name in ("walls", "moves", "free_cells", "goal_index")}
+        own |= {"teleport": chance.teleport.contiguous(), "agent": world.agent.clone()}
+    arrays = dict(zip(own, as_arrays(*own.values()), strict=True))
+    return kernels.World(kind, np.float32(world.reward), np.float32(penalty), **arrays)
+
+
+def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
+    """Whole episodes in a `bpa.GridMaze` or a `bpa.cues.CueReward` just reset, which is left at their end.
+
+    Of `chance`, action [T, B] is used, and in the maze teleport [T, B].
 
     Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
     """
-    cell, hidden = cell_of(net), net.initial_state(maze.batch_size)
+    cell, hidden = cell_of(net), net.initial_state(world.batch_size)
     steps, batch_size = chance.action.shape
     run = fresh_run(hidden, steps, keep=wants_gradient(net))
     observations = chance.action.new_empty(steps, batch_size, net.input_size)
     rewards = torch.empty_like(chance.action)
     actions = torch.empty(steps, batch_size, dtype=torch.long)
-    agent = maze.agent.clone()
+    inside = world_for_loop(world, chance)
     in_parallel(
         kernels.act_group, batch_size, *parameters_for_loop(cell, *settings(net)),
         padded(net.i2h.weight.T), padded(net.i2h.bias), padded(net.h2o.weight), net.h2o.bias,
-        maze.walls, maze.moves, maze.free_cells, maze.goal_index,
-        np.float32(maze.reward), np.float32(maze.wall_penalty), chance.action.contiguous(),
-        chance.teleport.contiguous(), agent, observations, actions, rewards, *run[:4], run.every, *run[4:6],
+        inside, chance.action.contiguous(), observations, actions, rewards,
+        *run[:4], run.every, *run[4:6],
     )  # fmt: skip
-    maze.agent, maze.time = agent, steps
-    maze.previous_reward, maze.previous_action = rewards[-1], actions[-1]
+    if inside.kind == kernels.MAZE:
+        world.agent = torch.from_numpy(inside.agent)
+    world.time, world.previous_reward, world.previous_action = steps, rewards[-1], actions[-1]
     h, modulation, hidden = outputs(net, run, net.i2h(observations), hidden, cell)
     return observations, actions, rewards, *net.heads(h), modulation, h, hidden
