@@ -1,4 +1,4 @@
-"""The command line: bpa train | evaluate | play | plot."""
+"""The command line: bpa train | evaluate | play | plot | bench."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import tyro
 
 from bpa import runs
 from bpa.arguments import require_integer
+from bpa.bench import bench, cases, table
 from bpa.config import DEFAULTS, PRESETS, TrainConfig
 from bpa.evaluate import evaluate
 from bpa.play import described, episode, save_film
@@ -29,6 +30,7 @@ USAGE = """usage: bpa COMMAND [OPTIONS]
   evaluate  score a trained network on fresh episodes
   play      show an episode of an agent, step by step or as a film
   plot      draw the learning curves of runs
+  bench     measure how fast each engine trains here
 
 bpa COMMAND --help says more. bpa --version prints the version."""
 
@@ -86,6 +88,26 @@ class PlotArguments:
     """The picture, .png, .svg or .pdf; it must not exist yet."""
     window: int = 100
     """Iterations over which each run is averaged; at least 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchArguments:
+    """Measure how fast each engine trains here. The first of several sizes is the one all engines run."""
+
+    engines: tuple[Literal["auto", "eager", "numba"], ...] = ("eager", "numba")
+    """Engines side by side."""
+    batch_sizes: tuple[int, ...] = (30, 15, 60)
+    """Episodes in an iteration."""
+    hidden_sizes: tuple[int, ...] = (100, 50, 200)
+    """Hidden neurons."""
+    episode_lengths: tuple[int, ...] = (200, 100, 400)
+    """Steps in an episode."""
+    rounds: int = 3
+    """How often to go through all cases; medians are taken over the rounds."""
+    seconds: float = 5.0
+    """Seconds of training a case and round."""
+    json: bool = False
+    """Print one JSON object."""
 
 
 def parse(kind: type, arguments: Sequence[str], prog: str, default: Any = tyro.MISSING_NONPROP) -> Any:
@@ -187,11 +209,20 @@ def run_plot(arguments: Sequence[str]) -> None:
     print(asked.save)
 
 
+def run_bench(arguments: Sequence[str]) -> None:
+    """bpa bench"""
+    asked = parse(BenchArguments, arguments, "bpa bench")
+    chosen = cases(asked.engines, asked.batch_sizes, asked.hidden_sizes, asked.episode_lengths)
+    report = bench(chosen, asked.rounds, asked.seconds, quiet=asked.json)
+    print(json.dumps(report) if asked.json else table(report))
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": run_train,
     "evaluate": run_evaluate,
     "play": run_play,
     "plot": run_plot,
+    "bench": run_bench,
 }
 
 

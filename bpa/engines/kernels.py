@@ -164,6 +164,16 @@ def total(typing: Any, a: Any) -> Any:
 
 
 @intrinsic
+def plus(typing: Any, a: Any, b: Any) -> Any:
+    """a + b"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fadd(*arguments)
+
+    return lanes(lanes, lanes), generate
+
+
+@intrinsic
 def times(typing: Any, a: Any, b: Any) -> Any:
     """a b"""
 

@@ -1,0 +1,79 @@
+"""What `bpa bench` plans, counts and prints; how fast anything is, no test can say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bpa.bench import Case, Peak, bench, bound, bytes_moved, cases, flop, table
+from bpa.cli import main
+
+
+def test_every_engine_runs_the_centre_and_the_fast_ones_vary_one_size_at_a_time():
+    assert cases(["eager", "numba"], [30, 15], [100, 50], [200]) == [
+        Case("eager", 30, 100, 200),
+        Case("numba", 30, 100, 200),
+        Case("numba", 15, 100, 200),
+        Case("numba", 30, 50, 200),
+    ]
+
+
+def test_work_grows_with_every_size():
+    case = Case("numba", 30, 100, 200)
+    for count in (flop, bytes_moved):
+        assert count(case._replace(batch_size=60)) == 2 * count(case)
+        assert count(case._replace(episode_length=400)) == 2 * count(case)
+        assert count(case._replace(hidden_size=200)) == 4 * count(case)
+    assert flop(case) == 60_000_000 * 32
+
+
+def test_the_bound_is_the_longer_of_computing_and_moving():
+    case = Case("numba", 1, 1000, 1000)  # 32 GFLOP, 24 GB
+    assert bound(case, Peak(1, gflops=32.0, gigabytes_per_second=1e9)) == pytest.approx(1.0)
+    assert bound(case, Peak(1, gflops=1e9, gigabytes_per_second=12.0)) == pytest.approx(2.0)
+
+
+def test_a_report_of_both_engines():
+    chosen = cases(["eager", "numba"], [2], [5], [4])
+    report = json.loads(json.dumps(bench(chosen, rounds=1, seconds=0.01, quiet=True)))
+    eager, fast = report["cases"]
+    assert (eager["engine"], fast["engine"]) == ("eager", "numba")
+    assert eager["times_eager"] == 1.0
+    assert fast["times_eager"] == pytest.approx(
+        eager["seconds_per_iteration"] / fast["seconds_per_iteration"]
+    )
+    for case in report["cases"]:
+        assert case["iterations"] >= 3
+        assert 0 < case["fastest_iteration"] <= case["seconds_per_iteration"]
+        assert case["episodes_per_second"] == pytest.approx(2 / case["seconds_per_iteration"])
+        assert case["peak_memory_mb"] >= case["memory_before_mb"] > 50
+        assert case["times_bound"] > 1, "faster than the arithmetic allows: the bound is wrong"
+    assert report["peak"]["gflops"] > 1
+    assert report["peak"]["gigabytes_per_second"] > 1
+    lines = table(report).splitlines()
+    assert len(lines) == 6
+    assert len({line.count("|") for line in lines[2:]}) == 1
+    assert "| eager | 2 | 5 | 4 |" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rounds", "0"], "rounds must be a whole number of at least 1, got 0"),
+        (["--seconds", "0"], "seconds must be a finite number above 0, got 0.0"),
+        (["--batch-sizes", "0"], "batch_sizes must be a whole number of at least 1, got 0"),
+        (["--engines", "fast"], "fast"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, capsys):
+    assert main(["bench", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert message in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_case_that_fails_says_why():
+    with pytest.raises(ValueError, match=r"eager failed at \(0, 5, 4\): .*batch_size must be"):
+        bench([Case("eager", 0, 5, 4)], rounds=1, seconds=0.01, quiet=True)
