@@ -168,10 +168,10 @@ def test_patches_of_an_episode_never_overlap_however_many_there_are():
                 assert a != b or abs(row - other_row) >= 8 or abs(column - other_column) >= 8
 
 
-@settings(max_examples=30)
-@given(st.sampled_from(["top", "bottom", "left", "right"]), st.integers(2, 9), st.integers(0, 2**32))
-def test_the_hidden_half_is_the_one_asked_for(half, size, seed):
-    world = Pictures("photographs", "train", 1, 2, hidden=half, patch_size=size, generator=seeded(seed))
+@pytest.mark.parametrize("half", ["top", "bottom", "left", "right"])
+@pytest.mark.parametrize("size", [2, 5, 8, 9])
+def test_the_hidden_half_is_the_one_asked_for(half, size):
+    world = Pictures("photographs", "train", 1, 2, hidden=half, patch_size=size, generator=seeded(size))
     mask = world.sample().mask[-1].reshape(2, size, size)
     for row in range(size):
         for column in range(size):
