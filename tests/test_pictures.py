@@ -6,8 +6,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import chisquare
 from sklearn.datasets import load_digits, load_sample_images
 from sklearn.linear_model import Ridge
