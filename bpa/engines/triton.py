@@ -89,7 +89,7 @@ def try_out(device: torch.device) -> None:
     from bpa.engines import triton_kernels
 
     if device.type != "cuda" and not triton_kernels.interpreted():
-        raise RuntimeError(f"no kernel runs on {device} but under the interpreter, with TRITON_INTERPRET=1")
+        raise RuntimeError(f"no kernel runs on {device} but with TRITON_INTERPRET=1 set before Python starts")
     with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
         triton_kernels.touch_kernel[(1,)](torch.empty(1, device=device))
 

@@ -394,5 +394,6 @@ def touch_kernel(place):
 
 
 def interpreted():
-    """Whether the interpreter runs these kernels: TRITON_INTERPRET was, and is, set"""
-    return triton.knobs.runtime.interpret and not isinstance(touch_kernel, triton.JITFunction)
+    """Whether the interpreter runs these kernels: TRITON_INTERPRET was set before Triton was read, and is"""
+    compiled = isinstance(touch_kernel, triton.JITFunction) or isinstance(tl.sum, triton.JITFunction)
+    return triton.knobs.runtime.interpret and not compiled
