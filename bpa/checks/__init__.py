@@ -7,6 +7,7 @@ agree, and raises `NotYet` with a hint if they do not.
 from bpa.checks.chapter_01 import associate, complete, second_neuron_step, soft_clip
 from bpa.checks.chapter_02 import connections, decay_step, recall_from_history, unroll
 from bpa.checks.chapter_03 import alpha_gradient, masked_error, parameter_count, swapped_lives
+from bpa.checks.chapter_04 import hide_half, nearest_picture, ridge
 from bpa.checks.chapter_05 import erasing_modulation, gains, modulated_trace, two_stores
 from bpa.checks.chapter_08 import hitting_time, looks_alike, read_observation, senses_only
 from bpa.checks.chapter_09 import (
@@ -34,15 +35,18 @@ __all__ = [
     "erasing_modulation",
     "gains",
     "generalised_advantage",
+    "hide_half",
     "hitting_time",
     "leave_one_out",
     "live_frozen",
     "looks_alike",
     "masked_error",
     "modulated_trace",
+    "nearest_picture",
     "parameter_count",
     "read_observation",
     "recall_from_history",
+    "ridge",
     "second_neuron_step",
     "senses_only",
     "soft_clip",
