@@ -503,10 +503,19 @@ def test_auto_on_cuda_falls_back_to_the_definition_and_says_why(monkeypatch, cap
     engines.log_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="bpa"):
         assert engines.choose("auto", OnCuda()) is engines.eager
-        assert engines.choose("auto", OnCuda(), "it knows no world but bpa.GridMaze") is engines.eager
-    first, second = [record.message for record in caplog.records]
-    assert first == "engine eager, because of the Triton engine: it knows bpa.Network alone, not OnCuda"
-    assert second == "engine eager, because of the Triton engine: it knows no world but bpa.GridMaze"
+    assert [record.message for record in caplog.records] == [
+        "engine eager, because of the Triton engine: it knows bpa.Network alone, not OnCuda"
+    ]
+
+
+class OtherMaze(GridMaze):
+    """Another world."""
+
+
+@needs_triton
+def test_another_world_is_refused():
+    with pytest.raises(ValueError, match=r"no world but bpa\.GridMaze"):
+        rollout(lively_network(7), OtherMaze(5, 2, 5, device=DEVICE), luck(5, 2, 7), "triton")
 
 
 @pytest.mark.parametrize("name", ["triton", "bpa.engines.triton_kernels"])
