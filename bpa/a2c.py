@@ -12,11 +12,10 @@ BASELINES = ("own", "first")
 
 def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
     """R_t = r_t + gamma R_{t+1}, with R_T = 0: rewards [T, ...] -> returns [T, ...]."""
-    returns = torch.empty_like(rewards)
-    following = torch.zeros_like(rewards[0])
-    for t in range(len(rewards) - 1, -1, -1):
-        following = rewards[t] + gamma * following
-        returns[t] = following
+    returns, reach = rewards.clone(), 1  # each is a sum of `reach` rewards so far, and that doubles
+    while reach < len(rewards):
+        returns[:-reach] += gamma**reach * returns[reach:]
+        reach *= 2
     return returns
 
 
@@ -28,14 +27,8 @@ def lambda_returns(rewards: Tensor, values: Tensor, gamma: float, gae_lambda: fl
     Args:
         rewards, values: [T, ...], of the same shape. gamma, gae_lambda: 0 to 1.
     """
-    returns = torch.empty_like(rewards)
-    following = torch.zeros_like(rewards[0])
-    value_ahead = torch.zeros_like(rewards[0])
-    for t in range(len(rewards) - 1, -1, -1):
-        following = rewards[t] + gamma * ((1 - gae_lambda) * value_ahead + gae_lambda * following)
-        value_ahead = values[t]
-        returns[t] = following
-    return returns
+    ahead = torch.cat([values[1:], torch.zeros_like(values[:1])])
+    return values + discounted_returns(rewards + gamma * ahead - values, gamma * gae_lambda)
 
 
 def a2c_loss(

@@ -12,7 +12,6 @@ from bpa.arguments import require_integer, require_shape
 from bpa.cues import CueEpisodes, CueReward
 from bpa.engines.eager import Unrolled
 from bpa.maze import GridMaze
-from bpa.worlds import sizes
 
 
 class Chance(NamedTuple):
@@ -105,8 +104,7 @@ def rollout(
             require_shape(f"chance.{name}", getattr(chance, name), shape, like=numbers)
     start: Any = chance.goal if isinstance(chance, Chance) else chance.episodes
     after: list[Any] = [(luck,) for luck in chance.teleport] if isinstance(chance, Chance) else [()] * T
-    known = type(world) is GridMaze and (net.input_size, net.num_actions) == sizes(world)
-    chosen = engines.choose(engine, net, None if known else "it knows no world but bpa.GridMaze")
+    chosen = engines.choose(engine, net, world)
     observation = world.reset(start)
     if chosen is not engines.eager:
         return Trajectory(*chosen.act(net, world, chance))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bpa import runs
+from bpa import engines, runs
 from bpa.a2c import a2c_loss, discounted_returns
 from bpa.arguments import require_shape
 from bpa.config import TrainConfig
 from bpa.descent import Diverged, bad_numbers, clip_gradient, fault, gradient_norm, scheduled
+from bpa.engines.threads import one_torch_thread
 from bpa.interrupt import deferred_signals
 from bpa.parallel import Team, average_gradients, join_team, part_of, summed
 from bpa.progress import EventFiles, Progress, summary_writer
@@ -213,7 +215,8 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
         config.batch_size,
         config.quiet or team.rank > 0,
     )
-    with deferred_signals() as stops:
+    fast = engines.choose(config.engine, net, world if config.task in REWARDED else None) is not engines.eager
+    with deferred_signals() as stops, one_torch_thread() if fast else contextlib.nullcontext():
         for iteration in range(checkpoint.iteration + 1, config.iterations + 1):
             luck_before = generator.get_state()
             optimizer.zero_grad()

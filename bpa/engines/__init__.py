@@ -20,6 +20,7 @@ from torch import Tensor
 
 from bpa.arguments import require_choice
 from bpa.engines import eager
+from bpa.engines.threads import loop_threads
 
 ENGINES = ("auto", "eager", "numba", "triton")
 
@@ -98,11 +99,26 @@ def reason_against_triton(net: Any) -> str | None:
     return engine if isinstance(engine, str) else None
 
 
-def choose(engine: str, net: Any, reason: str | None = None) -> Any:
+def reason_against_world(fast: str, net: Any, world: Any) -> str | None:
+    """Why the engine of this name cannot let `net` act in `world`; None if it can."""
+    from bpa.cues import CueReward
+    from bpa.maze import GridMaze
+    from bpa.worlds import sizes
+
+    known = (GridMaze, CueReward) if fast == "numba" else (GridMaze,)
+    if type(world) not in known:
+        names = " and ".join(f"bpa.{kind.__name__}" for kind in known)
+        return f"it knows no world but {names}, not {type(world).__name__}"
+    if (net.input_size, net.num_actions) != sizes(world):
+        return f"{net.input_size} inputs and {net.num_actions} actions do not fit {type(world).__name__}"
+    return None
+
+
+def choose(engine: str, net: Any, world: Any = None) -> Any:
     """The module of the engine that will run `net`: the one asked for, or for "auto" the fastest that can.
 
     Args:
-        reason: why the caller cannot use a fast engine, if it knows one.
+        world: the world that the engine is to run as well, if any.
 
     Raises:
         ValueError: the engine is unknown, or was asked for by name and cannot run this network.
@@ -112,12 +128,14 @@ def choose(engine: str, net: Any, reason: str | None = None) -> Any:
         return eager
     device = next(net.parameters()).device
     fast = engine if engine != "auto" else "triton" if device.type == "cuda" else "numba"
-    reason = reason or (reason_against_triton if fast == "triton" else reason_against_numba)(net)
+    reason = (reason_against_triton if fast == "triton" else reason_against_numba)(net)
+    if reason is None and world is not None:
+        reason = reason_against_world(fast, net, world)
     if reason is None and fast == "triton":
         log_once(logging.INFO, f"engine triton, on {device}")
         return triton_engine(device)
     if reason is None:
-        log_once(logging.INFO, f"engine numba, {torch.get_num_threads()} threads")
+        log_once(logging.INFO, f"engine numba, {loop_threads()} threads")
         return numba_engine()
     if engine == fast:
         raise ValueError(f"engine {engine!r} cannot run this: {reason}")

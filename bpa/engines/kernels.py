@@ -30,9 +30,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
+from bpa.engines.cell import FIXED, HEBBIAN, RETROACTIVE, SIGMOID, TANH
+
 LANES = 8  # numbers in a vector: one AVX register, two of SSE or NEON
-FIXED, HEBBIAN, RETROACTIVE = 0, 1, 2  # kinds of traces: none, Hebb, Hebb and eligibility
-TANH, SIGMOID, LINEAR = 0, 1, 2  # modulators
 MAZE, CUES = 0, 1  # worlds
 
 float32, int32 = np.float32, np.int32

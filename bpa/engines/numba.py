@@ -19,23 +19,12 @@ from torch.autograd.function import once_differentiable
 
 from bpa.cues import CueReward
 from bpa.engines import kernels
+from bpa.engines.cell import MODULATORS, Cell, cell_of, kind_of, wants_gradient
 from bpa.engines.eager import Unrolled
+from bpa.engines.threads import loop_threads
 
 GROUP = 4  # most episodes that live in step in one loop
 KEEP_EVERY = 16  # steps between two stored traces: memory against what fits in the cache when rebuilt
-MODULATORS = {"tanh": kernels.TANH, "sigmoid": kernels.SIGMOID, "linear": kernels.LINEAR}
-
-
-class Cell(NamedTuple):
-    """The parameters that the loops know, the same for all variants; gradients flow through each of them."""
-
-    w: Tensor  # [H, H]
-    alpha: Tensor  # [H, H]; empty without traces
-    eta: Tensor  # [1], the rate at which eligibility forgets; 0 without eligibility
-    mod_weight: Tensor  # [H] and
-    mod_bias: Tensor  # [1] of h2mod; 0 without a modulator
-    rate_weight: Tensor  # [H] and
-    rate_bias: Tensor  # [H]: column j of Hebb changes at the rate rate_weight_j M(t) + rate_bias_j
 
 
 class Run(NamedTuple):
@@ -48,28 +37,6 @@ class Run(NamedTuple):
     hebb_kept: Tensor  # [ceil(T / every), B, H, P], the traces before steps 0, every, 2 every, ...
     eligibility_kept: Tensor
     every: int  # 0: nothing was kept, there is no way back
-
-
-def cell_of(net: Any) -> Cell:
-    """The parameters of a `bpa.Network`, those it lacks filled in with what makes them do nothing."""
-    w, size = net.w, net.hidden_size
-    zeros, one_zero = w.new_zeros(size), w.new_zeros(1)
-    alpha = w.new_zeros(0, 0) if net.alpha is None else net.alpha.expand(size, size)
-    if net.plasticity == "none":
-        return Cell(w, alpha, one_zero, zeros, one_zero, zeros, zeros)
-    if net.plasticity == "plastic":
-        return Cell(w, alpha, one_zero, zeros, one_zero, zeros, net.eta.expand(size))
-    eta = net.eta if net.plasticity == "retroactive" else one_zero
-    if net.fanout:
-        rate_weight, rate_bias = net.modfanout.weight[:, 0], net.modfanout.bias
-    else:
-        rate_weight, rate_bias = w.new_ones(size), zeros
-    return Cell(w, alpha, eta, net.h2mod.weight[0], net.h2mod.bias, rate_weight, rate_bias)
-
-
-def kind_of(net: Any) -> int:
-    """The kind of traces that a network has."""
-    return {"none": kernels.FIXED, "retroactive": kernels.RETROACTIVE}.get(net.plasticity, kernels.HEBBIAN)
 
 
 def padded(tensor: Tensor) -> Tensor:
@@ -90,7 +57,7 @@ def group_bounds(batch_size: int) -> list[tuple[int, int]]:
 
 
 def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> None:
-    """Call loop(group, first, last, ...) for all groups of episodes, in as many threads as PyTorch uses.
+    """Call loop(group, first, last, ...) for all groups of episodes, in `loop_threads()` threads.
 
     Each thread takes the next group when it is done with one, so that one held up delays nobody for long.
     """
@@ -102,7 +69,7 @@ def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> 
         for group, (first, last) in waiting:  # next() of a list's iterator is atomic
             loop(group, first, last, *arrays)
 
-    threads = min(torch.get_num_threads(), len(bounds))
+    threads = min(loop_threads(), len(bounds))
     if threads == 1:
         work()
         return
@@ -231,12 +198,6 @@ def outputs(net: Any, run: Run, drives: Tensor, hidden: Any, cell: Cell) -> tupl
         None if hidden.eligibility is None else eligibility,
     )
     return h, modulation if net.plasticity in ("simple", "retroactive") else None, final
-
-
-def wants_gradient(net: Any, *tensors: Tensor | None) -> bool:
-    """Whether anything of this run may be asked for its gradient."""
-    sources = (*net.parameters(), *tensors)
-    return torch.is_grad_enabled() and any(source is not None and source.requires_grad for source in sources)
 
 
 def run_unroll(net: Any, cell: Cell, drives: Tensor, run: Run) -> None:

@@ -1,0 +1,33 @@
+"""Who computes in how many threads."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import torch
+
+THREADS_BEFORE: ContextVar[int | None] = ContextVar("THREADS_BEFORE", default=None)
+
+
+def loop_threads() -> int:
+    """Threads for the loops of an engine: those that PyTorch has, or had before `one_torch_thread`."""
+    return THREADS_BEFORE.get() or torch.get_num_threads()
+
+
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """PyTorch's own operations in one thread, the loops of an engine in as many as PyTorch had.
+
+    PyTorch's idle threads spin for some milliseconds after an operation, on the very cores that the loops
+    want. What PyTorch does around the loops is little, and takes one thread no longer than two.
+    """
+    threads = loop_threads()
+    token = THREADS_BEFORE.set(threads)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        THREADS_BEFORE.reset(token)
