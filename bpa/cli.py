@@ -19,7 +19,7 @@ import tyro
 from bpa import runs
 from bpa.arguments import require_integer
 from bpa.bench import bench, cases, table
-from bpa.config import DEFAULTS, PRESETS, TrainConfig
+from bpa.config import PRESETS, TASKS, TrainConfig, beginning
 from bpa.evaluate import evaluate
 from bpa.play import described, episode, save_film
 from bpa.train import Diverged, train
@@ -94,7 +94,7 @@ class PlotArguments:
 class BenchArguments:
     """Measure how fast each engine trains here. The first of several sizes is the one all engines run."""
 
-    engines: tuple[Literal["auto", "eager", "numba"], ...] = ("eager", "numba")
+    engines: tuple[Literal["auto", "eager", "numba", "triton"], ...] = ("eager", "numba")
     """Engines side by side."""
     batch_sizes: tuple[int, ...] = (30, 15, 60)
     """Episodes in an iteration."""
@@ -148,8 +148,9 @@ def run_train(arguments: Sequence[str]) -> None:
     """bpa train"""
     file = value_of("--config", arguments)
     settings = {} if file is None else read_table(file)
-    default = DEFAULTS.get(str(value_of("--task", arguments) or settings.get("task")), TrainConfig())
-    default = PRESETS.get(value_of("--preset", arguments) or "", default)
+    task = value_of("--task", arguments) or settings.get("task")
+    preset = value_of("--preset", arguments)
+    default = PRESETS.get(preset or "") or beginning(task if task in TASKS else "maze")
     out = value_of("--out", arguments)
     if "--resume" in arguments and out is not None:
         default = runs.load_checkpoint(out).config

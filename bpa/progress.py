@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
-from tqdm.notebook import tqdm_notebook
 
 RECENT = 100  # iterations over which the score is averaged
 PAUSE = 60.0  # seconds between two lines where there is no terminal
@@ -26,7 +25,9 @@ class Progress:
     def __init__(self, begun: int, iterations: int, score: str, batch_size: int, quiet: bool):
         self.begun, self.iterations, self.score, self.batch_size = begun, iterations, score, batch_size
         self.started = self.spoken = time.perf_counter()
-        shows_bars = sys.stderr.isatty() or issubclass(tqdm, tqdm_notebook)
+        # By name, since importing the class would load IPython.
+        in_notebook = any(kind.__name__ == "tqdm_notebook" for kind in tqdm.__mro__)
+        shows_bars = sys.stderr.isatty() or in_notebook
         self.speaks = not quiet and not shows_bars
         self.bar = tqdm(
             initial=begun, total=iterations, disable=quiet or not shows_bars, unit="it", file=sys.stderr

@@ -4,15 +4,17 @@ import dataclasses
 import inspect
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from test_train import assert_equal_weights, weights
 
-from bpa import GridMaze, Network, TrainConfig, runs, train
+from bpa import Network, TrainConfig, runs, train
 from bpa.a2c import a2c_loss
 from bpa.cli import main
-from bpa.config import DEFAULTS
+from bpa.config import BEGINNINGS, beginning
 from bpa.cues import CueReward
 from bpa.evaluate import evaluate
 from bpa.rollout import draw_chance, draw_luck, rollout, sample
@@ -207,7 +209,7 @@ def test_the_command_line_trains_and_evaluates_other_tasks(tmp_path, capsys):
         score = "reward per episode" if task == "cues" else "accuracy"
         assert f"2 iterations in 0 s, {score}" in capsys.readouterr().out
         config = runs.load_weights(run)[1]
-        assert config.hidden_size == DEFAULTS[task].hidden_size
+        assert config.hidden_size == beginning(task).hidden_size
         assert vars(config.cues if task == "cues" else config.recall)[
             flags[0].split(".")[1].replace("-", "_")
         ]
@@ -219,8 +221,14 @@ def test_the_command_line_trains_and_evaluates_other_tasks(tmp_path, capsys):
         assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("task", DEFAULTS)
-def test_each_task_begins_with_settings_of_its_own(task):
-    assert DEFAULTS[task].task == task
-    assert DEFAULTS[task].as_dict() | {"task": task} == DEFAULTS[task].as_dict()
-    assert isinstance(build_world(DEFAULTS["maze"]), GridMaze)
+def test_each_task_begins_with_settings_of_its_own():
+    assert tuple(BEGINNINGS) == TASKS
+    assert [beginning(task).task for task in TASKS] == list(TASKS)
+    assert beginning("maze") == TrainConfig()
+    with pytest.raises(ValueError, match="task must be one of"):
+        beginning("chess")
+
+
+def test_importing_bpa_loads_no_pictures_and_draws_none():
+    code = "import sys, bpa; print(sorted({'sklearn', 'matplotlib', 'IPython'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
