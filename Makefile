@@ -40,10 +40,10 @@ serve: $(BUILT) ## serve the built book on this machine (PORT=8000)
 	@echo "Serving the book at http://127.0.0.1:$(PORT)/ until you press Ctrl-C"
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
 
-# Two files at a time; a notebook is one file, since its cells share a kernel.
+# Two files at a time, each in one thread; a notebook is one file, since its cells share a kernel.
 # A cell that hangs is interrupted after the timeout; without one a dead kernel would hang for half an hour.
 test: $(STAMP) ## run every test, chapters included
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not pages" --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests $(CHAPTERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not pages" --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests $(CHAPTERS)
 
 pages: $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
 	$(BIN)/python -m pytest -m pages tests
