@@ -218,7 +218,7 @@ def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
     return Unrolled(logits, values, modulation, h, hidden)
 
 
-def world_for_loop(world: Any, chance: Any) -> kernels.World:
+def world_for_loop(world: Any, chance: Any) -> Any:
     """A `bpa.GridMaze` or a `bpa.cues.CueReward` as the loops know it, its agents copied."""
     if isinstance(world, CueReward):
         kind, penalty = kernels.CUES, world.wrong_penalty
