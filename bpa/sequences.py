@@ -34,7 +34,7 @@ class Languages:
         sequence does best with log A.
 
     Configuration:
-        num_symbols: A, 2 to 10,000. sequence_length: at least order + 1. order, at least 1; the table has
+        num_symbols: A, 2 to 10,000. sequence_length: at least order + 1. order, 1 to 13; the table has
         A**order rows, at most 10,000. concentration: above 0; small ones make languages easier to foresee.
         batch_size: B, at least 1.
         generator: source of all chance, a fresh unseeded one if None. device: of what `sample` returns.
@@ -54,7 +54,7 @@ class Languages:
         device: torch.device | str | None = None,
     ):
         self.num_symbols = require_integer("num_symbols", num_symbols, low=2, high=10_000)
-        self.order = require_integer("order", order, low=1)
+        self.order = require_integer("order", order, low=1, high=13)  # 2**13 < 10,000 < 2**14
         if num_symbols**order > 10_000:
             raise ValueError(
                 f"order must leave at most 10000 contexts of {num_symbols} symbols, got {order}, "

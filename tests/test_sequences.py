@@ -221,7 +221,8 @@ def test_the_same_seed_gives_the_same_lessons(world):
         (Languages, {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         (AssociativeRecall, {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         (AssociativeRecall, {"num_keys": 0}, "num_keys must be a whole number of at least 1, got 0"),
-        (Languages, {"order": 0}, "order must be a whole number of at least 1, got 0"),
+        (Languages, {"order": 0}, "order must be a whole number from 1 to 13, got 0"),
+        (Languages, {"order": 2 * 10**9}, "order must be a whole number from 1 to 13, got 2000000000"),
         (Languages, {"num_symbols": 30, "order": 3}, "order must leave at most 10000 contexts of 30 symbols"),
         (
             Languages,

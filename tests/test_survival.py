@@ -8,7 +8,6 @@ import signal
 import time
 
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_train import SMALL, assert_equal_weights, weights
@@ -94,7 +93,7 @@ def fields(draw):
     return chosen
 
 
-@settings(max_examples=CONFIGS, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=CONFIGS, deadline=20_000, suppress_health_check=[HealthCheck.too_slow])
 @given(fields())
 def test_any_settings_make_a_config_or_are_refused_by_name(chosen):
     try:
@@ -115,11 +114,8 @@ def test_any_command_line_is_obeyed_or_refused_in_one_line(tmp_path_factory, fla
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setitem(main.__globals__, "train", lambda config: seen.append(config) or train(SMALL))
-        try:
-            code = main(["train", *asked, "--quiet"])
-        except SystemExit as stop:  # help was asked for
-            code = stop.code
-    assert code == (0 if seen else 2) or code == 0
+        code = main(["train", *asked, "--quiet"])
+    assert code == (0 if seen else 2)
     assert not list(folder.iterdir())
 
 
@@ -160,7 +156,8 @@ def test_any_damage_to_a_checkpoint_is_named_or_does_no_harm(run, tmp_path_facto
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     try:
         config = runs.load_checkpoint(folder).config
-        if config == runs.read_settings(run):  # a digit changed in it may ask for a run of years
+        work = config.iterations * config.batch_size * config.episode_length * config.hidden_size**2
+        if work < 10**4:  # a digit changed in it may ask for a run of years
             train(config.replace(out=str(folder), resume=True, quiet=True))
     except ValueError:
         assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -202,4 +199,4 @@ def test_what_does_not_fit_into_memory_is_said_in_one_line(tmp_path, capsys):
     assert main(["train", *flags, "--out", str(tmp_path / "run")]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("bpa: not enough memory")
-    assert torch.get_default_dtype() == torch.float32
+    assert runs.load_checkpoint(tmp_path / "run").iteration == 0  # and can be resumed where there is more
