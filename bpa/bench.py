@@ -7,7 +7,6 @@ them, and medians are taken over the rounds: compare figures of one run, never o
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
@@ -23,8 +22,7 @@ import torch
 from tqdm.auto import tqdm
 
 from bpa.arguments import require_choice, require_integer, require_number
-from bpa.engines import ENGINES
-from bpa.engines.threads import one_torch_thread
+from bpa.engines import ENGINES, room_for_loops
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
 from bpa.rollout import draw_chance, rollout
@@ -82,7 +80,7 @@ def cases(
 ) -> list[Case]:
     """The first of each list is the centre, which every engine runs; the others vary one size at a time.
 
-    "eager" runs the centre alone: its memory grows with B T H^2, to 10 GB when H doubles.
+    "eager" runs the centre alone: its memory grows with B T H^2.
     """
     for engine in engines:
         require_choice("engines", engine, ENGINES)
@@ -120,23 +118,26 @@ def measure_here(case: Case, seconds: float) -> dict[str, Any]:
     """Train in the 11 x 11 maze for about `seconds`, at least three iterations, after three to warm up."""
     memory_before = peak_memory()
     generator = torch.Generator().manual_seed(0)
-    net = Network(OBSERVATION_SIZE, case.hidden_size, NUM_ACTIONS, generator=generator)
-    maze = GridMaze(11, case.batch_size, case.episode_length, generator=generator)
+    # Triton's own device is CUDA; its interpreter runs on the CPU too.
+    device = torch.device("cuda" if case.engine == "triton" and torch.cuda.is_available() else "cpu")
+    net = Network(OBSERVATION_SIZE, case.hidden_size, NUM_ACTIONS, generator=generator).to(device)
+    maze = GridMaze(11, case.batch_size, case.episode_length, generator=generator, device=device)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, eps=1e-4)
-    alone = contextlib.nullcontext() if case.engine == "eager" else one_torch_thread()  # as `train` does
 
     def iterate() -> float:
         begun = time.perf_counter()
-        chance = draw_chance(case.episode_length, case.batch_size, generator)
+        chance = draw_chance(case.episode_length, case.batch_size, generator, device)
         seen = rollout(net, maze, chance, case.engine)
         optimizer.zero_grad()
         a2c_loss(seen.logits, seen.values, seen.actions, seen.rewards).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 4.0)
         optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # its work is only queued by then
         return time.perf_counter() - begun
 
     taken: list[float] = []
-    with alone:
+    with room_for_loops(case.engine, net, maze):  # as `train` does
         for _ in range(3):
             iterate()
         while len(taken) < 3 or sum(taken) < seconds:

@@ -36,6 +36,11 @@ class CueEpisodes(NamedTuple):
     shown: Tensor  # [T, B, K], the cue at each step, 0 without one
     answers: Tensor  # int64 [T, B], the right answer at a Go step, -1 elsewhere
 
+    def part(self, share: slice) -> CueEpisodes:
+        """Some of the episodes."""
+        first = (self.cues[share], self.target[share], self.pairs[share], self.go[share])
+        return CueEpisodes(*first, self.shown[:, share], self.answers[:, share])
+
 
 class CueReward:
     """A batch of agents, each learning within an episode which cue is its target. [2019, sec. 4.1]

@@ -13,19 +13,23 @@ from bpa.baselines import expected_reward
 from bpa.config import TrainConfig
 from bpa.rollout import draw_luck, rollout
 from bpa.sequences import Languages
-from bpa.supervised import lesson_accuracy, lesson_loss
+from bpa.supervised import marks
 from bpa.worlds import REWARDED, build_world
 
 LARGEST_BATCH = 100  # episodes at once, so that the traces of many episodes need not fit in memory
 
 
-def fresh_worlds(config: TrainConfig, episodes: int, seed: int) -> Iterator[Any]:
-    """Worlds of `config` for so many fresh episodes, at most LARGEST_BATCH in each; pictures for testing."""
+def fresh_worlds(net: Any, config: TrainConfig, episodes: int, seed: int) -> Iterator[Any]:
+    """Worlds of `config` for so many fresh episodes, at most LARGEST_BATCH in each; pictures for testing.
+
+    They live where `net` does.
+    """
     require_integer("episodes", episodes, low=1)
     require_integer("seed", seed, low=0, high=2**63 - 1)
     generator = torch.Generator().manual_seed(seed)
     for begun in range(0, episodes, LARGEST_BATCH):
-        yield build_world(config, min(LARGEST_BATCH, episodes - begun), generator, split="test")
+        batch_size = min(LARGEST_BATCH, episodes - begun)
+        yield build_world(config, batch_size, generator, split="test", device=next(net.parameters()).device)
 
 
 @torch.no_grad()
@@ -43,7 +47,7 @@ def step_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int =
     """
     if config.task not in REWARDED:
         raise ValueError(f"task must be one of {', '.join(REWARDED)} to give rewards, got {config.task!r}")
-    worlds = fresh_worlds(config, episodes, seed)
+    worlds = fresh_worlds(net, config, episodes, seed)
     return torch.cat(
         [rollout(net, world, draw_luck(world), config.engine).rewards for world in worlds], dim=1
     )
@@ -60,23 +64,19 @@ def first_hits(rewards: Tensor) -> Tensor:
     return torch.where(hits.any(0), hits.int().argmax(0) + 1, 0)
 
 
-@torch.no_grad()
 def lesson_marks(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> dict[str, float]:
     """Mean loss and accuracy over fresh episodes of a task that gives lessons; pictures are test pictures.
 
     For "sequences" also `bayes_loss`, the mean loss of the exact Bayesian on the same sequences.
     """
     totals: dict[str, float] = {}
-    for world in fresh_worlds(config, episodes, seed):
+    for world in fresh_worlds(net, config, episodes, seed):
         lesson = world.sample()
-        outputs = net.unroll(lesson.inputs, engine=config.engine).logits
-        marks = {
-            "mean_loss": lesson_loss(outputs, lesson).item(),
-            "mean_accuracy": lesson_accuracy(outputs, lesson),
-        }
+        loss, accuracy = marks(net, lesson, config.engine)
+        found = {"mean_loss": loss, "mean_accuracy": accuracy}
         if isinstance(world, Languages):
-            marks["bayes_loss"] = world.bayes_loss(lesson)[lesson.mask].mean().item()
-        for name, mark in marks.items():
+            found["bayes_loss"] = world.bayes_loss(lesson)[lesson.mask].mean().item()
+        for name, mark in found.items():
             totals[name] = totals.get(name, 0.0) + mark * world.batch_size / episodes
     return totals
 

@@ -16,3 +16,7 @@ class Lesson(NamedTuple):
     inputs: Tensor  # float32 [T, B, I]
     targets: Tensor  # float32 [T, B, A], or int64 [T, B] of classes below A; 0 where nothing counts
     mask: Tensor  # bool, as targets: True where the target counts
+
+    def part(self, share: slice) -> Lesson:
+        """The lesson of some of its episodes."""
+        return Lesson(*(tensor[:, share] for tensor in self))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -57,9 +57,3 @@ def summed(team: Team, numbers: list[float], like: Tensor) -> list[float]:
     held = torch.tensor(numbers, dtype=torch.float64, device=like.device)
     dist.all_reduce(held)
     return held.tolist()
-
-
-def part_of(drawn: Any, share: slice, batch_axes: tuple[int, ...]) -> Any:
-    """A named tuple of tensors, cut down to the episodes of `share` along each one's own batch axis."""
-    parts = (tensor[(slice(None),) * axis + (share,)] for tensor, axis in zip(drawn, batch_axes, strict=True))
-    return type(drawn)(*parts)

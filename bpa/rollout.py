@@ -25,12 +25,20 @@ class Chance(NamedTuple):
     action: Tensor  # [T, B], which action is sampled from the policy
     teleport: Tensor  # [T, B], where an agent is put if it has reached its goal
 
+    def part(self, share: slice) -> Chance:
+        """The luck of some of its episodes."""
+        return Chance(self.goal[share], self.action[:, share], self.teleport[:, share])
+
 
 class CueChance(NamedTuple):
     """All the luck of a batch of episodes of the cue-reward task, drawn before it begins."""
 
     episodes: CueEpisodes  # what will be shown and asked
     action: Tensor  # [T, B], uniform numbers in [0, 1), float32: which action is sampled from the policy
+
+    def part(self, share: slice) -> CueChance:
+        """The luck of some of its episodes."""
+        return CueChance(self.episodes.part(share), self.action[:, share])
 
 
 class Trajectory(NamedTuple):

@@ -224,11 +224,10 @@ def read_settings(folder: str | Path) -> TrainConfig:
     """The settings in a run folder's config.json; ValueError names the file if there are none."""
     path = Path(folder) / "config.json"
     try:
-        return TrainConfig.from_dict(json.loads(path.read_text()))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{path} holds no usable config: {error}") from None
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    return read_config(path, {"config": text})
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bpa.arguments import require_integer, require_number, require_shape
 from bpa.descent import Diverged, clip_gradient, fault, gradient_norm
+from bpa.engines import room_for_loops
 from bpa.lesson import Lesson
 
 
@@ -117,27 +118,30 @@ def fit(
         )
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
     history = []
-    for iteration in range(1, iterations + 1):
-        lesson = world.sample()
-        loss = lesson_loss(net.unroll(lesson.inputs, engine=engine).logits, lesson)
-        optimizer.zero_grad()
-        loss.backward()
-        norm = gradient_norm(net)
-        if reason := fault(loss.item(), norm):
-            raise Diverged(f"iteration {iteration}: {reason}; a smaller learning rate may help")
-        clip_gradient(net, norm, max_gradient_norm)
-        optimizer.step()
-        history.append(Step(iteration, loss.item(), norm))
+    with room_for_loops(engine, net):
+        for iteration in range(1, iterations + 1):
+            lesson = world.sample()
+            loss = lesson_loss(net.unroll(lesson.inputs, engine=engine).logits, lesson)
+            optimizer.zero_grad()
+            loss.backward()
+            norm = gradient_norm(net)
+            if reason := fault(loss.item(), norm):
+                raise Diverged(f"iteration {iteration}: {reason}; a smaller learning rate may help")
+            clip_gradient(net, norm, max_gradient_norm)
+            optimizer.step()
+            history.append(Step(iteration, loss.item(), norm))
     return history
 
 
 @torch.no_grad()
+def marks(net: Any, lesson: Lesson, engine: str = "auto") -> tuple[float, float]:
+    """Loss and accuracy of `net` in one lesson."""
+    outputs = net.unroll(lesson.inputs, engine=engine).logits
+    return lesson_loss(outputs, lesson).item(), lesson_accuracy(outputs, lesson)
+
+
 def examine(world: SupervisedWorld, net: Any, lessons: int = 10, engine: str = "auto") -> tuple[float, float]:
     """Mean loss and mean accuracy of `net` over new lessons, without training."""
     require_integer("lessons", lessons, low=1)
-    marks = []
-    for _ in range(lessons):
-        lesson = world.sample()
-        outputs = net.unroll(lesson.inputs, engine=engine).logits
-        marks.append((lesson_loss(outputs, lesson).item(), lesson_accuracy(outputs, lesson)))
-    return sum(loss for loss, _ in marks) / lessons, sum(right for _, right in marks) / lessons
+    seen = [marks(net, world.sample(), engine) for _ in range(lessons)]
+    return sum(loss for loss, _ in seen) / lessons, sum(right for _, right in seen) / lessons

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bpa import engines, runs
+from bpa import runs
 from bpa.a2c import a2c_loss, discounted_returns
 from bpa.arguments import require_shape
 from bpa.config import TrainConfig
 from bpa.descent import Diverged, bad_numbers, clip_gradient, fault, gradient_norm, scheduled
-from bpa.engines.threads import one_torch_thread
+from bpa.engines import room_for_loops
 from bpa.interrupt import deferred_signals
-from bpa.parallel import Team, average_gradients, join_team, part_of, summed
+from bpa.parallel import Team, average_gradients, join_team, summed
 from bpa.progress import EventFiles, Progress, summary_writer
-from bpa.rollout import Chance, draw_luck, rollout
+from bpa.rollout import draw_luck, rollout
 from bpa.runs import Checkpoint
 from bpa.supervised import lesson_accuracy, lesson_loss
 from bpa.worlds import REWARDED, build_world
@@ -61,12 +61,7 @@ def be_rewarded(net: Any, world: Any, config: TrainConfig, team: Team) -> Outcom
     """Live through a batch of new episodes; the loss is that of the actor-critic."""
     chance = draw_luck(world)
     if team.size > 1:
-        share = team.share(config.batch_size)
-        if isinstance(chance, Chance):
-            chance = part_of(chance, share, (0, 1, 1))
-        else:
-            episodes = part_of(chance.episodes, share, (0, 0, 0, 0, 1, 1))
-            chance = chance._replace(episodes=episodes, action=chance.action[:, share])
+        chance = chance.part(team.share(config.batch_size))
         world = build_world(config, chance.action.shape[1], world.generator, device=world.device)
     seen = rollout(net, world, chance, config.engine)
     loss = a2c_loss(
@@ -89,7 +84,7 @@ def be_taught(net: Any, world: Any, config: TrainConfig, team: Team) -> Outcome:
     weight = 1.0
     if team.size > 1:
         counting = lesson.mask.sum()
-        lesson = part_of(lesson, team.share(config.batch_size), (1, 1, 1))
+        lesson = lesson.part(team.share(config.batch_size))
         weight = (lesson.mask.sum() * team.size / counting).item()  # shares need not ask equally much
     out = net.unroll(lesson.inputs, engine=config.engine)
     accuracy = lesson_accuracy(out.logits.detach(), lesson)
@@ -215,8 +210,12 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
         config.batch_size,
         config.quiet or team.rank > 0,
     )
-    fast = engines.choose(config.engine, net, world if config.task in REWARDED else None) is not engines.eager
-    with deferred_signals() as stops, one_torch_thread() if fast else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(progress))
+        if events is not None:
+            stack.enter_context(contextlib.closing(events))
+        stack.enter_context(room_for_loops(config.engine, net, world if config.task in REWARDED else None))
+        stops = stack.enter_context(deferred_signals())
         for iteration in range(checkpoint.iteration + 1, config.iterations + 1):
             luck_before = generator.get_state()
             optimizer.zero_grad()
@@ -252,9 +251,8 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
                     scale,
                 )
 
-            stopped = stopped or (
-                team.size == 1 and len(stops)
-            )  # a team must stop as one, an iteration later
+            if team.size == 1:  # a team must stop as one, an iteration later
+                stopped = len(stops)
             history.append(kind(iteration, score, loss, norm, time.perf_counter() - started))
             if writes:
                 runs.append_history(folder, history[-1])
@@ -266,10 +264,6 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
             if watch is not None:
                 watch(net, history)
             if stopped:
-                progress.close()
                 kept = f"go on with: bpa train --resume --out {config.out}" if writes else "nothing is kept"
                 raise KeyboardInterrupt(f"stopped after iteration {iteration}; {kept}")
-    progress.close()
-    if events is not None:
-        events.close()
     return TrainResult(net, history, config)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import VARIANTS, name_of, random_network, random_state
 
 from bpa import GridMaze, Network, TrainConfig, engines, train
 from bpa.cues import CueReward
@@ -24,45 +25,7 @@ from bpa.rollout import CueChance, draw_chance, rollout, sample
 # Float32 itself has 6e-8, and a shared alpha or eta sums tens of thousands of terms of either sign.
 TOLERANCE = 1e-4
 
-VARIANTS = [
-    {"plasticity": "none"},
-    *({"plasticity": "plastic", "alpha": alpha} for alpha in ("synapse", "neuron", "network")),
-    *(
-        {"plasticity": plasticity, "alpha": alpha, "fanout": fanout}
-        for plasticity in ("simple", "retroactive")
-        for alpha in ("synapse", "neuron", "network")
-        for fanout in (True, False)
-    ),
-]
 SIZES = [(1, 1, 1), (5, 3, 15), (17, 1, 16), (17, 3, 17), (33, 3, 40)]  # H, B, T
-
-
-def name_of(variant):
-    return "-".join(str(part) for part in variant.values())
-
-
-def random_network(seed, hidden_size, input_size=5, num_actions=3, **variant):
-    """A network whose every part matters, and which does not amplify rounding without bound."""
-    generator = torch.Generator().manual_seed(seed)
-    net = Network(input_size, hidden_size, num_actions, generator=generator, **{"clip": 0.4} | variant)
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            scale = 0.6 * hidden_size**-0.5 if name in ("w", "alpha") else 0.5
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
-            if name == "eta":
-                parameter.fill_(0.3)
-            if name == "modfanout.bias":
-                parameter += 0.5
-    return net
-
-
-def random_state(net, seed, batch_size, beyond=1.0):
-    """Activity and traces anywhere within their bounds, the traces up to `beyond` times the clip."""
-    generator = torch.Generator().manual_seed(seed + 1)
-    state = net.initial_state(batch_size)
-    bound = beyond * min(net.clip, 0.7)
-    parts = [None if part is None else torch.rand(part.shape, generator=generator) * 2 - 1 for part in state]
-    return type(state)(*[part if part is None or n == 0 else part * bound for n, part in enumerate(parts)])
 
 
 def run(net, xs, state, engine, dtype=torch.float32):

@@ -18,7 +18,7 @@ from bpa.config import BASELINES, CELLS, DEVICES, PRESETS
 from bpa.cues import PUBLISHED, CueReward
 from bpa.descent import POLICIES, SCHEDULES, scheduled
 from bpa.engines import ENGINES
-from bpa.parallel import Team, part_of
+from bpa.parallel import Team
 from bpa.plasticity import ALPHAS, PLASTICITIES, RULES
 from bpa.rollout import draw_chance, rollout
 from bpa.runs import build_network, load_weights, read_history
@@ -509,7 +509,7 @@ def test_the_luck_of_a_share_is_that_of_its_episodes():
     episodes = world.draw()
     world.reset(episodes)
     part = CueReward(batch_size=2, episode_length=20)
-    part.reset(part_of(episodes, slice(2, 4), (0, 0, 0, 0, 1, 1)))
+    part.reset(episodes.part(slice(2, 4)))
     actions = torch.randint(2, (20, 6), generator=torch.Generator().manual_seed(1))
     for action in actions:
         whole, mine = world.step(action), part.step(action[2:4])

@@ -20,8 +20,10 @@ import sys
 import weakref
 from pathlib import Path
 
+import networks
 import pytest
 import torch
+from networks import VARIANTS, name_of, random_state
 
 from bpa import GridMaze, Network, engines
 from bpa.engines import triton as triton_engine
@@ -44,16 +46,6 @@ if INSTALLED and not CUDA:
 # Under the interpreter the largest seen is 3e-6. A card rounds and sums in another order.
 TOLERANCE = 1e-4 if CUDA else 2e-5
 
-VARIANTS = [
-    {"plasticity": "none"},
-    *({"plasticity": "plastic", "alpha": alpha} for alpha in ("synapse", "neuron", "network")),
-    *(
-        {"plasticity": plasticity, "alpha": alpha, "fanout": fanout}
-        for plasticity in ("simple", "retroactive")
-        for alpha in ("synapse", "neuron", "network")
-        for fanout in (True, False)
-    ),
-]
 KINDS = [
     {"plasticity": "none"},
     {"plasticity": "plastic"},
@@ -79,38 +71,10 @@ def stored_often(monkeypatch):
     monkeypatch.setattr(triton_engine, "KEEP_EVERY", 3)
 
 
-def name_of(variant):
-    return "-".join(str(part) for part in variant.values())
-
-
-def random_network(seed, hidden_size, input_size=5, num_actions=3, **variant):
-    """A network whose every part matters, and which does not amplify rounding without bound."""
-    generator = torch.Generator().manual_seed(seed)
-    net = Network(input_size, hidden_size, num_actions, generator=generator, **{"clip": 0.4} | variant)
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            scale = 0.6 * hidden_size**-0.5 if name in ("w", "alpha") else 0.5
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
-            if name == "eta":
-                parameter.fill_(0.2 + 0.1 * (seed % 3))
-            if name == "modfanout.bias":
-                parameter += 0.5
-    return net.to(DEVICE)
-
-
-def random_state(net, seed, batch_size, beyond=1.0):
-    """Activity and traces anywhere within their bounds, the traces up to `beyond` times the clip."""
-    generator = torch.Generator().manual_seed(seed + 1)
-    bound = beyond * min(net.clip, 0.7)
-    state = net.initial_state(batch_size)
-
-    def drawn(part, size):
-        return (torch.rand(part.shape, generator=generator) * 2 - 1).to(DEVICE) * size
-
-    sizes = (1.0, bound, bound)
-    return type(state)(
-        *[None if part is None else drawn(part, size) for part, size in zip(state, sizes, strict=True)]
-    )
+def random_network(seed, hidden_size, *sizes, **variant):
+    """The network of `networks.random_network`, where the engine runs it; other seeds have another eta."""
+    eta = 0.2 + 0.1 * (seed % 3)
+    return networks.random_network(seed, hidden_size, *sizes, device=DEVICE, eta=eta, **variant)
 
 
 def random_inputs(seed, steps, batch_size, size=5):

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from types import ModuleType
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from bpa.arguments import require_choice
 from bpa.engines import eager
-from bpa.engines.threads import loop_threads
+from bpa.engines.threads import loop_threads, one_torch_thread
 
 ENGINES = ("auto", "eager", "numba", "triton")
 
@@ -141,6 +142,14 @@ def choose(engine: str, net: Any, world: Any = None) -> Any:
         raise ValueError(f"engine {engine!r} cannot run this: {reason}")
     log_once(logging.INFO, f"engine eager, because of the {fast.capitalize()} engine: {reason}")
     return eager
+
+
+def room_for_loops(engine: str, net: Any, world: Any = None) -> contextlib.AbstractContextManager[None]:
+    """Within, PyTorch keeps to one thread if a fast engine runs `net`; see `bpa.engines.threads`.
+
+    For code that calls an engine again and again. Arguments and errors as of `choose`.
+    """
+    return contextlib.nullcontext() if choose(engine, net, world) is eager else one_torch_thread()
 
 
 def unroll(net: Any, xs: Tensor, hidden: Any, engine: str = "auto") -> eager.Unrolled:

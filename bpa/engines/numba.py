@@ -40,9 +40,11 @@ class Run(NamedTuple):
 
 
 def padded(tensor: Tensor) -> Tensor:
-    """A contiguous copy [..., P] of tensor [..., H]: columns filled up with zeros to whole vectors."""
-    missing = -tensor.shape[-1] % kernels.LANES
-    return torch.nn.functional.pad(tensor.detach(), (0, missing)).contiguous()
+    """A copy [..., P] of tensor [..., H]: columns filled up with zeros to whole vectors."""
+    *outside, size = tensor.shape
+    copy = tensor.new_zeros(*outside, size + -size % kernels.LANES)
+    copy[..., :size] = tensor.detach()
+    return copy
 
 
 def as_arrays(*values: Any) -> list[Any]:
@@ -92,8 +94,8 @@ def fresh_run(hidden: Any, steps: int, keep: bool) -> Run:
     activities = h.new_empty(steps + 1, *h.shape)
     activities[0] = h
     nothing = h.new_zeros(batch_size, 0, 0)
-    hebb = nothing if hidden.hebb is None else padded(hidden.hebb).clone()
-    eligibility = nothing if hidden.eligibility is None else padded(hidden.eligibility).clone()
+    hebb = nothing if hidden.hebb is None else padded(hidden.hebb)
+    eligibility = nothing if hidden.eligibility is None else padded(hidden.eligibility)
     every = KEEP_EVERY if keep else 0
     kept = math.ceil(steps / every) if keep else 0
     return Run(
@@ -149,7 +151,7 @@ class Plastic(torch.autograd.Function):
         cell, run = Cell._make(saved[:count]), Run._make([*saved[count:], ctx.every])
         kind, clip, modulator = ctx.fixed
         steps, batch_size, size = dh.shape
-        dhebb, deligibility = padded(dhebb).clone(), padded(deligibility).clone()
+        dhebb, deligibility = padded(dhebb), padded(deligibility)
         dsums, drate = torch.empty_like(run.h[1:]), torch.zeros_like(run.h[1:])
         dmod, dh0 = torch.empty_like(run.modulation), torch.empty_like(run.h[0])
         groups, deta = len(group_bounds(batch_size)), dh.new_zeros(batch_size)
