@@ -29,6 +29,7 @@ setup: $(STAMP) ## make .venv and install the locked packages
 
 book: $(STAMP) ## build the book from scratch, warnings are errors
 	rm -rf book/_build
+	OMP_NUM_THREADS=1 $(BIN)/python tools/execute.py
 	OMP_NUM_THREADS=1 $(BIN)/jupyter-book build -W -n --keep-going book
 	@touch $(BUILT)
 	@echo "The book is built. Open $(CURDIR)/$(HTML)/index.html in a browser, or run: make serve"

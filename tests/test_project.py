@@ -196,6 +196,31 @@ def test_chapter_is_stripped_and_has_its_ids(chapter):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
+def test_pages_with_code_are_run_for_the_build_longest_first_and_a_failure_is_named(tmp_path):
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    head = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n# A page\n\n"
+    (tmp_path / "page.md").write_text(f"{head}```{{code-cell}}\nprint(6 * 7)\n```\n")
+    (tmp_path / "prose.md").write_text("# No code\n")
+    cells = [
+        nbformat.v4.new_markdown_cell("It runs for about 30 seconds."),
+        nbformat.v4.new_code_cell("assert 1 == 2, 'one is not two'"),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "bad.ipynb")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: prose\nchapters: [{file: page}, {file: bad}]\n"
+    )
+    (tmp_path / "_config.yml").write_text("execute: {timeout: 60}\n")
+    command = [sys.executable, ROOT / "tools" / "execute.py", "--book", tmp_path, "--jobs", "1"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert re.fullmatch(r"bad\.ipynb failed after \d+ seconds\npage\.md ran in \d+ seconds\n", run.stdout)
+    assert "one is not two" in run.stderr
+    assert run.stderr.splitlines()[-1].endswith(f"see above: {tmp_path / 'bad.ipynb'}")
+    (cached,) = tmp_path.glob("_build/.jupyter_cache/executed/*/base.ipynb")
+    (cell,) = nbformat.read(cached, as_version=4).cells
+    assert [output.text for output in cell.outputs] == ["42\n"]
+
+
 BAD_CELLS = {
     "stderr": ("import sys\n\nprint('careful', file=sys.stderr)", "The cell wrote to stderr"),
     "warning": ("import warnings\n\nwarnings.warn('careful', stacklevel=1)", "The cell wrote to stderr"),

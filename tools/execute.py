@@ -1,0 +1,83 @@
+"""Run the pages of the book that have code, several at once, into the cache that `jupyter-book build` reads.
+
+`make book` calls this before it builds.  The cache is emptied first: it would not notice an edit to `bpa`.  A
+page that is missing in it is run by the build itself, one after the other.  All that a page wrote is in the
+cache, so the build still refuses a cell that wrote to stderr.
+"""
+
+import argparse
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import yaml
+from jupyter_cache import get_cache
+from jupyter_cache.cache.db import NbProjectRecord
+from jupyter_cache.executors.basic import ExecutionWorkerLocalSerial, ProcessData
+from myst_nb.core.read import is_myst_markdown_notebook
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+BOOK = Path(__file__).parents[1] / "book"
+CACHE = Path("_build", ".jupyter_cache")  # where myst-nb looks
+READERS = {".ipynb": "nbformat", ".md": "myst_nb_md"}
+
+
+def pages_with_code(book: Path) -> Iterator[Path]:
+    """The notebooks in the table of contents, and the Markdown pages that are notebooks too."""
+    for name in parse_toc_yaml(book / "_toc.yml"):
+        notebook, page = book / f"{name}.ipynb", book / f"{name}.md"
+        if notebook.exists():
+            yield notebook
+        elif page.exists() and is_myst_markdown_notebook(page.read_text(encoding="utf8")):
+            yield page
+
+
+def stated_seconds(page: Path) -> int:
+    """What the head of a page says about its time to run; 0 if it says nothing."""
+    found = re.search(r"about (\d+) seconds", page.read_text(encoding="utf8"))
+    return int(found[1]) if found else 0
+
+
+def execute(book: Path, jobs: int) -> list[Path]:
+    """Fill the cache, longest page first, so that no long one is left for the end.  Returns what failed."""
+    config = yaml.safe_load((book / "_config.yml").read_text(encoding="utf8"))
+    timeout = config["execute"]["timeout"]
+    cache = get_cache(book / CACHE)
+    cache.clear_cache()
+    pages = sorted(pages_with_code(book), key=stated_seconds, reverse=True)
+    records = [  # all of them before the first thread: the first one makes the database
+        cache.add_nb_to_project(str(page), read_data={"type": "plugin", "name": READERS[page.suffix]})
+        for page in pages
+    ]
+    worker = ExecutionWorkerLocalSerial(logging.getLogger("execute"))
+
+    def run(record: NbProjectRecord) -> bool:
+        started = time.monotonic()
+        failure, uri = worker(ProcessData(record.pk, record.uri, cache, timeout, allow_errors=False))
+        outcome = "failed after" if failure else "ran in"
+        print(f"{Path(uri).name} {outcome} {time.monotonic() - started:.0f} seconds", flush=True)
+        return not failure
+
+    with ThreadPoolExecutor(jobs) as pool:  # a thread waits for its kernel, which is a process of its own
+        return [page for page, fine in zip(pages, pool.map(run, records), strict=True) if not fine]
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--book", type=Path, default=BOOK, help="folder of the book")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="pages at once (one a core)")
+    arguments = parser.parse_args()
+    # PyTorch's threads of one page would only get into the way of the other pages.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if failed := execute(arguments.book, arguments.jobs):
+        sys.exit("These pages failed, see above: " + ", ".join(str(page) for page in failed))
+
+
+if __name__ == "__main__":
+    main()
