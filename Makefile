@@ -42,12 +42,13 @@ serve: $(BUILT) ## serve the built book on this machine (PORT=8000)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
 
 # Two files at a time, each in one thread; a notebook is one file, since its cells share a kernel.
+# The notebooks come first: a long one begun last would leave a core idle.
 # A cell that hangs is interrupted after the timeout; without one a dead kernel would hang for half an hour.
 test: $(STAMP) ## run every test, chapters included
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not pages" --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests $(CHAPTERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not pages" --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(CHAPTERS) tests
 
 pages: $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
-	$(BIN)/python -m pytest -m pages tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -l mark.pages tests/test_*.py)
 
 lab: $(STAMP) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=$(CHAPTERS)
