@@ -9,6 +9,7 @@ from bpa.checks.chapter_02 import connections, decay_step, recall_from_history, 
 from bpa.checks.chapter_03 import alpha_gradient, masked_error, parameter_count, swapped_lives
 from bpa.checks.chapter_04 import hide_half, nearest_picture, ridge
 from bpa.checks.chapter_05 import erasing_modulation, gains, modulated_trace, two_stores
+from bpa.checks.chapter_06 import earned, eligibility_after, rate_for, retroactive_trace
 from bpa.checks.chapter_08 import hitting_time, looks_alike, read_observation, senses_only
 from bpa.checks.chapter_09 import (
     best_baseline,
@@ -32,6 +33,8 @@ __all__ = [
     "complete",
     "connections",
     "decay_step",
+    "earned",
+    "eligibility_after",
     "erasing_modulation",
     "gains",
     "generalised_advantage",
@@ -44,8 +47,10 @@ __all__ = [
     "modulated_trace",
     "nearest_picture",
     "parameter_count",
+    "rate_for",
     "read_observation",
     "recall_from_history",
+    "retroactive_trace",
     "ridge",
     "second_neuron_step",
     "senses_only",
