@@ -18,6 +18,7 @@ from bpa.checks.chapter_09 import (
     leave_one_out,
 )
 from bpa.checks.chapter_10 import around_rewards, clip_gradients, live_frozen, times_between
+from bpa.checks.chapter_14 import attend, gated_delta_step, retention_mask, written_values
 from bpa.checks.compare import NotYet, Slip, check_answer
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "alpha_gradient",
     "around_rewards",
     "associate",
+    "attend",
     "best_baseline",
     "bootstrapped_returns",
     "check_answer",
@@ -37,6 +39,7 @@ __all__ = [
     "eligibility_after",
     "erasing_modulation",
     "gains",
+    "gated_delta_step",
     "generalised_advantage",
     "hide_half",
     "hitting_time",
@@ -50,6 +53,7 @@ __all__ = [
     "rate_for",
     "read_observation",
     "recall_from_history",
+    "retention_mask",
     "retroactive_trace",
     "ridge",
     "second_neuron_step",
@@ -59,4 +63,5 @@ __all__ = [
     "times_between",
     "two_stores",
     "unroll",
+    "written_values",
 ]
