@@ -19,6 +19,7 @@ from bpa.checks.chapter_09 import (
 )
 from bpa.checks.chapter_10 import around_rewards, clip_gradients, live_frozen, times_between
 from bpa.checks.chapter_14 import attend, gated_delta_step, retention_mask, written_values
+from bpa.checks.chapter_16 import first_parting, mended_loss, mended_trace, treats_alone
 from bpa.checks.compare import NotYet, Slip, check_answer
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "earned",
     "eligibility_after",
     "erasing_modulation",
+    "first_parting",
     "gains",
     "gated_delta_step",
     "generalised_advantage",
@@ -47,6 +49,8 @@ __all__ = [
     "live_frozen",
     "looks_alike",
     "masked_error",
+    "mended_loss",
+    "mended_trace",
     "modulated_trace",
     "nearest_picture",
     "parameter_count",
@@ -61,6 +65,7 @@ __all__ = [
     "soft_clip",
     "swapped_lives",
     "times_between",
+    "treats_alone",
     "two_stores",
     "unroll",
     "written_values",

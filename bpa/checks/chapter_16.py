@@ -1,0 +1,269 @@
+"""Checks of the exercises in chapter 16, "Reading the published code"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bpa.chance import fresh_generator
+from bpa.checks.compare import Slip, check_answer
+
+GAMMA = 0.9
+VALUE_COEF = 0.1
+
+
+def faded_trace(pre: Tensor, post: Tensor, eta: float, fade_new: bool = False) -> Tensor:
+    """(1 - eta) Hebb + eta x_i x_j after all steps, [H, H]; with `fade_new` the new pair fades at once."""
+    hebb = pre.new_zeros(pre.shape[1], post.shape[1])
+    for x, y in zip(pre, post, strict=True):
+        pair = eta * x[:, None] * y[None, :]
+        hebb = (1 - eta) * hebb + ((1 - eta) * pair if fade_new else pair)
+    return hebb
+
+
+def actor_critic_loss(
+    logits: Tensor,
+    values: Tensor,
+    actions: Tensor,
+    rewards: Tensor,
+    *,
+    axis: int = -1,
+    detach: bool = True,
+    last: bool = True,
+    total: bool = False,
+) -> Tensor:
+    """The policy and value terms of the advantage actor-critic, a mean over steps and episodes.
+
+    Each option is a divergence: the softmax over another axis, an advantage that the gradient flows
+    through, a last reward that is lost, a sum over steps.
+    """
+    following = torch.zeros_like(rewards[0])
+    returns = []
+    for t in reversed(range(len(rewards))):
+        following = (rewards[t] if last or t < len(rewards) - 1 else 0 * rewards[t]) + GAMMA * following
+        returns.append(following)
+    advantage = torch.stack(returns[::-1]) - values
+    log_taken = torch.log_softmax(logits, dim=axis).gather(-1, actions[..., None])[..., 0]
+    weight = advantage.detach() if detach else advantage
+    loss = (-log_taken * weight + VALUE_COEF * advantage.square()).mean()
+    return loss * len(rewards) if total else loss
+
+
+def with_gradients(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """(logits, values, actions, rewards) -> the loss, and its gradients by logits and values."""
+
+    def measured(logits: Tensor, values: Tensor, actions: Tensor, rewards: Tensor) -> Any:
+        logits, values = logits.clone().requires_grad_(), values.clone().requires_grad_()
+        result = loss(logits, values, actions, rewards)
+        if not isinstance(result, Tensor) or result.numel() != 1 or not result.requires_grad:
+            return result
+        gradients = torch.autograd.grad(result.sum(), (logits, values), allow_unused=True)
+        filled = [torch.zeros(()) if gradient is None else gradient for gradient in gradients]
+        return [result.detach(), *filled]
+
+    return measured
+
+
+def parting(one: Tensor, other: Tensor) -> Tensor:
+    """First step at which each episode differs, int64 [B]; T where it never does."""
+    steps = torch.full((one.shape[1],), len(one))
+    for t in reversed(range(len(one))):
+        steps[one[t] != other[t]] = t
+    return steps
+
+
+def mean_of_each(loss: Callable[..., Tensor], *parts: Tensor, tolerance: float = 1e-4) -> bool:
+    """Whether `loss` of a batch is the mean of its values for each episode alone, to `tolerance`."""
+    episodes = range(parts[-1].shape[1])
+    alone = [float(loss(*(part[:, b : b + 1] for part in parts))) for b in episodes]
+    return abs(float(loss(*parts)) - sum(alone) / len(alone)) < tolerance
+
+
+def blind_to_order(loss: Callable[..., Tensor], *parts: Tensor) -> bool:
+    """Whether `loss` stays the same as the episodes are put in another order."""
+    return abs(float(loss(*parts)) - float(loss(*(part.roll(1, 1) for part in parts)))) < 1e-4
+
+
+def first_alone(loss: Callable[..., Tensor], *parts: Tensor) -> bool:
+    """Whether the first episode alone gives the loss of a batch of copies of it."""
+    copies = [part[:, :1].repeat(1, 3, *[1] * (part.dim() - 2)) for part in parts]
+    return mean_of_each(loss, *copies)
+
+
+def mended_trace(answer: Callable[..., Any]) -> None:
+    """Check `mended_trace(pre, post, eta)` -> the decaying trace after all steps, [H, H].
+
+    Raises:
+        NotYet: the answer differs from the definition.
+    """
+    generator = fresh_generator()
+    cases = []
+    for length, size, eta in ((6, 4, 0.3), (9, 5, 0.1), (4, 3, 0.6)):
+        pre, post = torch.randn(2, length, size, generator=generator).tanh()
+        cases.append((pre, post, eta))
+    slips = [
+        Slip(
+            "The index is right now. The other divergence is left: the new pair fades in its own step.",
+            lambda pre, post, eta: faded_trace(pre, post, eta, fade_new=True),
+        ),
+        Slip(
+            "The new pair no longer fades. The other divergence is left: row i is pre-synaptic.",
+            lambda pre, post, eta: faded_trace(post, pre, eta),
+        ),
+        Slip(
+            "This is the planted function still.",
+            lambda pre, post, eta: faded_trace(post, pre, eta, fade_new=True),
+        ),
+        Slip(
+            "Nothing fades any more. The old trace is multiplied by 1 - eta.",
+            lambda pre, post, eta: eta * torch.einsum("ti,tj->ij", pre, post),
+        ),
+        Slip(
+            "Eta is missing before the new pair.",
+            lambda pre, post, eta: faded_trace(pre, post, eta) / eta,
+        ),
+    ]
+    check_answer("mended_trace", answer, faded_trace, cases, slips)
+
+
+def mended_loss(answer: Callable[..., Any]) -> None:
+    """Check `mended_loss(logits, values, actions, rewards)` -> the loss, by its value and its gradients.
+
+    Raises:
+        NotYet: the answer differs from the definition.
+    """
+    generator = fresh_generator()
+    cases = []
+    for length, batch, actions in ((6, 4, 4), (9, 3, 3), (5, 5, 4)):
+        cases.append(
+            (
+                torch.randn(length, batch, actions, generator=generator),
+                torch.randn(length, batch, generator=generator),
+                torch.randint(min(actions, batch), (length, batch), generator=generator),
+                1 + torch.rand(length, batch, generator=generator),
+            )
+        )
+
+    def slip(hint: str, **options: Any) -> Slip:
+        return Slip(hint, with_gradients(lambda *case: actor_critic_loss(*case, **options)))
+
+    one_left = "Two are found, one is left: "
+    slips = [
+        slip(
+            one_left
+            + "a gradient flows through the advantage of the policy's term. The loss itself is right.",
+            detach=False,
+        ),
+        slip(one_left + "the last reward is lost.", last=False),
+        slip(one_left + "the softmax runs over the episodes, not over the actions.", axis=1),
+        slip("One is found, two are left: look at the axis and at the last reward.", axis=1, last=False),
+        slip("One is found, two are left: look at the axis and at the gradient.", axis=1, detach=False),
+        slip(
+            "One is found, two are left: look at the last reward and at the gradient.",
+            last=False,
+            detach=False,
+        ),
+        slip("This is the planted function still.", axis=1, last=False, detach=False),
+        slip("You sum over the steps. It is a mean over steps and episodes.", total=True),
+    ]
+    check_answer(
+        "mended_loss",
+        with_gradients(answer) if callable(answer) else answer,
+        with_gradients(actor_critic_loss),
+        cases,
+        slips,
+    )
+
+
+def first_parting(answer: Callable[..., Any]) -> None:
+    """Check `first_parting(one, other)` -> first step at which each episode differs, [B].
+
+    Raises:
+        NotYet: the answer differs from the definition.
+    """
+    generator = fresh_generator()
+    cases = []
+    for length, batch in ((9, 5), (14, 6), (6, 6)):
+        one = torch.randint(4, (length, batch), generator=generator)
+        change = torch.rand(length, batch, generator=generator) < 0.2
+        change[:, 0] = False  # never
+        change[1, 1] = change[-1, 2] = change[0, 3] = True  # and once each late and at once
+        change[:-1, 2] = change[0, 1] = False
+        cases.append((one, (one + change * torch.randint(1, 4, one.shape, generator=generator)) % 4))
+
+    slips = [
+        Slip(
+            "An episode that never differs gets T, the number of steps, not 0.",
+            lambda one, other: (one != other).int().argmax(0),
+        ),
+        Slip("Count from 0: the first step is step 0.", lambda one, other: parting(one, other) + 1),
+        Slip(
+            "This is the last difference. Wanted is the first.",
+            lambda one, other: torch.where(
+                (one != other).any(0), len(one) - 1 - (one != other).flip(0).int().argmax(0), len(one)
+            ),
+        ),
+        Slip(
+            "This counts the differences. Wanted is the step of the first one.",
+            lambda one, other: (one != other).sum(0),
+        ),
+        Slip(
+            "This counts the equal steps. After the first difference none counts, equal or not.",
+            lambda one, other: (one == other).sum(0),
+        ),
+        Slip(
+            "All episodes get the step at which the first of them parts. Each has its own.",
+            lambda one, other: parting(one, other).min().expand(one.shape[1]),
+        ),
+    ]
+    check_answer("first_parting", answer, parting, cases, slips)
+
+
+def treats_alone(answer: Callable[..., Any]) -> None:
+    """Check `treats_alone(loss, logits, values, actions, rewards)` -> whether a loss keeps episodes apart.
+
+    Raises:
+        NotYet: the answer differs from the definition.
+    """
+    generator = fresh_generator()
+
+    def first_value(logits: Tensor, values: Tensor, actions: Tensor, rewards: Tensor) -> Tensor:
+        return actor_critic_loss(logits, values[:, :1].expand_as(values), actions, rewards)
+
+    def centred(logits: Tensor, values: Tensor, actions: Tensor, rewards: Tensor) -> Tensor:
+        return actor_critic_loss(logits, values, actions, rewards - rewards.mean(1, keepdim=True))
+
+    def mixed(logits: Tensor, values: Tensor, actions: Tensor, rewards: Tensor) -> Tensor:
+        return actor_critic_loss(logits, values, actions, rewards, axis=1)
+
+    def by_episode(logits: Tensor, values: Tensor, actions: Tensor, rewards: Tensor) -> Tensor:
+        parts = (logits, values, actions, rewards)
+        each = [actor_critic_loss(*(part[:, b : b + 1] for part in parts)) for b in range(rewards.shape[1])]
+        return torch.stack(each).mean()
+
+    cases = []
+    for loss in (actor_critic_loss, first_value, centred, mixed, by_episode):
+        logits = torch.randn(7, 4, 4, generator=generator)
+        values = torch.randn(7, 4, generator=generator)
+        actions = torch.randint(4, (7, 4), generator=generator)
+        cases.append((loss, logits, values, actions, 5 * torch.rand(7, 4, generator=generator)))
+    slips = [
+        Slip(
+            "You ask whether the order matters. A loss can be blind to order and still mix the episodes.",
+            blind_to_order,
+        ),
+        Slip(
+            "You try one episode only, and a batch of copies of it: what mixes equals mixes nothing.",
+            first_alone,
+        ),
+        Slip("True and False are swapped.", lambda *case: not mean_of_each(*case)),
+        Slip(
+            "You compare without any tolerance, or with the sum: nothing passes. Take the mean, to 1e-4.",
+            lambda *case: False,
+        ),
+        Slip("Everything passes. Is it the same episode each time?", lambda *case: True),
+    ]
+    check_answer("treats_alone", answer, mean_of_each, cases, slips)
