@@ -196,29 +196,36 @@ def test_chapter_is_stripped_and_has_its_ids(chapter):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-def test_pages_with_code_are_run_for_the_build_longest_first_and_a_failure_is_named(tmp_path):
+def write_notebook(path: Path, *cells: nbformat.NotebookNode) -> None:
+    """A notebook of these cells."""
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+
+
+def test_pages_with_code_are_run_for_the_build_longest_first_and_a_failure_is_named(tmp_path):
     head = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n# A page\n\n"
     (tmp_path / "page.md").write_text(f"{head}```{{code-cell}}\nprint(6 * 7)\n```\n")
     (tmp_path / "prose.md").write_text("# No code\n")
-    cells = [
-        nbformat.v4.new_markdown_cell("It runs for about 30 seconds."),
-        nbformat.v4.new_code_cell("assert 1 == 2, 'one is not two'"),
-    ]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "bad.ipynb")
-    (tmp_path / "_toc.yml").write_text(
-        "format: jb-book\nroot: prose\nchapters: [{file: page}, {file: bad}]\n"
-    )
+    loud = nbformat.v4.new_code_cell("import sys\n\nprint('careful', file=sys.stderr)")
+    loud.metadata.tags = ["remove-output"]  # the build would not see it
+    widget = nbformat.v4.new_code_cell("import ipywidgets\n\nipywidgets.interact(lambda x: 1 / 0, x=1);")
+    write_notebook(tmp_path / "loud.ipynb", nbformat.v4.new_markdown_cell("about 5 seconds"), loud, widget)
+    bad = nbformat.v4.new_code_cell("assert 1 == 2, 'one is not two'")
+    write_notebook(tmp_path / "bad.ipynb", nbformat.v4.new_markdown_cell("about 30 seconds"), bad)
+    pages = "[{file: page}, {file: loud}, {file: bad}]"
+    (tmp_path / "_toc.yml").write_text(f"format: jb-book\nroot: prose\nchapters: {pages}\n")
     (tmp_path / "_config.yml").write_text("execute: {timeout: 60}\n")
     command = [sys.executable, ROOT / "tools" / "execute.py", "--book", tmp_path, "--jobs", "1"]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 1
-    assert re.fullmatch(r"bad\.ipynb failed after \d+ seconds\npage\.md ran in \d+ seconds\n", run.stdout)
-    assert "one is not two" in run.stderr
-    assert run.stderr.splitlines()[-1].endswith(f"see above: {tmp_path / 'bad.ipynb'}")
-    (cached,) = tmp_path.glob("_build/.jupyter_cache/executed/*/base.ipynb")
-    (cell,) = nbformat.read(cached, as_version=4).cells
-    assert [output.text for output in cell.outputs] == ["42\n"]
+    outcomes = re.findall(r"(.+) (?:after|in) \d+ seconds\n", run.stdout)
+    assert outcomes == ["bad.ipynb failed", "loud.ipynb failed", "page.md ran"]
+    for complaint in ("one is not two", "careful", "ZeroDivisionError"):
+        assert complaint in run.stderr
+    assert run.stderr.splitlines()[-1].endswith(f": {tmp_path / 'bad.ipynb'}, {tmp_path / 'loud.ipynb'}")
+    cached = [nbformat.read(path, as_version=4) for path in tmp_path.rglob("base.ipynb")]
+    texts = [output.text for notebook in cached for output in notebook.cells[0].outputs]
+    assert sorted(texts) == ["42\n", "careful\n"]
 
 
 BAD_CELLS = {
@@ -231,8 +238,7 @@ BAD_CELLS = {
 def test_chapter_that_fails_or_writes_to_stderr_is_caught(tmp_path):
     cells = [nbformat.v4.new_code_cell(source) for source, _ in BAD_CELLS.values()]
     cells.append(nbformat.v4.new_code_cell("print('fine')"))
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "bad.ipynb")
+    write_notebook(tmp_path / "bad.ipynb", *cells)
     (tmp_path / "conftest.py").write_text((ROOT / "book" / "conftest.py").read_text())
     options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=60", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *options, f"--rootdir={tmp_path}", str(tmp_path / "bad.ipynb")]

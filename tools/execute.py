@@ -1,8 +1,10 @@
 """Run the pages of the book that have code, several at once, into the cache that `jupyter-book build` reads.
 
 `make book` calls this before it builds.  The cache is emptied first: it would not notice an edit to `bpa`.  A
-page that is missing in it is run by the build itself, one after the other.  All that a page wrote is in the
-cache, so the build still refuses a cell that wrote to stderr.
+page that is missing in it is run by the build itself, one after the other.
+
+A page fails by the rules of `make test`: by a cell that raises, that takes longer than the book's timeout, or
+that writes to stderr, even if it hides its output from the page.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.cache.db import NbProjectRecord
 from jupyter_cache.executors.basic import ExecutionWorkerLocalSerial, ProcessData
 from myst_nb.core.read import is_myst_markdown_notebook
+from nbformat import NotebookNode
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 BOOK = Path(__file__).parents[1] / "book"
@@ -43,6 +46,21 @@ def stated_seconds(page: Path) -> int:
     return int(found[1]) if found else 0
 
 
+def wrongs(executed: NotebookNode) -> str:
+    """What the cells of a page wrote to stderr, and the exceptions of their widgets; empty if all is well."""
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    for widgets in executed.metadata.get("widgets", {}).values():
+        for model in widgets["state"].values():  # a widget keeps what its callback wrote
+            outputs += model["state"].get("outputs", [])
+    texts = []
+    for output in outputs:
+        if output["output_type"] == "error":
+            texts += [*output["traceback"], ""]
+        elif output.get("name") == "stderr":
+            texts.append(output["text"])
+    return "\n".join(texts)
+
+
 def execute(book: Path, jobs: int) -> list[Path]:
     """Fill the cache, longest page first, so that no long one is left for the end.  Returns what failed."""
     config = yaml.safe_load((book / "_config.yml").read_text(encoding="utf8"))
@@ -59,6 +77,10 @@ def execute(book: Path, jobs: int) -> list[Path]:
     def run(record: NbProjectRecord) -> bool:
         started = time.monotonic()
         failure, uri = worker(ProcessData(record.pk, record.uri, cache, timeout, allow_errors=False))
+        if not failure:
+            bundle = cache.get_cache_bundle(cache.get_cached_project_nb(record.pk).pk)
+            failure = wrongs(bundle.nb)
+            print(failure, end="", file=sys.stderr)
         outcome = "failed after" if failure else "ran in"
         print(f"{Path(uri).name} {outcome} {time.monotonic() - started:.0f} seconds", flush=True)
         return not failure
