@@ -238,3 +238,29 @@ def test_fewer_than_three_exercises_are_too_few():
     notebook = read(BOOK / "chapters" / "04_real_images.ipynb")
     notebook.cells = [cell for cell in notebook.cells if not cell.id.startswith("exercise-3")]
     assert faults(notebook) == ["there are 2 exercises"]
+
+
+def prose(path: Path) -> str:
+    """All text of a notebook or a page."""
+    if path.suffix == ".md":
+        return path.read_text()
+    return "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+
+
+def test_sections_that_the_introduction_sends_its_readers_to_exist():
+    named = re.findall(r"^\d\. \{doc\}`(chapters/\w+)`, (.*)", prose(BOOK / "intro.md"), re.MULTILINE)
+    assert len(named) == 5
+    for chapter, text in named:
+        headings = re.findall(r"^## ([^:\n]*)", prose(BOOK / f"{chapter}.ipynb"), re.MULTILINE)
+        sections = re.findall(r'"([^"]+)"', text)
+        assert sections
+        assert set(sections) <= set(headings), chapter
+
+
+def test_every_word_that_a_page_looks_up_is_in_the_glossary():
+    _, _, entries = prose(BOOK / "glossary.md").partition("{glossary}")
+    words = {entry.lower() for entry in re.findall(r"^(\w.*)$", entries, re.MULTILINE)}
+    texts = "\n".join(prose(path) for path in (*BOOK.glob("*.md"), *CHAPTERS))
+    used = set(re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", texts))
+    assert len(used) > 50
+    assert {word for word in used if word.lower() not in words} == set()

@@ -126,6 +126,10 @@ def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == PROJECT["version"] == importlib.metadata.version("bpa")
     assert citation["license"] == PROJECT["license"]
+    how_to_cite = (ROOT / "book" / "cite.md").read_text()
+    for field in ("title", "version"):
+        assert f"  {field} = {{{citation[field]}}}" in how_to_cite
+    assert [f"{{{author['name']}}}" in how_to_cite for author in citation["authors"]] == [True]
     newest = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest
     assert newest[1] == PROJECT["version"]
