@@ -10,6 +10,7 @@ from bpa.checks.chapter_03 import alpha_gradient, masked_error, parameter_count,
 from bpa.checks.chapter_04 import hide_half, nearest_picture, ridge
 from bpa.checks.chapter_05 import erasing_modulation, gains, modulated_trace, two_stores
 from bpa.checks.chapter_06 import earned, eligibility_after, rate_for, retroactive_trace
+from bpa.checks.chapter_07 import best_answers, right_by_trial, still_possible, was_in
 from bpa.checks.chapter_08 import hitting_time, looks_alike, read_observation, senses_only
 from bpa.checks.chapter_09 import (
     best_baseline,
@@ -29,6 +30,7 @@ __all__ = [
     "around_rewards",
     "associate",
     "attend",
+    "best_answers",
     "best_baseline",
     "bootstrapped_returns",
     "check_answer",
@@ -60,13 +62,16 @@ __all__ = [
     "retention_mask",
     "retroactive_trace",
     "ridge",
+    "right_by_trial",
     "second_neuron_step",
     "senses_only",
     "soft_clip",
+    "still_possible",
     "swapped_lives",
     "times_between",
     "treats_alone",
     "two_stores",
     "unroll",
+    "was_in",
     "written_values",
 ]
