@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import VARIANTS, name_of, random_network, random_state
 
@@ -119,6 +119,19 @@ def test_a_trace_on_the_bound_hands_its_gradient_on_and_one_beyond_it_does_not(p
     assert torch.equal(gradient[2] != 0, state.hebb[2].abs() <= 0.5)
 
 
+def rounding_decides_what_is_clipped(net, xs, state):
+    """Whether a trace comes so near the clip that a hair more or less of it is another gradient."""
+    gradients = []
+    for factor in (1 - 1e-6, 1 + 1e-6):
+        moved = copy.deepcopy(net)
+        moved.clip = net.clip * factor
+        gradients.append(run(moved, xs, state, "eager", torch.float64)[1])
+    return any(
+        (one - other).abs().max() > TOLERANCE * max(1.0, one.abs().max().item())
+        for one, other in zip(*(each.values() for each in gradients), strict=True)
+    )
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     variant=st.sampled_from(VARIANTS),
@@ -130,7 +143,12 @@ def test_a_trace_on_the_bound_hands_its_gradient_on_and_one_beyond_it_does_not(p
 def test_any_size_and_state(variant, H, B, T, seed):
     net = random_network(seed, H, **variant)
     xs = torch.randn(T, B, 5, generator=torch.Generator().manual_seed(seed))
-    assert_same_function(net, xs, random_state(net, seed, B))
+    state = random_state(net, seed, B)
+    try:
+        assert_same_function(net, xs, state)
+    except AssertionError:
+        assume(not rounding_decides_what_is_clipped(net, xs, state))
+        raise
 
 
 def test_two_halves_are_the_whole():

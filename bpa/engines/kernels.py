@@ -2,12 +2,13 @@
 
 Nothing here knows PyTorch. Arrays are float32 and C-contiguous. Shapes: T time, B batch, G episodes of one
 group, H hidden, P = H rounded up to a multiple of LANES; columns from H on hold zeros and stay zero, so that
-every inner loop runs over whole vectors. Row i is the pre-synaptic neuron, column j the post-synaptic one.
+every inner loop runs over whole vectors. Matrices have H rounded up to a multiple of ROWS rows, called H too. Row i is the pre-synaptic neuron, column j the post-synaptic one.
 Activities carry the initial state in front: h is [T + 1, B, P] and h[t] is x(t-1) of the papers.
 
-Three things make these loops fast:
+Four things make these loops fast:
 
 - Hebb is swept once a step: an element that one step changes is read by the next at once.
+- Several rows of Hebb are swept side by side, so that what belongs to the columns is fetched once for all.
 - A group of episodes lives in step, so that a row of w and alpha, once fetched, serves them all.
 - Hebb is not kept for the backward pass. It is stored every so many steps and rebuilt in between, which
   needs no sums: an element depends on nothing but its own past and two numbers a step.
@@ -33,6 +34,7 @@ from numba.extending import intrinsic, models, register_model
 from bpa.engines.cell import FIXED, HEBBIAN, RETROACTIVE, SIGMOID, TANH
 
 LANES = 8  # numbers in a vector: one AVX register, two of SSE or NEON
+ROWS = 4  # rows of Hebb swept at once; H is filled up to a multiple of it
 MAZE, CUES = 0, 1  # worlds
 
 float32, int32 = np.float32, np.int32
@@ -246,6 +248,13 @@ def tanh(x):
 
 
 @compiled
+def tanh_all(x):
+    """x_j = tanh(x_j) for contiguous x: only alone and so laid out does the compiler make vectors of it."""
+    for j in range(len(x)):
+        x[j] = tanh(x[j])
+
+
+@compiled
 def squash(modulator, z):
     """M = modulator(z)"""
     if modulator == TANH:
@@ -280,36 +289,64 @@ def read_fixed(w, pre, sums):
 
 
 @compiled
+def hebbian_row(hebb_i, q, p, change, low, high, w_i, alpha_i, j, sums):
+    """Row i of what follows, at columns j on: stores the trace and returns the grown sums."""
+    trace = clamp(fma(q, change, load(hebb_i, j)), low, high)
+    store(hebb_i, j, trace)
+    return fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), sums)
+
+
+@compiled
 def sweep_hebbian(hebb, before, change, clip, w, alpha, pre, sums):
     """Hebb_ij = Clip( Hebb_ij + before_i change_j ), then sums_j += sum_i (w_ij + alpha_ij Hebb_ij) pre_i"""
     low, high = spread(-clip), spread(clip)
-    for i in range(len(w)):
-        w_i, alpha_i = w[i], alpha[i]
+    for i in range(0, len(w), ROWS):
+        w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
+        a0, a1, a2, a3 = alpha[i], alpha[i + 1], alpha[i + 2], alpha[i + 3]
         for e in range(len(sums)):
-            q, p = spread(before[e, i]), spread(pre[e, i])
-            hebb_i, change_e, sums_e = hebb[e, i], change[e], sums[e]
-            for j in range(0, len(w_i), LANES):
-                trace = clamp(fma(q, load(change_e, j), load(hebb_i, j)), low, high)
-                store(hebb_i, j, trace)
-                store(sums_e, j, fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), load(sums_e, j)))
+            x, y, hebb_e, change_e, sums_e = before[e], pre[e], hebb[e], change[e], sums[e]
+            h0, h1, h2, h3 = hebb_e[i], hebb_e[i + 1], hebb_e[i + 2], hebb_e[i + 3]
+            q0, q1, q2, q3 = spread(x[i]), spread(x[i + 1]), spread(x[i + 2]), spread(x[i + 3])
+            p0, p1, p2, p3 = spread(y[i]), spread(y[i + 1]), spread(y[i + 2]), spread(y[i + 3])
+            for j in range(0, len(w0), LANES):
+                c, s = load(change_e, j), load(sums_e, j)
+                s = hebbian_row(h0, q0, p0, c, low, high, w0, a0, j, s)
+                s = hebbian_row(h1, q1, p1, c, low, high, w1, a1, j, s)
+                s = hebbian_row(h2, q2, p2, c, low, high, w2, a2, j, s)
+                s = hebbian_row(h3, q3, p3, c, low, high, w3, a3, j, s)
+                store(sums_e, j, s)
+
+
+@compiled
+def retroactive_row(hebb_i, eligibility_i, q, p, change, imprint, keep, low, high, w_i, alpha_i, j, sums):
+    """Row i of what follows, as above."""
+    old = load(eligibility_i, j)
+    trace = clamp(fma(change, old, load(hebb_i, j)), low, high)
+    store(hebb_i, j, trace)
+    store(eligibility_i, j, fma(keep, old, times(q, imprint)))
+    return fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), sums)
 
 
 @compiled
 def sweep_retroactive(hebb, eligibility, before, change, imprint, kept, clip, w, alpha, pre, sums):
     """Hebb = Clip( Hebb + change_j E ), E = kept E + before_i imprint_j, then the sums as above"""
-    low, high, keep = spread(-clip), spread(clip), spread(kept)
-    for i in range(len(w)):
-        w_i, alpha_i = w[i], alpha[i]
+    low, high, k = spread(-clip), spread(clip), spread(kept)
+    for i in range(0, len(w), 2):
+        w0, w1, a0, a1 = w[i], w[i + 1], alpha[i], alpha[i + 1]
         for e in range(len(sums)):
-            q, p = spread(before[e, i]), spread(pre[e, i])
-            hebb_i, eligibility_i = hebb[e, i], eligibility[e, i]
+            h0, h1, e0, e1 = hebb[e, i], hebb[e, i + 1], eligibility[e, i], eligibility[e, i + 1]
+            q0, q1, p0, p1 = (
+                spread(before[e, i]),
+                spread(before[e, i + 1]),
+                spread(pre[e, i]),
+                spread(pre[e, i + 1]),
+            )
             change_e, imprint_e, sums_e = change[e], imprint[e], sums[e]
-            for j in range(0, len(w_i), LANES):
-                old = load(eligibility_i, j)
-                trace = clamp(fma(load(change_e, j), old, load(hebb_i, j)), low, high)
-                store(hebb_i, j, trace)
-                store(eligibility_i, j, fma(keep, old, times(q, load(imprint_e, j))))
-                store(sums_e, j, fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), load(sums_e, j)))
+            for j in range(0, len(w0), LANES):
+                c, m, s = load(change_e, j), load(imprint_e, j), load(sums_e, j)
+                s = retroactive_row(h0, e0, q0, p0, c, m, k, low, high, w0, a0, j, s)
+                s = retroactive_row(h1, e1, q1, p1, c, m, k, low, high, w1, a1, j, s)
+                store(sums_e, j, s)
 
 
 @compiled
@@ -349,8 +386,9 @@ def step(
         sweep_retroactive(hebb, eligibility, before, change, imprint, kept, bound, w, alpha, pre, sums)
     for e in range(len(sums)):
         post, sums_e = h[t + 1, e], sums[e]
-        for j in range(len(post)):
-            post[j] = tanh(sums_e[j])
+        tanh_all(sums_e)
+        for j in range(0, len(sums_e), LANES):
+            store(post, j, load(sums_e, j))
         m = squash(modulator, dot(post, mod_weight) + mod_bias)
         modulation[t, e] = m
         if kind != FIXED:
@@ -447,14 +485,21 @@ def observe(world, b, t, steps, reward, action, observation):
 
 
 @compiled
-def add_input(weight, bias, x, sums):
-    """sums = bias + sum_k x_k weight_k; weight [I, P]. What is 0, and much is, costs nothing."""
-    sums[:] = bias
+def add_input(weight, bias, x, some, sums):
+    """sums = bias + sum_k x_k weight_k; weight [I, P]. What is 0, and much is, costs nothing.
+
+    `some` [I] is room for the k of which x_k is not 0.
+    """
+    count = 0
     for k in range(len(x)):
-        if x[k] != 0:
-            value, weight_k = spread(x[k]), weight[k]
-            for j in range(0, len(sums), LANES):
-                store(sums, j, fma(value, load(weight_k, j), load(sums, j)))
+        some[count] = k
+        count += x[k] != 0
+    for j in range(0, len(sums), LANES):
+        total = load(bias, j)
+        for n in range(count):
+            k = some[n]
+            total = fma(spread(x[k]), load(weight[k], j), total)
+        store(sums, j, total)
 
 
 @compiled
@@ -515,13 +560,13 @@ def act_group(
     steps, num_actions = len(actions), len(policy_bias)
     shape = (last - first, h.shape[2])
     sums, change, imprint = np.zeros(shape, float32), np.zeros(shape, float32), np.zeros(shape, float32)
-    logits = np.zeros(num_actions, float32)
+    logits, some = np.zeros(num_actions, float32), np.zeros(len(input_weight), np.int64)
     for t in range(steps):
         for e in range(last - first):
             b = first + e
             reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), 0)
             observe(world, b, t, steps, reward, action, observations[t, b])
-            add_input(input_weight, input_bias, observations[t, b], sums[e])
+            add_input(input_weight, input_bias, observations[t, b], some, sums[e])
         step(
             kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
             t, h, modulation, hebb, eligibility, change, imprint, sums,
@@ -590,6 +635,21 @@ def backward_fixed(w, dsums, dpre):
 
 
 @compiled
+def backward_hebbian_row(
+    hebb_i, dhebb_i, q, p, change, later, d, low, high, w_i, alpha_i, dalpha_i, j, dpre, dchange
+):  # fmt: skip
+    """Row i of what follows, at columns j on: returns the grown dpre and dchange."""
+    given = fma(q, change, load(hebb_i, j))
+    trace = clamp(given, low, high)
+    a, g, pd = load(alpha_i, j), load(dhebb_i, j), times(p, d)
+    dpre = fma(g, later, fma(fma(a, trace, load(w_i, j)), d, dpre))
+    store(dalpha_i, j, fma(trace, pd, load(dalpha_i, j)))
+    g = where_equal(given, trace, fma(a, pd, g))  # the clip hands on what it left as it was
+    store(dhebb_i, j, g)
+    return dpre, fma(g, q, dchange)
+
+
+@compiled
 def backward_hebbian(hebb, before, change, clip, w, alpha, pre, later, dsums, dhebb, dalpha, dpre, dchange):
     """The sweep of pass t; hebb is Hebb(t - 1), dhebb the gradient of what the clip of step t was given.
 
@@ -602,24 +662,24 @@ def backward_hebbian(hebb, before, change, clip, w, alpha, pre, later, dsums, dh
     """
     low, high = spread(-clip), spread(clip)
     dchange[:] = 0
-    for i in range(len(w)):
-        w_i, alpha_i, dalpha_i = w[i], alpha[i], dalpha[i]
+    for i in range(0, len(w), 2):
+        w0, w1, a0, a1, da0, da1 = w[i], w[i + 1], alpha[i], alpha[i + 1], dalpha[i], dalpha[i + 1]
         for e in range(len(dpre)):
-            q, p = spread(before[e, i]), spread(pre[e, i])
-            hebb_i, dhebb_i = hebb[e, i], dhebb[e, i]
+            h0, h1, dh0, dh1 = hebb[e, i], hebb[e, i + 1], dhebb[e, i], dhebb[e, i + 1]
+            q0, q1 = spread(before[e, i]), spread(before[e, i + 1])
+            p0, p1 = spread(pre[e, i]), spread(pre[e, i + 1])
             change_e, later_e, dsums_e, dchange_e = change[e], later[e], dsums[e], dchange[e]
-            dpre_i = spread(float32(0))
-            for j in range(0, len(w_i), LANES):
-                given = fma(q, load(change_e, j), load(hebb_i, j))
-                trace = clamp(given, low, high)
-                a, d, g = load(alpha_i, j), load(dsums_e, j), load(dhebb_i, j)
-                dpre_i = fma(g, load(later_e, j), fma(fma(a, trace, load(w_i, j)), d, dpre_i))
-                pd = times(p, d)
-                store(dalpha_i, j, fma(trace, pd, load(dalpha_i, j)))
-                g = where_equal(given, trace, fma(a, pd, g))  # the clip hands on what it left as it was
-                store(dhebb_i, j, g)
-                store(dchange_e, j, fma(g, q, load(dchange_e, j)))
-            dpre[e, i] = total(dpre_i)
+            dpre0, dpre1 = spread(float32(0)), spread(float32(0))
+            for j in range(0, len(w0), LANES):
+                c, n, d, dc = load(change_e, j), load(later_e, j), load(dsums_e, j), load(dchange_e, j)
+                dpre0, dc = backward_hebbian_row(
+                    h0, dh0, q0, p0, c, n, d, low, high, w0, a0, da0, j, dpre0, dc
+                )
+                dpre1, dc = backward_hebbian_row(
+                    h1, dh1, q1, p1, c, n, d, low, high, w1, a1, da1, j, dpre1, dc
+                )
+                store(dchange_e, j, dc)
+            dpre[e, i], dpre[e, i + 1] = total(dpre0), total(dpre1)
 
 
 @compiled
@@ -673,10 +733,12 @@ def backward_retroactive(
 
 
 @compiled
-def backward_gains(kind, eta, m, dm, rate_weight, rate_bias, post, dchange, dimprint, drate, dpost):
+def backward_gains(
+    kind, eta, m, dm, rate_weight, rate_bias, post, dchange, dimprint, drate_weight, drate_bias, dpost
+):  # fmt: skip
     """From the column factors of a step back to its gains and its activity.
 
-    drate_j [P] is filled, dpost_j [P] grows by the way of x(t) into the traces; returns dm + the gains' part.
+    drate_weight_j, drate_bias_j and dpost_j [P] grow by their part; returns dm + the gains' part.
     """
     m, eta, partial = spread(m), spread(eta), spread(float32(0))
     for j in range(0, len(post), LANES):
@@ -687,16 +749,34 @@ def backward_gains(kind, eta, m, dm, rate_weight, rate_bias, post, dchange, dimp
             rate = times(rate, load(post, j))
         else:
             store(dpost, j, fma(eta, load(dimprint, j), load(dpost, j)))
-        store(drate, j, rate)
+        store(drate_weight, j, fma(rate, m, load(drate_weight, j)))
+        store(drate_bias, j, plus(rate, load(drate_bias, j)))
         partial = fma(rate, load(rate_weight, j), partial)
     return dm + total(partial)
+
+
+@compiled
+def backward_activity(dmod, mod_weight, post, dpost, dmod_weight, dsums):
+    """From x(t) back to what tanh was given: dsums_j = dpost_j = (dpost_j + dmod mod_weight_j) (1 - x_j^2)
+
+    dmod_weight_j [P] grows by dmod x_j.
+    """
+    dm, one, minus = spread(dmod), spread(float32(1)), spread(float32(-1))
+    for j in range(0, len(post), LANES):
+        x = load(post, j)
+        slope = fma(times(minus, x), x, one)
+        value = times(fma(dm, load(mod_weight, j), load(dpost, j)), slope)
+        store(dpost, j, value)
+        store(dsums, j, value)
+        store(dmod_weight, j, fma(dm, x, load(dmod_weight, j)))
 
 
 @compiled
 def backward_group(
     group, first, last, kind, clip, eta, w, alpha, mod_weight, modulator, rate_weight, rate_bias,
     h, modulation, every, hebb_kept, eligibility_kept,
-    dh, dmodulation, dhebb, deligibility, dsums, dmod, drate, dalpha, deta, dh0,
+    dh, dmodulation, dhebb, deligibility,
+    dsums, dmod, dalpha, deta, dmod_weight, drate_weight, drate_bias, dh0,
 ):  # fmt: skip
     """Gradients of episodes first to last - 1, by hand; see the module's notes and the sweeps above.
 
@@ -704,16 +784,18 @@ def backward_group(
         h, modulation, every, hebb_kept, eligibility_kept: what the forward pass left.
         dh [T, B, H], dmodulation [T, B]: gradients from outside of x(t) and M(t).
         dhebb, deligibility [B, H, P]: gradients of the final traces; they become those of the initial ones.
-        dsums [T, B, P], dmod [T, B], drate [T, B, P]: filled with the gradients of what tanh is given, of
-            what the modulator is given, and of the gains.
-        dalpha [groups, H, P], deta [B], dh0 [B, P]: filled. A group's sums are its own, so that the number
-            of threads changes no result.
+        dsums [T, B, P], dmod [T, B]: filled with the gradients of what tanh is given and of what the
+            modulator is given.
+        dalpha [groups, H, P], dmod_weight, drate_weight, drate_bias [groups, P], deta [B]: grow by their
+            parts. A group's sums are its own, so that the number of threads changes no result.
+        dh0 [B, P]: filled.
     """
     steps, _, size = dh.shape
     episodes, width = last - first, h.shape[2]
-    h, modulation, drate = h[:, first:last], modulation[:, first:last], drate[:, first:last]
+    h, modulation = h[:, first:last], modulation[:, first:last]
     hebb_kept, eligibility_kept = hebb_kept[:, first:last], eligibility_kept[:, first:last]
     dhebb, deligibility, dalpha = dhebb[first:last], deligibility[first:last], dalpha[group]
+    dmod_weight, drate_weight, drate_bias = dmod_weight[group], drate_weight[group], drate_bias[group]
     count = min(every, steps)
     traces = np.empty((count, *dhebb.shape), float32)
     eligibilities = np.empty((count, *deligibility.shape), float32)
@@ -769,14 +851,12 @@ def backward_group(
             if kind != FIXED:
                 dm = backward_gains(
                     kind, eta, m, dm, rate_weight, rate_bias, post, dchange[e], dimprint[e],
-                    drate[t - 1, e], dpost,
+                    drate_weight, drate_bias, dpost,
                 )  # fmt: skip
             if kind == RETROACTIVE:
                 deta[b] += dot(dimprint[e], post) - dkept[e]
             dmod[t - 1, b] = dm * squash_slope(modulator, m)
-            for j in range(width):
-                dpost[j] = (dpost[j] + dmod[t - 1, b] * mod_weight[j]) * (float32(1) - post[j] * post[j])
-                dsums[t - 1, b, j] = dpost[j]
+            backward_activity(dmod[t - 1, b], mod_weight, post, dpost, dmod_weight, dsums[t - 1, b])
             later[e] = change[e]
             later_imprint[e] = imprints[k, e]
     for e in range(episodes):

@@ -47,6 +47,14 @@ def padded(tensor: Tensor) -> Tensor:
     return copy
 
 
+def padded_square(tensor: Tensor) -> Tensor:
+    """A copy [..., R, P] of tensor [..., H, H]: as `padded`, and rows filled up to whole blocks of them."""
+    size = tensor.shape[-1]
+    copy = tensor.new_zeros(*tensor.shape[:-2], size + -size % kernels.ROWS, size + -size % kernels.LANES)
+    copy[..., :size, :size] = tensor.detach()
+    return copy
+
+
 def as_arrays(*values: Any) -> list[Any]:
     """Tensors as NumPy arrays on the same memory; anything else as it is."""
     return [value.detach().numpy() if isinstance(value, Tensor) else value for value in values]
@@ -94,8 +102,8 @@ def fresh_run(hidden: Any, steps: int, keep: bool) -> Run:
     activities = h.new_empty(steps + 1, *h.shape)
     activities[0] = h
     nothing = h.new_zeros(batch_size, 0, 0)
-    hebb = nothing if hidden.hebb is None else padded(hidden.hebb)
-    eligibility = nothing if hidden.eligibility is None else padded(hidden.eligibility)
+    hebb = nothing if hidden.hebb is None else padded_square(hidden.hebb)
+    eligibility = nothing if hidden.eligibility is None else padded_square(hidden.eligibility)
     every = KEEP_EVERY if keep else 0
     kept = math.ceil(steps / every) if keep else 0
     return Run(
@@ -115,8 +123,8 @@ def parameters_for_loop(cell: Cell, kind: int, clip: np.float32, modulator: int)
         kind,
         clip,
         np.float32(cell.eta.item()),
-        padded(cell.w),
-        padded(cell.alpha),
+        padded_square(cell.w),
+        padded_square(cell.alpha),
         padded(cell.mod_weight),
         np.float32(cell.mod_bias.item()),
         modulator,
@@ -139,7 +147,12 @@ class Plastic(torch.autograd.Function):
         ctx.save_for_backward(*inputs[4:], *run[:-1])
         ctx.fixed, ctx.every = fixed, run.every
         size = inputs[0].shape[-1]
-        return run.h[1:, :, :size], run.modulation, run.hebb[..., :size], run.eligibility[..., :size]
+        return (
+            run.h[1:, :, :size],
+            run.modulation,
+            run.hebb[..., :size, :size],
+            run.eligibility[..., :size, :size],
+        )
 
     @staticmethod
     @once_differentiable
@@ -151,38 +164,36 @@ class Plastic(torch.autograd.Function):
         cell, run = Cell._make(saved[:count]), Run._make([*saved[count:], ctx.every])
         kind, clip, modulator = ctx.fixed
         steps, batch_size, size = dh.shape
-        dhebb, deligibility = padded(dhebb), padded(deligibility)
-        dsums, drate = torch.empty_like(run.h[1:]), torch.zeros_like(run.h[1:])
-        dmod, dh0 = torch.empty_like(run.modulation), torch.empty_like(run.h[0])
-        groups, deta = len(group_bounds(batch_size)), dh.new_zeros(batch_size)
-        dalpha = dhebb.new_zeros(groups, *dhebb.shape[1:])
+        dhebb, deligibility = padded_square(dhebb), padded_square(deligibility)
+        dsums, dmod, dh0 = map(torch.empty_like, (run.h[1:], run.modulation, run.h[0]))
+        groups, width = len(group_bounds(batch_size)), run.h.shape[-1]
+        dalpha, deta = dh.new_zeros(groups, *dhebb.shape[1:]), dh.new_zeros(batch_size)
+        dmod_weight, drate_weight, drate_bias = dh.new_zeros(3, groups, width)
         _, _, eta, w, alpha, mod_weight, _, _, rate_weight, rate_bias = parameters_for_loop(cell, *ctx.fixed)
         in_parallel(
             kernels.backward_group, batch_size, kind, clip, eta, w, alpha, mod_weight, modulator,
             rate_weight, rate_bias, run.h, run.modulation, run.every, run.hebb_kept, run.eligibility_kept,
             dh.contiguous(), dmodulation.contiguous(), dhebb, deligibility,
-            dsums, dmod, drate, dalpha, deta, dh0,
+            dsums, dmod, dalpha, deta, dmod_weight, drate_weight, drate_bias, dh0,
         )  # fmt: skip
 
         def flat(per_step: Tensor) -> Tensor:
             return per_step.reshape(steps * batch_size, -1)[:, :size]
 
-        pre, post = flat(run.h[:-1]), flat(run.h[1:])
-        m, dm, drates = run.modulation.flatten(), dmod.flatten(), flat(drate)
         return (
             None,
             None,
             dsums[..., :size],
             dh0[:, :size],
-            dhebb[..., :size],
-            deligibility[..., :size],
-            pre.T @ flat(dsums),
-            dalpha.sum(0)[:, :size],
+            dhebb[..., :size, :size],
+            deligibility[..., :size, :size],
+            flat(run.h[:-1]).T @ flat(dsums),
+            dalpha.sum(0)[:size, :size],
             deta.sum(0, keepdim=True),
-            dm @ post,
-            dm.sum(0, keepdim=True),
-            m @ drates,
-            drates.sum(0),
+            dmod_weight.sum(0)[:size],
+            dmod.sum()[None],
+            drate_weight.sum(0)[:size],
+            drate_bias.sum(0)[:size],
         )
 
 
