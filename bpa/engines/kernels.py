@@ -2,8 +2,9 @@
 
 Nothing here knows PyTorch. Arrays are float32 and C-contiguous. Shapes: T time, B batch, G episodes of one
 group, H hidden, P = H rounded up to a multiple of LANES; columns from H on hold zeros and stay zero, so that
-every inner loop runs over whole vectors. Matrices have H rounded up to a multiple of ROWS rows, called H too. Row i is the pre-synaptic neuron, column j the post-synaptic one.
-Activities carry the initial state in front: h is [T + 1, B, P] and h[t] is x(t-1) of the papers.
+every inner loop runs over whole vectors. The rows of matrices are filled up to a multiple of ROWS, and their
+number is called H too. Row i is the pre-synaptic neuron, column j the post-synaptic one. Activities carry
+the initial state in front: h is [T + 1, B, P] and h[t] is x(t-1) of the papers.
 
 Four things make these loops fast:
 
