@@ -435,9 +435,24 @@ def test_auto_takes_the_fast_engine_and_says_so(caplog):
     engines.log_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="bpa"):
         assert engines.choose("auto", Network(5, 4, 3)) is numba_engine
-    assert [record.message for record in caplog.records] == [
-        f"engine numba, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    assert [record.message for record in caplog.records if record.levelno == logging.INFO] == [
+        "engine numba, 1 thread" if threads == 1 else f"engine numba, {threads} threads"
     ]
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_machine_with_one_core_trains_and_says_that_it_is_slower(cores, monkeypatch, caplog):
+    engines.log_once.cache_clear()
+    monkeypatch.setattr(engines, "cores", lambda: cores)
+    config = TrainConfig(iterations=2, quiet=True, size=5, episode_length=4, batch_size=2, hidden_size=3)
+    with caplog.at_level(logging.WARNING, logger="bpa"):
+        for _ in range(2):
+            assert len(train(config).history) == 2
+    assert [record.message for record in caplog.records] == (
+        ["there is one core here, so training takes longer than on two"] if cores == 1 else []
+    )
+    engines.log_once.cache_clear()
     assert engines.choose("eager", Network(5, 4, 3)) is engines.eager
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bpa.arguments import require_choice
 from bpa.engines import eager
-from bpa.engines.threads import loop_threads, one_torch_thread
+from bpa.engines.threads import cores, loop_threads, one_torch_thread
 
 ENGINES = ("auto", "eager", "numba", "triton")
 
@@ -136,7 +136,13 @@ def choose(engine: str, net: Any, world: Any = None) -> Any:
         log_once(logging.INFO, f"engine triton, on {device}")
         return triton_engine(device)
     if reason is None:
-        log_once(logging.INFO, f"engine numba, {loop_threads()} threads")
+        threads = loop_threads()
+        log_once(logging.INFO, f"engine numba, {threads} {'thread' if threads == 1 else 'threads'}")
+        if cores() == 1:
+            log_once(
+                logging.WARNING,
+                "there is one core here, so training takes longer than on two",
+            )
         return numba_engine()
     if engine == fast:
         raise ValueError(f"engine {engine!r} cannot run this: {reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 
@@ -14,6 +15,13 @@ THREADS_BEFORE: ContextVar[int | None] = ContextVar("THREADS_BEFORE", default=No
 def loop_threads() -> int:
     """Threads for the loops of an engine: those that PyTorch has, or had before `one_torch_thread`."""
     return THREADS_BEFORE.get() or torch.get_num_threads()
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
