@@ -84,9 +84,17 @@ def write_atomically(path: Path, data: bytes) -> None:
     os.replace(partial, path)
 
 
-def build_network(config: TrainConfig, generator: torch.Generator | None = None) -> Network | LSTM:
-    """The network that `config` describes, with fresh weights."""
-    num_inputs, num_outputs = sizes(build_world(config, batch_size=1))
+def build_network(
+    config: TrainConfig, generator: torch.Generator | None = None, shape: tuple[int, int, int] | None = None
+) -> Network | LSTM:
+    """The network that `config` describes, with fresh weights.
+
+    Args:
+        shape: inputs, hidden neurons and outputs; those of `config` and its world if None.
+    """
+    if shape is None:
+        num_inputs, num_outputs = sizes(build_world(config, batch_size=1))
+        shape = num_inputs, config.hidden_size, num_outputs
     common: dict[str, Any] = {
         "plasticity": config.plasticity,
         "alpha": config.alpha,
@@ -95,8 +103,8 @@ def build_network(config: TrainConfig, generator: torch.Generator | None = None)
         "generator": generator,
     }
     if config.cell == "lstm":
-        return LSTM(num_inputs, config.hidden_size, num_outputs, **common)
-    return Network(num_inputs, config.hidden_size, num_outputs, rule=config.rule, **common)
+        return LSTM(*shape, **common)
+    return Network(*shape, rule=config.rule, **common)
 
 
 def record_kind(config: TrainConfig) -> type[Record] | type[LessonRecord]:
