@@ -289,29 +289,57 @@ def moving_average(values: Any, window: int) -> np.ndarray:
     return (sums[..., ends] - sums[..., begins]) / (ends - begins)
 
 
-def draw_learning_curves(axes: Axes, curves: Mapping[str, Any], window: int = 1) -> Axes:
+def draw_learning_curves(
+    axes: Axes, curves: Mapping[str, Any], window: int = 1, iterations: Any = None
+) -> Axes:
     """Reward over iterations, one line a label: the median over runs, with a band between the quartiles.
 
     Args:
         curves: label -> reward [N] of one run, or [S, N] of S runs. A single run has no band; its unsmoothed
             values show as a pale line if the window is above 1.
         window: each run is first smoothed by the mean of its last `window` values.
+        iterations: [N], at which all curves have their values; 1 to N if None.
     """
     for label, values in curves.items():
         runs = np.atleast_2d(np.asarray(values, dtype=float))
         if runs.ndim != 2 or runs.shape[1] == 0:
             raise ValueError(f"curves[{label!r}] must be [N] or [S, N], got shape {list(runs.shape)}")
-        iterations = np.arange(1, runs.shape[1] + 1)
+        places = np.arange(1, runs.shape[1] + 1) if iterations is None else np.asarray(iterations)
+        if places.shape != runs.shape[1:]:
+            raise ValueError(f"iterations must be [{runs.shape[1]}], got shape {list(places.shape)}")
         smooth = moving_average(runs, window)
-        (line,) = axes.plot(iterations, np.median(smooth, axis=0), label=label)
+        (line,) = axes.plot(places, np.median(smooth, axis=0), label=label)
         if len(runs) > 1:
             low, high = np.quantile(smooth, [0.25, 0.75], axis=0)
-            axes.fill_between(iterations, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
+            axes.fill_between(places, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
         elif window > 1:
             axes.plot(
-                iterations, runs[0], color=line.get_color(), linestyle="-", alpha=0.3, linewidth=0.6, zorder=1
+                places, runs[0], color=line.get_color(), linestyle="-", alpha=0.3, linewidth=0.6, zorder=1
             )
     axes.set(xlabel="iteration", ylabel="reward per episode")
     if len(curves) > 1:
         axes.legend()
+    return axes
+
+
+def draw_finals(axes: Axes, scores: Mapping[str, Any]) -> Axes:
+    """Scores of trained networks, one column a label: a dot each, the median as a bar, a box of quartiles.
+
+    Colours are those of `draw_learning_curves` for labels in the same order.
+
+    Args:
+        scores: label -> [S], the scores of S runs.
+    """
+    for place, (label, values) in enumerate(scores.items()):
+        runs = np.asarray(values, dtype=float)
+        if runs.ndim != 1 or len(runs) == 0:
+            raise ValueError(f"scores[{label!r}] must be [S], got shape {list(runs.shape)}")
+        color = list(COLORS.values())[place % len(COLORS)]
+        low, median, high = np.quantile(runs, [0.25, 0.5, 0.75])
+        axes.bar(place, high - low, 0.7, low, color=color, alpha=0.25)
+        axes.plot([place - 0.35, place + 0.35], [median, median], color=color, linestyle="-")
+        across = place + 0.5 * (np.arange(1, len(runs) + 1) / (len(runs) + 1) - 0.5)
+        axes.plot(across, runs, color=color, linestyle="none", marker="o", markersize=3)
+    axes.set_xticks(range(len(scores)), list(scores), rotation=30, ha="right")
+    axes.set(ylabel="reward per episode")
     return axes
