@@ -1,4 +1,4 @@
-"""The command line: bpa train | evaluate | play | plot | bench."""
+"""The command line: bpa train | evaluate | play | plot | bench | reproduce."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from bpa.bench import bench, cases, table
 from bpa.config import PRESETS, TASKS, TrainConfig, beginning
 from bpa.evaluate import evaluate
 from bpa.play import described, episode, save_film
+from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
 from bpa.train import Diverged, train
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
@@ -31,6 +32,7 @@ USAGE = """usage: bpa COMMAND [OPTIONS]
   play      show an episode of an agent, step by step or as a film
   plot      draw the learning curves of runs
   bench     measure how fast each engine trains here
+  reproduce compare all variants over many seeds, as the papers do
 
 bpa COMMAND --help says more. bpa --version prints the version."""
 
@@ -108,6 +110,29 @@ class BenchArguments:
     """Seconds of training a case and round."""
     json: bool = False
     """Print one JSON object."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReproduceArguments:
+    """Train every variant at equal numbers of parameters over many seeds, and compare them.
+
+    The same command goes on where it was stopped.
+    """
+
+    task: tyro.conf.Positional[Literal["maze", "cues", "patterns", "pictures", "sequences"]]
+    """What is learned."""
+    seeds: int | None = None
+    """Runs of each variant: 10, with --quick 3."""
+    quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """A small budget, for the shape of the figure."""
+    out: str | None = None
+    """Folder to fill or to go on with: results/TASK, with --quick results/TASK-quick."""
+    variants: tuple[Literal["none", "plastic", "simple", "retroactive", "lstm"], ...] | None = None
+    """Which to compare: all; with --quick in the maze and with cues all but lstm, which takes longest."""
+    workers: int | None = None
+    """Runs side by side, each in one thread: one a core."""
+    config: str | None = None
+    """A TOML file of settings that win over those of the budget."""
 
 
 def parse(kind: type, arguments: Sequence[str], prog: str, default: Any = tyro.MISSING_NONPROP) -> Any:
@@ -218,12 +243,39 @@ def run_bench(arguments: Sequence[str]) -> None:
     print(json.dumps(report) if asked.json else table(report))
 
 
+def run_reproduce(arguments: Sequence[str]) -> None:
+    """bpa reproduce"""
+    asked = parse(ReproduceArguments, arguments, "bpa reproduce")
+    budget = (QUICK if asked.quick else FULL)[asked.task]
+    changes = {} if asked.config is None else read_table(asked.config)
+    for name in ("task", "cell", "plasticity", "seed", "out", "resume"):
+        if name in changes:
+            raise ValueError(f"config {asked.config} may not set {name}, which differs from run to run")
+    out = asked.out or f"results/{asked.task}{'-quick' if asked.quick else ''}"
+    finals = reproduce(
+        beginning(asked.task).replace(**budget.settings).updated(changes),
+        out,
+        budget.variants if asked.variants is None else asked.variants,
+        budget.seeds if asked.seeds is None else asked.seeds,
+        budget.episodes,
+        asked.workers,
+        lambda line: print(line, flush=True),
+    )
+    from bpa.curves import save_comparison  # here, because matplotlib takes a second
+
+    print(save_comparison(out))
+    for variant, scores in scores_by_variant(finals).items():
+        seeds, low, median, high = spread(scores)
+        print(f"{variant:11} median {median:.4g}, quartiles {low:.4g} and {high:.4g}, {seeds} seeds")
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": run_train,
     "evaluate": run_evaluate,
     "play": run_play,
     "plot": run_plot,
     "bench": run_bench,
+    "reproduce": run_reproduce,
 }
 
 

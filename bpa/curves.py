@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from bpa.arguments import require_integer
-from bpa.plots import STYLE, draw_learning_curves
-from bpa.runs import FREE_TO_CHANGE, read_history, read_settings
+from bpa.plots import STYLE, draw_finals, draw_learning_curves, png_bytes
+from bpa.reproduce import Final, Point, read_table, score_name, scores_by_variant
+from bpa.runs import FREE_TO_CHANGE, read_history, read_settings, write_atomically
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -69,3 +71,40 @@ def save_curves(folders: Sequence[str], path: str | Path, window: int = 100) -> 
             raise ValueError(f"save {path} cannot be written: {error.strerror}") from None
         finally:
             pyplot.close(figure)
+
+
+def comparison(points: Sequence[Point], finals: Sequence[Final]) -> Figure:
+    """Learning curves and final scores of the variants side by side: medians, quartiles, a dot a run.
+
+    A run that diverged for good goes on at its last point, since its weights stay as they are.
+
+    Args:
+        points, finals: the rows of the two tables of `bpa.reproduce`; at least one run.
+    """
+    if not points or not finals:
+        raise ValueError("points and finals must hold at least one run, got none")
+    score = score_name(points[0].task)
+    places = sorted({point.iteration for point in points})
+    curves: dict[str, dict[int, list[float]]] = {}
+    for point in points:
+        curves.setdefault(point.variant, {}).setdefault(point.seed, []).append(point.score)
+    padded = {
+        variant: [each + each[-1:] * (len(places) - len(each)) for each in of_seed.values()]
+        for variant, of_seed in curves.items()
+    }
+    with pyplot.style.context(STYLE):
+        figure, (left, right) = pyplot.subplots(1, 2, figsize=(7.2, 3.6), width_ratios=[3, 2])
+        draw_learning_curves(left, padded, iterations=places)
+        draw_finals(right, scores_by_variant(finals))
+        left.set(ylabel=f"{score} per episode, in training")
+        right.set(ylabel=f"{score} per episode, in fresh ones")
+        pyplot.close(figure)
+    return figure
+
+
+def save_comparison(folder: str | Path) -> Path:
+    """Draw `comparison` from the tables in a folder of `bpa.reproduce`, into its figure.png."""
+    folder = Path(folder)
+    figure = comparison(read_table(folder / "curves.csv", Point), read_table(folder / "final.csv", Final))
+    write_atomically(folder / "figure.png", png_bytes(figure))
+    return folder / "figure.png"

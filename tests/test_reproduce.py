@@ -1,0 +1,517 @@
+"""Comparisons: equal parameters, gone on with after any stop, never mixed, and tables that come back."""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_train import SMALL
+
+from bpa import reproduce as comparing
+from bpa.cli import main
+from bpa.config import beginning
+from bpa.curves import comparison
+from bpa.evaluate import evaluate
+from bpa.plots import draw_finals
+from bpa.reproduce import (
+    FINAL,
+    FULL,
+    QUICK,
+    VARIANTS,
+    Final,
+    Job,
+    Point,
+    Reached,
+    Spread,
+    difference_interval,
+    episode_scores,
+    equal_configs,
+    rank_sum,
+    reached,
+    read_table,
+    reproduce,
+    scores_by_variant,
+    side_by_side,
+    spread,
+    thinned,
+    write_table,
+)
+from bpa.runs import LessonRecord, Record, build_network, load_weights, read_history
+from bpa.sizes import count_parameters
+
+TINY = SMALL.replace(engine="eager")  # three iterations of two episodes of nine steps, six neurons
+PAIR = ("none", "simple")
+SMALL_SETTINGS = """
+iterations = 3
+hidden_size = 6
+batch_size = 2
+size = 5
+episode_length = 9
+engine = "eager"
+"""
+
+
+def silent(line):
+    """Say nothing."""
+
+
+def compare(out, config=TINY, variants=PAIR, seeds=2, episodes=4, say=silent):
+    return reproduce(config, out, variants, seeds, episodes, workers=1, say=say)
+
+
+def files(folder):
+    """Every file below a folder, with what it holds."""
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def without_seconds(rows):
+    return [row._replace(seconds=0.0) for row in rows]
+
+
+def interrupting(monkeypatch, at):
+    """Ctrl-C during optimiser step number `at`."""
+    step, count = torch.optim.Adam.step, itertools.count(1)
+
+    def stepping(adam):
+        if next(count) == at:
+            os.kill(os.getpid(), signal.SIGINT)
+        step(adam)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", stepping)
+
+
+def until(true):
+    """Wait for it, not for ever."""
+    for _ in range(1200):
+        if true():
+            return
+        time.sleep(0.1)
+    pytest.fail("it did not come true")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    out = tmp_path_factory.mktemp("comparison") / "maze"
+    return out, compare(out, variants=tuple(VARIANTS))
+
+
+@pytest.mark.parametrize("task", FULL)
+@pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
+def test_all_variants_have_the_parameters_of_the_simple_one(table, task):
+    config = beginning(task).replace(**table[task].settings)
+    configs = equal_configs(config)
+    assert configs["simple"].hidden_size == config.hidden_size
+    assert {name: (each.cell, each.plasticity) for name, each in configs.items()} == {
+        "none": ("rnn", "none"),
+        "plastic": ("rnn", "plastic"),
+        "simple": ("rnn", "simple"),
+        "retroactive": ("rnn", "retroactive"),
+        "lstm": ("lstm", "none"),
+    }
+    counts = [count_parameters(build_network(each)) for each in configs.values()]
+    assert max(counts) / min(counts) < 1.05
+    alike = {each.replace(hidden_size=1, cell="rnn", plasticity="none") for each in configs.values()}
+    assert len(alike) == 1  # nothing else differs
+
+
+def test_the_folder_holds_what_it_promises(done):
+    out, finals = done
+    assert {path.name for path in out.iterdir()} == {"runs", "settings.json", "final.csv", "curves.csv"}
+    assert [(final.variant, final.seed) for final in finals] == list(itertools.product(VARIANTS, range(2)))
+    assert read_table(out / "final.csv", Final) == finals
+    points = read_table(out / "curves.csv", Point)
+    assert len(points) == 3 * len(finals)
+    for final in finals:
+        folder = out / "runs" / f"{final.variant}-{final.seed}"
+        net, config = load_weights(folder)
+        assert (config.seed, final.iterations, final.episodes) == (final.seed, 3, 4)
+        assert final.parameters == count_parameters(net)
+        scores = evaluate(net, config, episodes=4, seed=1_000_000 + final.seed)
+        assert final.mean == pytest.approx(scores["mean_reward"])
+        assert final.lower_quartile == pytest.approx(scores["lower_quartile_reward"])
+        assert final.median == pytest.approx(scores["median_reward"])
+        assert final.upper_quartile == pytest.approx(scores["upper_quartile_reward"])
+        assert final.standard_error == pytest.approx(scores["standard_error"])
+        curve = [point for point in points if point[1:3] == final[1:3]]
+        history = read_history(folder / "history.csv")
+        assert [point[3:] for point in curve] == [(r.iteration, r.reward, r.seconds) for r in history]
+
+
+def test_the_settings_say_what_was_compared_and_on_what(done):
+    out, finals = done
+    said = json.loads((out / "settings.json").read_text())
+    counts = {final.variant: final.parameters for final in finals}
+    assert {name: about["parameters"] for name, about in said["variants"].items()} == counts
+    assert said["largest_difference_in_parameters"] == max(counts.values()) / min(counts.values()) - 1
+    assert said["settings"]["learning_rate"] == TINY.learning_rate
+    assert said["settings"]["evaluation_episodes"] == 4
+    (sitting,) = said["sittings"]
+    assert {"processor", "cores", "system", "workers", "torch", "numba", "python", "bpa"} < sitting.keys()
+    assert sitting["seconds"] > 0
+    assert os.uname().nodename not in (out / "settings.json").read_text()
+
+
+def test_what_is_finished_is_not_done_again(done, tmp_path, monkeypatch):
+    shutil.copytree(done[0], tmp_path / "again")
+    before = files(tmp_path / "again")
+    monkeypatch.setattr(comparing, "train", None)
+    assert compare(tmp_path / "again", variants=tuple(VARIANTS)) == done[1]
+    assert files(tmp_path / "again") == before
+
+
+@pytest.mark.parametrize("at", [1, 3, 5])  # in the first run, at its end, and in the middle of the second
+def test_a_stopped_comparison_goes_on_to_the_same_numbers(done, tmp_path, monkeypatch, at):
+    with monkeypatch.context() as patch:
+        interrupting(patch, at)
+        with pytest.raises(KeyboardInterrupt, match=f"stopped with {at // 5} of 4 runs .* same command"):
+            compare(tmp_path / "maze")
+    assert len(read_table(tmp_path / "maze" / "final.csv", Final)) == at // 5
+    finals = compare(tmp_path / "maze")
+    assert without_seconds(finals) == without_seconds(f for f in done[1] if f.variant in PAIR)
+    assert len(json.loads((tmp_path / "maze" / "settings.json").read_text())["sittings"]) == 2
+
+
+def test_a_run_killed_before_it_is_evaluated_is_only_evaluated(done, tmp_path, monkeypatch):
+    shutil.copytree(done[0], tmp_path / "maze")
+    (tmp_path / "maze" / "runs" / "simple-1" / FINAL).unlink()
+    monkeypatch.setattr(torch.optim.Adam, "step", None)
+    assert without_seconds(compare(tmp_path / "maze", variants=tuple(VARIANTS))) == without_seconds(done[1])
+
+
+def test_seeds_and_variants_may_grow(done, tmp_path):
+    compare(tmp_path / "maze", variants=["simple"], seeds=1)
+    finals = compare(tmp_path / "maze", variants=["none"], seeds=2)
+    assert [(f.variant, f.seed) for f in finals] == [("none", 0), ("none", 1), ("simple", 0)]
+    assert without_seconds(compare(tmp_path / "maze")) == without_seconds(
+        f for f in done[1] if f.variant in PAIR
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"config": TINY.replace(learning_rate=0.5)}, "learning_rate is 0.001 in .*settings.json, got 0.5"),
+        ({"config": TINY.replace(iterations=4)}, "iterations is 3 in .*, got 4"),
+        ({"config": TINY.replace(iterations=4), "variants": ["lstm"]}, "iterations is 3 in .*, got 4"),
+        ({"config": TINY.replace(hidden_size=7)}, "hidden_size is 6 in .*, got 7"),
+        (
+            {"config": TINY.updated({"task": "cues", "cues": {"num_cues": 2}})},
+            "task is 'maze' in .*, got 'cues'",
+        ),
+        ({"episodes": 5}, "evaluation_episodes is 4 in .*, got 5"),
+        ({"seeds": 1}, "seeds is 2 in .*, got 1: it may only grow"),
+        ({"seeds": 0}, "seeds must be a whole number from 1 to 1000000, got 0"),
+        ({"variants": []}, "variants must hold at least one of none, plastic"),
+        ({"variants": ["oja"]}, "variants must be one of 'none', .*, got 'oja'"),
+    ],
+)
+def test_other_settings_are_refused_and_harm_nothing(done, changes, said):
+    before = files(done[0])
+    with pytest.raises(ValueError, match=said):
+        compare(done[0], **changes)
+    assert files(done[0]) == before
+
+
+def test_what_is_no_comparison_is_never_overwritten(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "final.csv").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    before = files(tmp_path)
+    for name in ("full", "file"):
+        with pytest.raises(ValueError, match="exists, is no comparison of bpa and is never overwritten"):
+            compare(tmp_path / name)
+    with pytest.raises(ValueError, match="cannot be made: Not a directory"):
+        compare(tmp_path / "file" / "maze")
+    for text, said in (("{", "cannot be read"), ("{}", "holds no settings"), ("[]", "holds no settings")):
+        (tmp_path / "full" / "settings.json").write_text(text)
+        with pytest.raises(ValueError, match=said):
+            compare(tmp_path / "full")
+    (tmp_path / "full" / "settings.json").unlink()
+    assert files(tmp_path) == before
+
+
+def test_a_foreign_outcome_is_named(done, tmp_path):
+    shutil.copytree(done[0], tmp_path / "maze")
+    (tmp_path / "maze" / "runs" / "none-0" / FINAL).write_text('{"mean": 1}')
+    with pytest.raises(ValueError, match=r"none-0.final.json holds no outcome of a run"):
+        compare(tmp_path / "maze")
+
+
+def test_a_run_that_diverges_for_good_counts_with_what_it_kept(tmp_path):
+    config = TINY.replace(learning_rate=1e30, gradient_norm_limit=1e-30)
+    (final,) = compare(tmp_path / "maze", config, ["simple"], seeds=1)
+    assert final.iterations == 0
+    assert final.episodes == 4
+    assert read_table(tmp_path / "maze" / "curves.csv", Point) == []
+
+
+@pytest.mark.parametrize("task", ["patterns", "sequences"])
+def test_lessons_are_compared_by_the_loss_of_each_episode(tmp_path, task):
+    config = beginning(task).updated(
+        {
+            "iterations": 2,
+            "batch_size": 2,
+            "hidden_size": 6,
+            "engine": "eager",
+            "patterns": {"pattern_size": 6},
+            "sequences": {"sequence_length": 8},
+        }
+    )
+    (final,) = compare(tmp_path / task, config, ["plastic"], seeds=1)
+    net, config = load_weights(tmp_path / task / "runs" / "plastic-0")
+    scores = episode_scores(net, config, 103, seed=5)
+    assert len(scores) == 103
+    assert len(set(scores.tolist())) > 50
+    # As many answers count in each episode, so the mean over episodes is the mean over answers.
+    assert scores.mean().item() == pytest.approx(evaluate(net, config, 103, seed=5)["mean_loss"], rel=1e-5)
+    assert final.mean == pytest.approx(episode_scores(net, config, 4, seed=1_000_000).mean().item())
+    assert (
+        (tmp_path / task / "curves.csv").read_text().startswith("task,variant,seed,iteration,loss,seconds\n")
+    )
+    curve = read_table(tmp_path / task / "curves.csv", Point)
+    assert [p.score for p in curve] == [
+        r.loss for r in read_history(tmp_path / task / "runs" / "plastic-0" / "history.csv")
+    ]
+
+
+def test_processes_side_by_side_give_the_same_numbers_and_name_a_failure(done, tmp_path):
+    (tmp_path / "runs").mkdir()
+    jobs = [
+        Job(variant, each.replace(seed=1, out=str(tmp_path / "runs" / f"{variant}-1")), 4)
+        for variant, each in equal_configs(TINY, PAIR).items()
+    ]
+    finals = sorted(side_by_side(jobs, workers=2))
+    expected = [f for f in done[1] if f.variant in PAIR and f.seed == 1]
+    for got, want in zip(finals, expected, strict=True):
+        assert got == pytest.approx(want._replace(seconds=got.seconds))
+    (tmp_path / "runs" / "broken").mkdir()
+    broken = Job("simple", jobs[1].config.replace(out=str(tmp_path / "runs" / "broken")), 4)
+    with pytest.raises(ChildProcessError, match=r"broken failed: ValueError: .*checkpoint.* does not exist"):
+        list(side_by_side([broken], workers=2))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_or_killed_command_leaves_runs_that_go_on(tmp_path, number):
+    """Its processes stop with it, and each keeps what it had learned."""
+    settings = tmp_path / "long.toml"
+    settings.write_text(SMALL_SETTINGS.replace("iterations = 3", "iterations = 1000000"))
+    command = (
+        f"reproduce maze --quick --variants none simple --seeds 1 --workers 2 --config {settings}".split()
+    )
+    out = tmp_path / "maze"
+    histories = [out / "runs" / f"{variant}-0" / "history.csv" for variant in PAIR]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bpa", *command, "--out", str(out)], stderr=subprocess.PIPE, text=True
+    )
+
+    def lines():
+        return [len(path.read_text().splitlines()) if path.exists() else 0 for path in histories]
+
+    until(lambda: process.poll() is not None or min(lines()) > 5)
+    assert process.poll() is None
+    process.send_signal(number)
+    said = process.communicate()[1]
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert said == "bpa: stopped with 0 of 2 runs finished; the same command goes on\n"
+    logs = [out / "runs" / f"{variant}-0.log" for variant in PAIR]
+    until(lambda: all(log.read_text() == "stopped; what it has learned is kept\n" for log in logs))
+    held = lines()
+    for path, count in zip(histories, held, strict=True):
+        assert comparing.runs.load_checkpoint(path.parent).iteration == count - 1  # a line is the head
+
+
+def test_the_command_compares_goes_on_and_draws(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = tmp_path / "tiny.toml"
+    settings.write_text(SMALL_SETTINGS)
+    command = ["reproduce", "maze", "--quick", "--workers", "1", "--seeds", "1", "--config", str(settings)]
+    assert main(command) == 0
+    said, err = capsys.readouterr()
+    assert err == ""
+    assert said.splitlines()[0].startswith("results/maze-quick: 4 of 4 runs to do, 1 at a time; parameters: ")
+    assert "simple, seed 0: reward " in said
+    assert said.splitlines()[-1].startswith("retroactive median ")
+    assert (tmp_path / "results" / "maze-quick" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert main(command) == 0
+    assert "0 of 4 runs to do" in capsys.readouterr().out
+    before = files(tmp_path)
+    for arguments, message in (
+        ([*command[:-2]], "iterations is 3 in results/maze-quick/settings.json, got "),
+        ([*command, "--seeds", "0"], "seeds must be a whole number from 1 to 1000000, got 0"),
+        ([*command, "--workers", "0"], "workers must be a whole number of at least 1, got 0"),
+        ([*command, "--variants", "oja"], "oja"),
+        (["reproduce", "chess"], "chess"),
+        (["reproduce"], "missing"),
+        (["reproduce", "maze", "--config", "nowhere.toml"], "config nowhere.toml cannot be read"),
+    ):
+        assert main(arguments) == 2, arguments
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("bpa: error: ")
+        assert err.count("\n") == 1
+        assert message.lower() in err.lower()
+    settings.write_text("seed = 3\n")
+    assert main(command) == 2
+    assert "may not set seed" in capsys.readouterr().err
+    settings.write_bytes(before[settings])
+    assert files(tmp_path) == before
+
+
+def test_thinned_curves_are_means_over_equal_parts():
+    config = TINY.replace(iterations=450, seed=7)
+    history = [Record(n, float(n % 3), 0.0, 0.0, n / 2) for n in range(1, 451)]
+    points = thinned(config, "none", history)
+    assert len(points) == 150  # three iterations each: two would give 225
+    assert points[-1] == Point("maze", "none", 7, 450, 1.0, 225.0)
+    assert {point.score for point in points} == {1.0}
+    assert [point.iteration for point in thinned(config, "none", history[:7])] == [3, 6, 7]
+    lessons = [LessonRecord(n, 0.5, loss, 0.0, 1.0) for n, loss in ((1, 2.0), (2, float("nan")), (3, 4.0))]
+    (point,) = thinned(config.replace(task="patterns"), "none", lessons)
+    assert point.score == 3.0
+
+
+def test_tables_come_back_as_they_were_and_others_are_named(tmp_path):
+    path = tmp_path / "table.csv"
+    points = [Point("maze", "none", 3, 10, 0.1 + 0.2, 1e-17), Point("maze", "lstm", 0, 20, float("inf"), 2.0)]
+    write_table(path, Point, points, "loss")
+    assert path.read_text().splitlines()[0] == "task,variant,seed,iteration,loss,seconds"
+    assert read_table(path, Point) == points
+    with pytest.raises(ValueError, match=r"table.csv is no table of finals: its columns are task, variant"):
+        read_table(path, Final)
+    for text in ("", "a,b\n", path.read_text() + "maze,none,x,1,1,1\n", path.read_text() + "maze,none\n"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="is no table of points"):
+            read_table(path, Point)
+    with pytest.raises(ValueError, match=r"is no table of points: .*No such file"):
+        read_table(tmp_path / "nowhere.csv", Point)
+
+
+def finals_of(variant, *means):
+    return [Final("maze", variant, n, 3, 1.0, 9, 5, mean, 0, -mean, 9, 1) for n, mean in enumerate(means)]
+
+
+def test_scores_are_gathered_and_spread():
+    finals = finals_of("none", 3.0, 1.0, 2.0, 10.0) + finals_of("simple", 5.0)
+    assert scores_by_variant(finals) == {"none": [3.0, 1.0, 2.0, 10.0], "simple": [5.0]}
+    assert scores_by_variant(finals, "median")["simple"] == [-5.0]
+    assert spread([3.0, 1.0, 2.0, 10.0]) == Spread(4, 1.75, 2.5, 4.75)
+    with pytest.raises(ValueError, match="mark must be one of 'mean', 'lower_quartile'"):
+        scores_by_variant(finals, "task")
+    with pytest.raises(ValueError, match="scores must hold at least one number"):
+        spread([])
+
+
+def interval_by_loops(first, second, generator, resamples, level):
+    """Each resample and its medians one by one, in Python's own numbers."""
+    draws = [generator.integers(len(scores), size=(resamples, len(scores))) for scores in (first, second)]
+    differences = sorted(
+        statistics.median(first[i] for i in a) - statistics.median(second[i] for i in b)
+        for a, b in zip(*draws, strict=True)
+    )
+
+    def quantile(share):
+        place = share * (resamples - 1)
+        below = int(place)
+        above = min(below + 1, resamples - 1)
+        return differences[below] + (place - below) * (differences[above] - differences[below])
+
+    return quantile((1 - level) / 2), quantile((1 + level) / 2)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_the_bootstrap_interval_equals_its_reference(level):
+    first, second = [9.5, 7.25, 8.0, 11.0, 30.0], [1.0, 2.5, 7.75]
+    low, high = difference_interval(first, second, np.random.default_rng(3), 200, level)
+    expected = interval_by_loops(first, second, np.random.default_rng(3), 200, level)
+    assert (low, high) == pytest.approx(expected, rel=1e-12)
+    assert low < statistics.median(first) - statistics.median(second) < high
+    same = difference_interval(first, second, np.random.default_rng(3), 200, level)
+    assert same == (low, high)
+
+
+def test_the_interval_covers_the_true_difference_about_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    covered = [
+        low <= 1.0 <= high
+        for _ in range(200)
+        for low, high in [
+            difference_interval(generator.normal(1, 1, 15), generator.normal(0, 1, 15), generator, 300, 0.8)
+        ]
+    ]
+    assert 0.7 < np.mean(covered) < 0.95
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (([], [1.0]), "first must hold at least one score"),
+        (([1.0], []), "second must hold at least one score"),
+        (([1.0], [1.0], 0), "resamples must be a whole number of at least 1"),
+        (([1.0], [1.0], 10, 1.0), "level must be below 1"),
+        (([1.0], [1.0], 10, 0.0), "level must be a finite number above 0"),
+    ],
+)
+def test_an_interval_of_nothing_is_refused(arguments, said):
+    first, second, *rest = arguments
+    with pytest.raises(ValueError, match=said):
+        difference_interval(first, second, np.random.default_rng(0), *rest)
+
+
+def rank_sum_by_counting(first, second):
+    """Among all ways to deal out the ranks, the share whose rank sum is as far from the middle."""
+    ranks = {score: rank for rank, score in enumerate(sorted([*first, *second]), 1)}
+    middle = len(first) * (len(ranks) + 1) / 2
+    distance = abs(sum(ranks[score] for score in first) - middle)
+    ways = list(itertools.combinations(range(1, len(ranks) + 1), len(first)))
+    return sum(abs(sum(way) - middle) >= distance for way in ways) / len(ways)
+
+
+def test_the_rank_sum_test_counts_what_is_as_uneven():
+    for first, second in (([5, 6, 7], [1, 2, 3]), ([1, 4, 9, 12], [2, 3, 8, 7, 6]), ([1], [0])):
+        assert rank_sum(first, second) == pytest.approx(rank_sum_by_counting(first, second))
+    ten = list(range(10))
+    assert rank_sum(ten, [score + 8.5 for score in ten]) == pytest.approx(4 / 184756)
+    assert rank_sum([1, 1, 2], [1, 2, 2]) > 0.3  # ties
+
+
+def test_what_it_took_to_come_to_a_reward():
+    curve = [(10, 80.0), (20, 120.0), (30, 90.0), (40, 160.0)]
+    points = [Point("maze", "simple", 0, n, score, n / 4) for n, score in curve]
+    points += [Point("maze", "none", 5, 10, 3.0, 1.0)]
+    assert reached(points, 100, 30) == {("simple", 0): Reached(20, 600, 5.0), ("none", 5): None}
+    assert reached(points, 160, 30)["simple", 0] == Reached(40, 1200, 10.0)
+    assert reached(points, 161, 30)["simple", 0] is None
+
+
+def test_the_figure_shows_medians_quartiles_and_each_run():
+    points = [Point("maze", "simple", seed, n, n + 10.0 * seed, 0) for seed in (0, 1, 2) for n in (5, 10, 15)]
+    points += [Point("maze", "none", 0, 5, 2.0, 0)]  # diverged: it stays there
+    finals = finals_of("simple", 1.0, 2.0, 9.0) + finals_of("none", 4.0)
+    left, right = comparison(points, finals).axes
+    simple, none = left.lines
+    np.testing.assert_array_equal(simple.get_xdata(), [5, 10, 15])
+    np.testing.assert_array_equal(simple.get_ydata(), [15, 20, 25])
+    np.testing.assert_array_equal(none.get_ydata(), [2, 2, 2])
+    assert left.get_ylabel() == "reward per episode, in training"
+    median, dots = right.lines[:2]
+    assert set(median.get_ydata()) == {2.0}
+    np.testing.assert_array_equal(dots.get_ydata(), [1, 2, 9])
+    box = right.patches[0]
+    assert (box.get_y(), box.get_height()) == (1.5, 4.0)
+    assert [text.get_text() for text in right.get_xticklabels()] == ["simple", "none"]
+    assert median.get_color() == simple.get_color()
+    with pytest.raises(ValueError, match="at least one run"):
+        comparison([], finals)
+    with pytest.raises(ValueError, match=r"scores\['a'\] must be \[S\]"):
+        draw_finals(left, {"a": []})
