@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +78,8 @@ def test_bad_input_is_one_line(arguments, message, capsys):
 def test_a_case_that_fails_says_why():
     with pytest.raises(ValueError, match=r"eager failed at \(0, 5, 4\): .*batch_size must be"):
         bench([Case("eager", 0, 5, 4)], rounds=1, seconds=0.01, quiet=True)
+
+
+def test_the_table_in_the_repository_is_made_from_the_raw_figures_beside_it():
+    folder = Path(__file__).parents[1] / "benchmarks"
+    assert table(json.loads((folder / "cpu.json").read_text())) in (folder / "README.md").read_text()
