@@ -128,7 +128,7 @@ class ReproduceArguments:
     out: str | None = None
     """Folder to fill or to go on with: results/TASK, with --quick results/TASK-quick."""
     variants: tuple[Literal["none", "plastic", "simple", "retroactive", "lstm"], ...] | None = None
-    """Which to compare: all; with --quick in the maze and with cues all but lstm, which takes longest."""
+    """Which to compare: all; with --quick in the maze all but lstm, which would treble the time."""
     workers: int | None = None
     """Runs side by side, each in one thread: one a core."""
     config: str | None = None

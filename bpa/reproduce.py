@@ -82,23 +82,28 @@ CUES = {
 }
 LESSONS = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at 3e-3, 60 or 80 neurons
 
+# Minutes are those of two cores: seeds x iterations x milliseconds of an iteration, summed over the variants,
+# over two. Milliseconds were measured over some twenty iterations in one thread, in the order of VARIANTS.
 FULL = {
-    # 100 neurons and ten runs [2019, sec. 4.2 and its code], on an 11 x 11 maze; 200 reward came after 9,000
-    # iterations in the trials.
+    # 100 neurons and ten runs [2019, sec. 4.2 and its code], on an 11 x 11 maze; in trials 200 reward came
+    # after 9,000 iterations. 62, 82, 70, 138 and 271 ms: 520 minutes.
     "maze": Budget(MAZE | {"hidden_size": 100, "iterations": 10_000}),
-    "cues": Budget(CUES | {"iterations": 5000}),  # ten runs [2019, sec. 4.1]
-    "patterns": Budget(LESSONS | {"iterations": 2000}),
-    "pictures": Budget(LESSONS | {"iterations": 2000}),
-    "sequences": Budget(LESSONS | {"iterations": 2000}),
+    # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 70 ms: 51 minutes.
+    "cues": Budget(CUES | {"iterations": 5000}),
+    # Five times as long as `bpa train` takes. 10, 13, 11, 20 and 15 ms: 29 minutes.
+    "patterns": Budget(LESSONS | {"iterations": 5000}),
+    "pictures": Budget(LESSONS | {"iterations": 5000}),  # 12, 16, 18, 22 and 16 ms: 35 minutes
+    "sequences": Budget(LESSONS | {"iterations": 5000}),  # 30, 37, 37, 46 and 69 ms: 91 minutes
 }
 QUICK = {
-    # Seeds 0 and 1 of trials came, averaged over the last 100 iterations, to 159 and 134 (simple) and 139 and
-    # 119 (plastic); none had 63 after 2,500.
-    "maze": Budget(MAZE | {"hidden_size": 64, "batch_size": 16, "iterations": 4000}, 3, 200, NETWORKS),
-    "cues": Budget(CUES | {"iterations": 1000}, 3, 200, NETWORKS),
-    "patterns": Budget(LESSONS | {"iterations": 400}, 3, 200),
-    "pictures": Budget(LESSONS | {"iterations": 300}, 3, 200),
-    "sequences": Budget(LESSONS | {"iterations": 300}, 3, 200),
+    # After 3,000 iterations two seeds of "simple" had 140 and 132 reward (mean of the last 100), of "plastic"
+    # 117 and 104; one of "retroactive" had 141, and one of "none", after 2,500, had 63. 22, 32, 29 and 39 ms:
+    # 9 minutes, and one or two for starting and evaluation. An LSTM's 245 ms would treble that.
+    "maze": Budget(MAZE | {"hidden_size": 64, "batch_size": 16, "iterations": 3000}, 3, 200, NETWORKS),
+    "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 6 minutes
+    "patterns": Budget(LESSONS, 3, 200),  # 2 minutes
+    "pictures": Budget(LESSONS, 3, 200),  # 2 minutes
+    "sequences": Budget(LESSONS, 3, 200),  # 6 minutes
 }
 
 FIRST_EVALUATION_SEED = 1_000_000  # plus that of the training, which must be below it
