@@ -492,7 +492,7 @@ def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
             folder = out / "runs" / f"{variant}-{seed}"
             if (final := read_final(folder)) is not None:
                 finals.append(final)
-                history = read_history(folder / "history.csv", up_to=final.iterations)
+                history = read_history(folder / "history.csv")
                 points += thinned(runs.read_settings(folder), variant, history)
     score = score_name(settings["settings"]["task"])
     write_table(out / "final.csv", Final, finals, score)
