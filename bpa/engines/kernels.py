@@ -250,7 +250,7 @@ def tanh(x):
 
 @compiled
 def tanh_all(x):
-    """x_j = tanh(x_j) for contiguous x: only alone and so laid out does the compiler make vectors of it."""
+    """x_j = tanh(x_j), for contiguous x: of a row with a stride the compiler makes no vectors."""
     for j in range(len(x)):
         x[j] = tanh(x[j])
 
