@@ -111,12 +111,12 @@ def rollout(
         if name in chance._fields:
             require_shape(f"chance.{name}", getattr(chance, name), shape, like=numbers)
     start: Any = chance.goal if isinstance(chance, Chance) else chance.episodes
-    after: list[Any] = [(luck,) for luck in chance.teleport] if isinstance(chance, Chance) else [()] * T
     chosen = engines.choose(engine, net, world)
     observation = world.reset(start)
     if chosen is not engines.eager:
         return Trajectory(*chosen.act(net, world, chance))
 
+    after: list[Any] = [(luck,) for luck in chance.teleport] if isinstance(chance, Chance) else [()] * T
     hidden = net.initial_state(B)
     observations, actions, rewards, activities = [], [], [], []
     for t in range(T):

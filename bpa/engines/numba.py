@@ -197,6 +197,27 @@ class Plastic(torch.autograd.Function):
         )
 
 
+class Drives(torch.autograd.Function):
+    """i2h(observations) of a run whose loop has added them itself: the way back without the numbers.
+
+    The output has the drives' shape [T, B, H] and no values of its own; `Plastic` reads none.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, observations: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Inputs: observations [T, B, I], and the weight [H, I] and bias [H] of i2h."""
+        ctx.save_for_backward(observations)
+        return weight.new_zeros(1).expand(*observations.shape[:2], len(weight))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, ddrives: Tensor) -> tuple[Any, ...]:
+        """Gradients of weight and bias; observations have none."""
+        (observations,) = ctx.saved_tensors
+        ddrives = ddrives.flatten(0, 1)
+        return None, ddrives.T @ observations.flatten(0, 1), ddrives.sum(0)
+
+
 def outputs(net: Any, run: Run, drives: Tensor, hidden: Any, cell: Cell) -> tuple[Tensor, Tensor | None, Any]:
     """h [T, B, H], modulation [T, B] and the final state of a finished run, with their way back."""
     nothing = drives.new_zeros(len(hidden.h), 0, 0)
@@ -267,5 +288,6 @@ def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
     if inside.kind == kernels.MAZE:
         world.agent = torch.from_numpy(inside.agent)
     world.time, world.previous_reward, world.previous_action = steps, rewards[-1], actions[-1]
-    h, modulation, hidden = outputs(net, run, net.i2h(observations), hidden, cell)
+    drives = Drives.apply(observations, net.i2h.weight, net.i2h.bias)
+    h, modulation, hidden = outputs(net, run, drives, hidden, cell)
     return observations, actions, rewards, *net.heads(h), modulation, h, hidden
