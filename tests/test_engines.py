@@ -413,7 +413,7 @@ def test_the_same_luck_gives_the_same_answers_to_cues(variant, settings):
         (lambda: Network(5, 4, 3).double(), "not in torch.float64"),
         (lambda: Network(5, 4, 3).to("meta"), "on meta"),
         (lambda: type("Mine", (Network,), {})(5, 4, 3), "not Mine"),
-        (lambda: LSTM(5, 4, 3), "not LSTM"),
+        (lambda: LSTM(5, 4, 3, plasticity="plastic"), "not LSTM"),
     ],
     ids=["decay", "oja", "soft", "float64", "device", "subclass", "lstm"],
 )

@@ -2,7 +2,8 @@
 
 - "eager": the definition itself, run by PyTorch: every network, device and precision.
 - "numba": compiled loops for the CPU: `bpa.Network` with any plasticity, alpha, fan-out, modulator and hard
-  clip, Hebb's rule, float32. It has first gradients only.
+  clip, Hebb's rule, float32. It has first gradients only. A plain `bpa.lstm.LSTM` acts in the same loops and
+  learns by PyTorch's own LSTM, which knows the whole sequence.
 - "triton": kernels for CUDA, for the same networks of up to 128 neurons, first gradients only too. Triton's
   interpreter runs them on the CPU, very slowly, where TRITON_INTERPRET=1 is set before they are first used.
 - "auto": the fastest of them that can.
@@ -74,9 +75,16 @@ def reason_against_loops(net: Any) -> str | None:
     return None
 
 
+def is_plain_lstm(net: Any) -> bool:
+    """Whether `net` is a `bpa.lstm.LSTM` without plasticity."""
+    from bpa.lstm import LSTM  # here, because it imports this package
+
+    return type(net) is LSTM and net.plasticity == "none"
+
+
 def reason_against_numba(net: Any) -> str | None:
     """Why the Numba engine cannot run `net`; None if it can."""
-    reason = reason_against_loops(net)
+    reason = None if is_plain_lstm(net) else reason_against_loops(net)
     if reason is not None:
         return reason
     if net.w.dtype != torch.float32 or net.w.device.type != "cpu":
@@ -143,6 +151,10 @@ def choose(engine: str, net: Any, world: Any = None) -> Any:
                 logging.WARNING,
                 "there is one core here, so training takes longer than on two",
             )
+        if is_plain_lstm(net):
+            from bpa.engines import lstm  # here, because it imports Numba
+
+            return lstm
         return numba_engine()
     if engine == fast:
         raise ValueError(f"engine {engine!r} cannot run this: {reason}")

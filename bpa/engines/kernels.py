@@ -545,6 +545,25 @@ def answer(world, b, t, action):
 
 
 @compiled
+def sense(world, b, t, rewards, actions, observations):
+    """Fill what agent b senses at time t, after its last reward and action."""
+    reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), 0)
+    observe(world, b, t, len(actions), reward, action, observations[t, b])
+
+
+@compiled
+def act(world, b, t, activity, policy_weight, policy_bias, logits, action_chance, rewards, actions):
+    """Agent b chooses by its activity [P], and the world answers; `logits` [A] is room for its choice."""
+    for a in range(len(logits)):
+        logits[a] = dot(activity, policy_weight[a]) + policy_bias[a]
+    actions[t, b] = sample(logits, action_chance[t, b])
+    if world.kind == MAZE:
+        rewards[t, b] = move(world, b, world.teleport[t, b], actions[t, b])
+    else:
+        rewards[t, b] = answer(world, b, t, actions[t, b])
+
+
+@compiled
 def act_group(
     group, first, last, kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
     input_weight, input_bias, policy_weight, policy_bias, world, action_chance,
@@ -558,31 +577,86 @@ def act_group(
     h, modulation = h[:, first:last], modulation[:, first:last]
     hebb, eligibility = hebb[first:last], eligibility[first:last]
     hebb_kept, eligibility_kept = hebb_kept[:, first:last], eligibility_kept[:, first:last]
-    steps, num_actions = len(actions), len(policy_bias)
-    shape = (last - first, h.shape[2])
+    steps, shape = len(actions), (last - first, h.shape[2])
     sums, change, imprint = np.zeros(shape, float32), np.zeros(shape, float32), np.zeros(shape, float32)
-    logits, some = np.zeros(num_actions, float32), np.zeros(len(input_weight), np.int64)
+    logits, some = np.zeros(len(policy_bias), float32), np.zeros(len(input_weight), np.int64)
     for t in range(steps):
         for e in range(last - first):
-            b = first + e
-            reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), 0)
-            observe(world, b, t, steps, reward, action, observations[t, b])
-            add_input(input_weight, input_bias, observations[t, b], some, sums[e])
+            sense(world, first + e, t, rewards, actions, observations)
+            add_input(input_weight, input_bias, observations[t, first + e], some, sums[e])
         step(
             kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
             t, h, modulation, hebb, eligibility, change, imprint, sums,
         )  # fmt: skip
         keep_traces(t, every, hebb, eligibility, hebb_kept, eligibility_kept)
         for e in range(last - first):
-            b = first + e
-            for a in range(num_actions):
-                logits[a] = dot(h[t + 1, e], policy_weight[a]) + policy_bias[a]
-            actions[t, b] = sample(logits, action_chance[t, b])
-            if world.kind == MAZE:
-                rewards[t, b] = move(world, b, world.teleport[t, b], actions[t, b])
-            else:
-                rewards[t, b] = answer(world, b, t, actions[t, b])
+            act(
+                world,
+                first + e,
+                t,
+                h[t + 1, e],
+                policy_weight,
+                policy_bias,
+                logits,
+                action_chance,
+                rewards,
+                actions,
+            )
     finish(kind, clip, eta, w, alpha, h, hebb, eligibility, change, imprint, sums)
+
+
+# The plain LSTM acts here too. How it learns is no matter of these loops.
+
+
+@compiled
+def lstm_step(w, pre, cell, sums):
+    """h(t - 1) -> h(t) in `pre`, c(t - 1) -> c(t) in `cell`, both [G, P].
+
+    w [H, 4 P] and the drives `sums` [G, 4 P] hold the columns of i, f, o, g one after another.
+    """
+    read_fixed(w, pre, sums)
+    width, half = cell.shape[1], float32(0.5)
+    for e in range(len(cell)):
+        gates = sums[e]
+        for j in range(3 * width):
+            gates[j] *= half
+        tanh_all(gates)  # and the logistic function of z is (1 + tanh(z / 2)) / 2
+        for j in range(3 * width):
+            gates[j] = half + half * gates[j]
+        cell_e, h_e = cell[e], pre[e]
+        for j in range(width):
+            cell_e[j] = gates[width + j] * cell_e[j] + gates[j] * gates[3 * width + j]
+            h_e[j] = cell_e[j]
+        tanh_all(h_e)
+        for j in range(width):
+            h_e[j] *= gates[2 * width + j]
+
+
+@compiled
+def act_lstm_group(
+    group, first, last, w, input_weight, input_bias, policy_weight, policy_bias, world, action_chance,
+    observations, actions, rewards,
+):  # fmt: skip
+    """Episodes first to last - 1 of a plain LSTM in a `World`, from its initial state; as act_group.
+
+    w [H, 4 P], input_weight [I, 4 P] and input_bias [4 P] in the order of lstm_step.
+    """
+    shape = (last - first, policy_weight.shape[1])
+    h, cell, sums = (
+        np.zeros(shape, float32),
+        np.zeros(shape, float32),
+        np.zeros((shape[0], w.shape[1]), float32),
+    )
+    logits, some = np.zeros(len(policy_bias), float32), np.zeros(len(input_weight), np.int64)
+    for t in range(len(actions)):
+        for e in range(last - first):
+            sense(world, first + e, t, rewards, actions, observations)
+            add_input(input_weight, input_bias, observations[t, first + e], some, sums[e])
+        lstm_step(w, h, cell, sums)
+        for e in range(last - first):
+            act(
+                world, first + e, t, h[e], policy_weight, policy_bias, logits, action_chance, rewards, actions
+            )
 
 
 # Backward. Pass t ends step t and begins step t - 1, again with one sweep: what the sweep of step t leaves

@@ -265,6 +265,13 @@ def world_for_loop(world: Any, chance: Any) -> Any:
     return kernels.World(kind, np.float32(world.reward), np.float32(penalty), **arrays)
 
 
+def leave(world: Any, inside: Any, actions: Tensor, rewards: Tensor) -> None:
+    """Leave `world` as it is at the end of the episodes that were lived inside the loops."""
+    if inside.kind == kernels.MAZE:
+        world.agent = torch.from_numpy(inside.agent)
+    world.time, world.previous_reward, world.previous_action = len(actions), rewards[-1], actions[-1]
+
+
 def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
     """Whole episodes in a `bpa.GridMaze` or a `bpa.cues.CueReward` just reset, which is left at their end.
 
@@ -285,9 +292,7 @@ def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
         inside, chance.action.contiguous(), observations, actions, rewards,
         *run[:4], run.every, *run[4:6],
     )  # fmt: skip
-    if inside.kind == kernels.MAZE:
-        world.agent = torch.from_numpy(inside.agent)
-    world.time, world.previous_reward, world.previous_action = steps, rewards[-1], actions[-1]
+    leave(world, inside, actions, rewards)
     drives = Drives.apply(observations, net.i2h.weight, net.i2h.bias)
     h, modulation, hidden = outputs(net, run, drives, hidden, cell)
     return observations, actions, rewards, *net.heads(h), modulation, h, hidden
