@@ -127,8 +127,14 @@ class ReproduceArguments:
     """A small budget, for the shape of the figure."""
     out: str | None = None
     """Folder to fill or to go on with: results/TASK, with --quick results/TASK-quick."""
-    variants: tuple[Literal["none", "plastic", "simple", "retroactive", "lstm"], ...] | None = None
-    """Which to compare: all; with --quick in the maze all but lstm, which would treble the time."""
+    variants: tuple[Literal["none", "plastic", "simple", "retroactive", "lstm"], ...] = (
+        "none",
+        "plastic",
+        "simple",
+        "retroactive",
+        "lstm",
+    )
+    """Which to compare."""
     workers: int | None = None
     """Runs side by side, each in one thread: one a core."""
     config: str | None = None
@@ -255,7 +261,7 @@ def run_reproduce(arguments: Sequence[str]) -> None:
     finals = reproduce(
         beginning(asked.task).replace(**budget.settings).updated(changes),
         out,
-        budget.variants if asked.variants is None else asked.variants,
+        asked.variants,
         budget.seeds if asked.seeds is None else asked.seeds,
         budget.episodes,
         asked.workers,

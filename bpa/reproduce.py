@@ -53,7 +53,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lstm": {"cell": "lstm", "plasticity": "none"},
 }
 REFERENCE = "simple"  # the variant that has the hidden size asked for; the others match its parameters
-NETWORKS = ("none", "plastic", "simple", "retroactive")  # those of the papers' figures
 
 
 class Budget(NamedTuple):
@@ -62,7 +61,6 @@ class Budget(NamedTuple):
     settings: dict[str, Any]  # of TrainConfig, where they are not those of `bpa.config.beginning`
     seeds: int = 10
     episodes: int = 500  # fresh ones, on which each run is evaluated
-    variants: tuple[str, ...] = tuple(VARIANTS)
 
 
 # Found in short trials of one or two seeds: a large step with a short-sighted advantage learns fast. The
@@ -86,7 +84,7 @@ LESSONS = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at
 # over two. Milliseconds were measured over some twenty iterations in one thread, in the order of VARIANTS.
 FULL = {
     # 100 neurons and ten runs [2019, sec. 4.2 and its code], on an 11 x 11 maze; in trials 200 reward came
-    # after 9,000 iterations. 62, 82, 70, 138 and 271 ms: 520 minutes.
+    # after 9,000 iterations. 62, 82, 70, 138 and 45 ms: 330 minutes.
     "maze": Budget(MAZE | {"hidden_size": 100, "iterations": 10_000}),
     # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 70 ms: 51 minutes.
     "cues": Budget(CUES | {"iterations": 5000}),
@@ -97,9 +95,9 @@ FULL = {
 }
 QUICK = {
     # After 3,000 iterations two seeds of "simple" had 140 and 132 reward (mean of the last 100), of "plastic"
-    # 117 and 104; one of "retroactive" had 141, and one of "none", after 2,500, had 63. 22, 32, 29 and 39 ms:
-    # 9 minutes, and one or two for starting and evaluation. An LSTM's 245 ms would treble that.
-    "maze": Budget(MAZE | {"hidden_size": 64, "batch_size": 16, "iterations": 3000}, 3, 200, NETWORKS),
+    # 117 and 104; one of "retroactive" had 141, and one of "none", after 2,500, had 63. 22, 32, 29, 39 and
+    # 24 ms: 11 minutes, and one or two for starting and evaluation.
+    "maze": Budget(MAZE | {"hidden_size": 64, "batch_size": 16, "iterations": 3000}, 3, 200),
     "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 6 minutes
     "patterns": Budget(LESSONS, 3, 200),  # 2 minutes
     "pictures": Budget(LESSONS, 3, 200),  # 2 minutes

@@ -339,12 +339,12 @@ def test_the_command_compares_goes_on_and_draws(tmp_path, capsys, monkeypatch):
     assert main(command) == 0
     said, err = capsys.readouterr()
     assert err == ""
-    assert said.splitlines()[0].startswith("results/maze-quick: 4 of 4 runs to do, 1 at a time; parameters: ")
+    assert said.splitlines()[0].startswith("results/maze-quick: 5 of 5 runs to do, 1 at a time; parameters: ")
     assert "simple, seed 0: reward " in said
-    assert said.splitlines()[-1].startswith("retroactive median ")
+    assert said.splitlines()[-1].startswith("lstm        median ")
     assert (tmp_path / "results" / "maze-quick" / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert main(command) == 0
-    assert "0 of 4 runs to do" in capsys.readouterr().out
+    assert "0 of 5 runs to do" in capsys.readouterr().out
     before = files(tmp_path)
     for arguments, message in (
         ([*command[:-2]], "iterations is 3 in results/maze-quick/settings.json, got "),
