@@ -20,6 +20,7 @@ from bpa.checks.chapter_09 import (
 )
 from bpa.checks.chapter_10 import around_rewards, clip_gradients, live_frozen, times_between
 from bpa.checks.chapter_14 import attend, gated_delta_step, retention_mask, written_values
+from bpa.checks.chapter_15 import mended_back, oja_back, shortest_stretch, soft_clip_back
 from bpa.checks.chapter_16 import first_parting, mended_loss, mended_trace, treats_alone
 from bpa.checks.compare import NotYet, Slip, check_answer
 
@@ -51,10 +52,12 @@ __all__ = [
     "live_frozen",
     "looks_alike",
     "masked_error",
+    "mended_back",
     "mended_loss",
     "mended_trace",
     "modulated_trace",
     "nearest_picture",
+    "oja_back",
     "parameter_count",
     "rate_for",
     "read_observation",
@@ -65,7 +68,9 @@ __all__ = [
     "right_by_trial",
     "second_neuron_step",
     "senses_only",
+    "shortest_stretch",
     "soft_clip",
+    "soft_clip_back",
     "still_possible",
     "swapped_lives",
     "times_between",

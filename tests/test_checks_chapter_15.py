@@ -1,0 +1,216 @@
+"""Checks of chapter 15: right answers written another way pass, typical wrong ones are told why not."""
+
+import math
+
+import pytest
+import torch
+from answers import assert_passes, assert_refused
+
+from bpa import Network
+from bpa.checks import NotYet, chapter_15
+from bpa.network import clipped
+
+
+def stretch(steps, copies):
+    for length in range(1, steps + 1):
+        pieces = len(range(0, steps, length))
+        if pieces + length - 1 <= copies:
+            return length
+    return 0
+
+
+def stretch_by_counting(steps, copies):
+    """Walk the life and count what is held."""
+    for length in range(1, steps + 1):
+        stored = sum(t % length == 0 for t in range(steps))
+        most = max(stored + min(length, steps - first) - 1 for first in range(0, steps, length))
+        if most <= copies:
+            return length
+    return 0
+
+
+def planted_stretch(steps, copies, up=math.ceil, extra=-1):
+    fit = [k for k in range(1, steps + 1) if up(steps / k) + k + extra <= copies]
+    return fit[0] if fit else 0
+
+
+def longest(steps, copies):
+    return max((k for k in range(1, steps + 1) if -(-steps // k) + k - 1 <= copies), default=0)
+
+
+def never_zero(steps, copies):
+    return stretch(steps, copies) or min(range(1, steps + 1), key=lambda k: -(-steps // k) + k)
+
+
+def soft(hebb, increment, clip, dnew):
+    room = 1 - increment.sign() * hebb / clip
+    return dnew - dnew * increment.abs() / clip, dnew * room
+
+
+def soft_by_autograd(hebb, increment, clip, dnew):
+    hebb, increment = hebb.clone().requires_grad_(), increment.clone().requires_grad_()
+    return torch.autograd.grad(clipped(hebb, increment, clip, "soft"), (hebb, increment), dnew)
+
+
+def traces(x, y, m, hebb, eligibility, eta, clip):
+    return (hebb + m * eligibility).clamp(-clip, clip), (1 - eta) * eligibility + eta * torch.outer(x, y)
+
+
+def mended_by_autograd(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility):
+    m, eta = (torch.tensor(number, dtype=torch.float64) for number in (m, eta))
+    inputs = [part.clone().requires_grad_() for part in (x, y, m, hebb, eligibility, eta)]
+    return torch.autograd.grad(traces(*inputs, clip), inputs, (dhebb, deligibility))
+
+
+def planted(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility, fixed=()):
+    product = x[:, None] * y[None, :]
+    mask = (hebb + m * eligibility).abs() <= clip
+    ds = dhebb * mask if "clip" in fixed else dhebb
+    after = (1 - eta) * eligibility + eta * product
+    dm = (ds * (eligibility if "old" in fixed else after)).sum()
+    dproduct = eta * deligibility
+    off = (product - eligibility) if "sign" in fixed else (eligibility - product)
+    dx, dy = dproduct @ y, x @ dproduct
+    return dx, dy, dm, ds, m * ds + (1 - eta) * deligibility, (deligibility * off).sum()
+
+
+def mended(*case):
+    return planted(*case, fixed=("clip", "old", "sign"))
+
+
+def mended_number_by_number(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility):
+    H = range(len(x))
+    dx, dy, before, gathered = (torch.zeros_like(part) for part in (x, y, hebb, hebb))
+    dm = deta = 0.0
+    for i in H:
+        for j in H:
+            ds = dhebb[i, j] if -clip <= hebb[i, j] + m * eligibility[i, j] <= clip else 0.0
+            later = deligibility[i, j]
+            dm += ds * eligibility[i, j]
+            dx[i] += eta * later * y[j]
+            dy[j] += eta * later * x[i]
+            before[i, j] = ds
+            gathered[i, j] = m * ds + later - eta * later
+            deta += later * (x[i] * y[j] - eligibility[i, j])
+    return dx, dy, dm, before, gathered, deta
+
+
+def mask_of_the_old_trace(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility):
+    wide = planted(x, y, m, hebb, eligibility, eta, clip, dhebb * (hebb.abs() < clip), deligibility)
+    right = mended(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility)
+    dm = (dhebb * (hebb.abs() < clip) * eligibility).sum()
+    return right[0], right[1], dm, wide[3], wide[4], right[5]
+
+
+def oja_by_autograd(x, y, eta, hebb, dnew):
+    inputs = [part.clone().requires_grad_() for part in (x, y, torch.tensor(eta, dtype=x.dtype), hebb)]
+    pre, post, rate, old = inputs
+    return torch.autograd.grad(old + rate * post * (pre[:, None] - post * old), inputs, dnew)
+
+
+def oja(x, y, eta, hebb, dnew, power=2, rate=None, back=None, forgetting=1):
+    rate = eta if rate is None else rate
+    dx = rate * torch.einsum("ij,j->i", dnew, y)
+    dy = rate * torch.einsum("ij,ij->j", dnew, x[:, None] - power * y * hebb)
+    deta = torch.einsum("ij,j,ij->", dnew, y, x[:, None] - forgetting * y * hebb)
+    return dx, dy, deta, dnew * (1 - eta * y**2 if back is None else back)
+
+
+def oja_by_network(x, y, eta, hebb, dnew):
+    net = Network(1, len(x), 1, plasticity="plastic", rule="oja").double()
+    net.eta.data.fill_(eta)
+    inputs = [part.clone().requires_grad_() for part in (x, y, hebb)]
+    new, _ = net.rewire(*(part[None] for part in inputs))
+    dx, dy, dhebb, deta = torch.autograd.grad(new[0], [*inputs, net.eta], dnew)
+    return dx, dy, deta[0], dhebb
+
+
+RIGHT = [
+    (chapter_15.shortest_stretch, stretch),
+    (chapter_15.shortest_stretch, stretch_by_counting),
+    (chapter_15.soft_clip_back, soft),
+    (chapter_15.soft_clip_back, soft_by_autograd),
+    (chapter_15.mended_back, mended),
+    (chapter_15.mended_back, mended_by_autograd),
+    (chapter_15.mended_back, mended_number_by_number),
+    (chapter_15.oja_back, oja),
+    (chapter_15.oja_back, oja_by_autograd),
+    (chapter_15.oja_back, oja_by_network),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
+def test_a_right_answer_passes(check, answer, capsys):
+    assert_passes(check, answer, capsys)
+
+
+def with_first(first):
+    """A right answer to the soft clip but for its first result."""
+    return lambda *case: (first(*case), soft(*case)[1])
+
+
+def with_second(second):
+    return lambda *case: (soft(*case)[0], second(*case))
+
+
+WRONG = [
+    (chapter_15.shortest_stretch, lambda *c: planted_stretch(*c, up=math.floor), "round T / K up"),
+    (chapter_15.shortest_stretch, lambda *c: planted_stretch(*c, extra=0), "counted twice"),
+    (chapter_15.shortest_stretch, lambda steps, copies: -(-steps // copies), "rebuilt stretch are forgotten"),
+    (chapter_15.shortest_stretch, longest, "longest stretch"),
+    (chapter_15.shortest_stretch, never_zero, "the answer is 0"),
+    (chapter_15.shortest_stretch, lambda steps, copies: round(steps**0.5), "square-root law"),
+    (chapter_15.shortest_stretch, lambda steps, copies: 1, "largest difference"),
+    (chapter_15.soft_clip_back, with_first(lambda h, i, c, d: d), "passes whole"),
+    (chapter_15.soft_clip_back, with_first(lambda h, i, c, d: -d * i.abs() / c), "stands alone as well"),
+    (chapter_15.soft_clip_back, with_first(lambda h, i, c, d: d * (1 - i / c)), "take its size"),
+    (chapter_15.soft_clip_back, with_first(lambda h, i, c, d: d * (1 + i.abs() / c)), "less room"),
+    (
+        chapter_15.soft_clip_back,
+        with_second(lambda h, i, c, d: soft(h, -i, c, d)[1]),
+        "directions are swapped",
+    ),
+    (chapter_15.soft_clip_back, with_second(lambda h, i, c, d: d), "not scaled by the room"),
+    (chapter_15.soft_clip_back, lambda h, i, c, d: soft(h, i, 1.0, d), "clip is missing"),
+    (chapter_15.soft_clip_back, lambda *case: soft(*case)[::-1], "results are swapped"),
+    (
+        chapter_15.soft_clip_back,
+        lambda h, i, c, d: (d * ((h + i).abs() <= c), d * ((h + i).abs() <= c)),
+        "hard clip's mask",
+    ),
+    (chapter_15.soft_clip_back, lambda *case: soft(*case)[0], "results where 2 are wanted"),
+    (chapter_15.soft_clip_back, lambda h, i, c, d: soft(h, i, c, 2 * d), "largest difference"),
+    (chapter_15.mended_back, planted, "planted function still"),
+    (chapter_15.mended_back, lambda *c: planted(*c, fixed=("clip", "old")), "Left: the sign"),
+    (chapter_15.mended_back, lambda *c: planted(*c, fixed=("clip", "sign")), "Left: which eligibility"),
+    (chapter_15.mended_back, lambda *c: planted(*c, fixed=("old", "sign")), "Left: the clip: it must"),
+    (chapter_15.mended_back, lambda *c: planted(*c, fixed=("clip",)), "the old one; and the sign"),
+    (chapter_15.mended_back, lambda *c: planted(*c, fixed=("old",)), "it cut; and the sign"),
+    (chapter_15.mended_back, lambda *c: planted(*c, fixed=("sign",)), "it cut; and which"),
+    (chapter_15.mended_back, mask_of_the_old_trace, "trace before the step"),
+    (chapter_15.mended_back, lambda *c: (mended(*c)[1], mended(*c)[0], *mended(*c)[2:]), "are swapped"),
+    (chapter_15.mended_back, lambda *c: mended(*c)[:5], "results where 6 are wanted"),
+    (chapter_15.mended_back, lambda *c: [-part for part in mended(*c)], "largest difference"),
+    (chapter_15.oja_back, lambda *c: oja(*c, power=1), "factor 2"),
+    (chapter_15.oja_back, lambda *c: oja(*c, power=0), "missing in the derivative by y"),
+    (chapter_15.oja_back, lambda *c: oja(*c, back=1), "handed on whole"),
+    (chapter_15.oja_back, lambda *c: oja(*c, rate=1), "Eta is missing"),
+    (chapter_15.oja_back, lambda *c: oja(*c, forgetting=0), "by eta lacks"),
+    (chapter_15.oja_back, lambda *c: oja(*c, power=0, back=1, forgetting=0), "This is Hebb's rule"),
+    (
+        chapter_15.oja_back,
+        lambda x, y, e, h, d: [oja(y, x, e, h.T, d.T)[k] for k in (1, 0, 2)] + [oja(y, x, e, h.T, d.T)[3].T],
+        "Pre and post are swapped",
+    ),
+    (chapter_15.oja_back, lambda x, y, e, h, d: oja(x, y, e, h, -d), "largest difference"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
+    assert_refused(check, answer, hint, capsys)
+
+
+def test_an_answer_that_is_no_function_is_refused():
+    with pytest.raises(NotYet, match="must be a function"):
+        chapter_15.oja_back(3)
