@@ -126,7 +126,7 @@ class ReproduceArguments:
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """A small budget, for the shape of the figure."""
     out: str | None = None
-    """Folder to fill or to go on with: results/TASK, with --quick results/TASK-quick."""
+    """Folder to fill or to go on with: runs/TASK, with --quick runs/TASK-quick."""
     variants: tuple[Literal["none", "plastic", "simple", "retroactive", "lstm"], ...] = (
         "none",
         "plastic",
@@ -257,7 +257,7 @@ def run_reproduce(arguments: Sequence[str]) -> None:
     for name in ("task", "cell", "plasticity", "seed", "out", "resume"):
         if name in changes:
             raise ValueError(f"config {asked.config} may not set {name}, which differs from run to run")
-    out = asked.out or f"results/{asked.task}{'-quick' if asked.quick else ''}"
+    out = asked.out or f"runs/{asked.task}{'-quick' if asked.quick else ''}"
     finals = reproduce(
         beginning(asked.task).replace(**budget.settings).updated(changes),
         out,

@@ -1,11 +1,12 @@
 """The papers' comparisons remade: every variant at equal numbers of parameters, over many seeds.
 
-`bpa reproduce maze` fills a folder, results/maze:
+`bpa reproduce maze` fills a folder, runs/maze:
 
 - `runs/VARIANT-SEED`: one run folder each, see `bpa.runs`. `final.json` in it says that it is trained and
   evaluated; without that file the run is begun, or gone on with. What it warned of is in the .log beside it.
 - `settings.json`: the settings of each variant, and each sitting with its machine, versions and seconds.
 - `curves.csv`, `final.csv`: made from the runs that are finished. `bpa.curves` draws `figure.png` from them.
+- `weights/VARIANT.safetensors`: the trained network of one of these runs, whose score is the median's.
 
 The same command again goes on where the last one was stopped. The functions in the middle of this file turn
 the two tables into what a page of results says. Two commands must not fill one folder at the same time.
@@ -39,7 +40,7 @@ from bpa.bench import processor
 from bpa.config import TrainConfig
 from bpa.engines.threads import cores
 from bpa.evaluate import episode_rewards, fresh_worlds
-from bpa.runs import load_weights, read_history, write_atomically
+from bpa.runs import load_weights, read_history, save_weights, write_atomically
 from bpa.sizes import count_parameters, matching_hidden_size
 from bpa.supervised import lesson_loss
 from bpa.train import Diverged, train
@@ -326,6 +327,14 @@ def spread(scores: Sequence[float]) -> Spread:
     return Spread(len(scores), *np.quantile(np.asarray(scores, dtype=float), [0.25, 0.5, 0.75]).tolist())
 
 
+def median_runs(finals: Iterable[Final]) -> dict[str, Final]:
+    """For each variant the run with the median score; of two in the middle the lower."""
+    ranked: dict[str, list[Final]] = {}
+    for final in sorted(finals, key=lambda final: final.mean):
+        ranked.setdefault(final.variant, []).append(final)
+    return {variant: each[(len(each) - 1) // 2] for variant, each in ranked.items()}
+
+
 def difference_interval(
     first: Sequence[float],
     second: Sequence[float],
@@ -483,7 +492,7 @@ def side_by_side(jobs: Iterable[Job], workers: int) -> Generator[Final, None, No
 
 
 def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
-    """Make the two tables from the runs that are finished; what final.csv holds."""
+    """Make tables and weights from the runs that are finished; what final.csv holds."""
     finals, points = [], []
     for variant in (name for name in VARIANTS if name in settings["variants"]):
         for seed in range(settings["seeds"]):
@@ -495,6 +504,12 @@ def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
     score = score_name(settings["settings"]["task"])
     write_table(out / "final.csv", Final, finals, score)
     write_table(out / "curves.csv", Point, points, score)
+    (out / "weights").mkdir(exist_ok=True)
+    for variant, final in median_runs(finals).items():
+        path = out / "weights" / f"{variant}.safetensors"
+        if not path.exists() or load_weights(path)[1].seed != final.seed:
+            net, config = load_weights(out / "runs" / f"{variant}-{final.seed}")
+            save_weights(path, net, config.replace(out=None))
     return finals
 
 

@@ -125,7 +125,8 @@ def test_all_variants_have_the_parameters_of_the_simple_one(table, task):
 
 def test_the_folder_holds_what_it_promises(done):
     out, finals = done
-    assert {path.name for path in out.iterdir()} == {"runs", "settings.json", "final.csv", "curves.csv"}
+    parts = {"runs", "settings.json", "final.csv", "curves.csv", "weights"}
+    assert {path.name for path in out.iterdir()} == parts
     assert [(final.variant, final.seed) for final in finals] == list(itertools.product(VARIANTS, range(2)))
     assert read_table(out / "final.csv", Final) == finals
     points = read_table(out / "curves.csv", Point)
@@ -144,6 +145,14 @@ def test_the_folder_holds_what_it_promises(done):
         curve = [point for point in points if point[1:3] == final[1:3]]
         history = read_history(folder / "history.csv")
         assert [point[3:] for point in curve] == [(r.iteration, r.reward, r.seconds) for r in history]
+    for variant, typical in comparing.median_runs(finals).items():
+        path = out / "weights" / f"{variant}.safetensors"
+        kept, config = comparing.load_weights(path)
+        trained, _ = comparing.load_weights(out / "runs" / f"{variant}-{typical.seed}")
+        for name, tensor in trained.state_dict().items():
+            assert torch.equal(kept.state_dict()[name], tensor)
+        assert config.seed == typical.seed
+        assert str(out).encode() not in path.read_bytes()  # it may be shown to others
 
 
 def test_the_settings_say_what_was_compared_and_on_what(done):
@@ -339,15 +348,15 @@ def test_the_command_compares_goes_on_and_draws(tmp_path, capsys, monkeypatch):
     assert main(command) == 0
     said, err = capsys.readouterr()
     assert err == ""
-    assert said.splitlines()[0].startswith("results/maze-quick: 5 of 5 runs to do, 1 at a time; parameters: ")
+    assert said.splitlines()[0].startswith("runs/maze-quick: 5 of 5 runs to do, 1 at a time; parameters: ")
     assert "simple, seed 0: reward " in said
     assert said.splitlines()[-1].startswith("lstm        median ")
-    assert (tmp_path / "results" / "maze-quick" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "runs" / "maze-quick" / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert main(command) == 0
     assert "0 of 5 runs to do" in capsys.readouterr().out
     before = files(tmp_path)
     for arguments, message in (
-        ([*command[:-2]], "iterations is 3 in results/maze-quick/settings.json, got "),
+        ([*command[:-2]], "iterations is 3 in runs/maze-quick/settings.json, got "),
         ([*command, "--seeds", "0"], "seeds must be a whole number from 1 to 1000000, got 0"),
         ([*command, "--workers", "0"], "workers must be a whole number of at least 1, got 0"),
         ([*command, "--variants", "oja"], "oja"),
@@ -410,6 +419,18 @@ def test_scores_are_gathered_and_spread():
         scores_by_variant(finals, "task")
     with pytest.raises(ValueError, match="scores must hold at least one number"):
         spread([])
+
+
+def test_the_run_in_the_middle_speaks_for_its_variant():
+    finals = (
+        finals_of("none", 3.0, 1.0, 2.0, 10.0) + finals_of("simple", 5.0) + finals_of("lstm", 1.0, 9.0, 4.0)
+    )
+    middle = comparing.median_runs(finals)
+    assert {variant: (final.seed, final.mean) for variant, final in middle.items()} == {
+        "none": (2, 2.0),
+        "simple": (0, 5.0),
+        "lstm": (2, 4.0),
+    }
 
 
 def interval_by_loops(first, second, generator, resamples, level):
