@@ -19,6 +19,7 @@ from bpa.checks.chapter_09 import (
     leave_one_out,
 )
 from bpa.checks.chapter_10 import around_rewards, clip_gradients, live_frozen, times_between
+from bpa.checks.chapter_13 import mixed_losses, perplexity, plastic_step, predict_next
 from bpa.checks.chapter_14 import attend, gated_delta_step, retention_mask, written_values
 from bpa.checks.chapter_15 import mended_back, oja_back, shortest_stretch, soft_clip_back
 from bpa.checks.chapter_16 import first_parting, mended_loss, mended_trace, treats_alone
@@ -55,10 +56,14 @@ __all__ = [
     "mended_back",
     "mended_loss",
     "mended_trace",
+    "mixed_losses",
     "modulated_trace",
     "nearest_picture",
     "oja_back",
     "parameter_count",
+    "perplexity",
+    "plastic_step",
+    "predict_next",
     "rate_for",
     "read_observation",
     "recall_from_history",

@@ -1,0 +1,230 @@
+"""Checks of chapter 13: right answers written another way pass, typical wrong ones are told why not."""
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+from answers import assert_passes, assert_refused
+
+from bpa.checks import chapter_13
+from bpa.lstm import LSTM
+from bpa.sequences import Languages
+
+
+def perplexity(losses, mask):
+    return math.exp(sum(losses[mask].tolist()) / int(mask.sum()))
+
+
+def perplexity_as_a_root(losses, mask):
+    """One over the geometric mean of the chances."""
+    return losses[mask].double().neg().exp().prod() ** (-1 / mask.sum())
+
+
+def predict_next(symbols, count, concentration):
+    now = symbols[-1].item()
+    pairs = Counter(zip(symbols.tolist(), symbols.tolist()[1:], strict=False))
+    row = [pairs[now, after] + concentration for after in range(count)]
+    return torch.tensor(row) / sum(row)
+
+
+def predict_next_by_mask(symbols, count, concentration):
+    after = symbols[1:][symbols[:-1] == symbols[-1]]
+    counts = torch.nn.functional.one_hot(after, count).sum(0)
+    return (counts + concentration) / (len(after) + count * concentration)
+
+
+def row_of(rows, symbols, count, concentration):
+    """The prediction made of those symbols at which `rows` is True."""
+    counts = torch.bincount(symbols[rows], minlength=count) + concentration
+    return counts / counts.sum()
+
+
+def after_present(symbols):
+    return torch.cat([torch.tensor([False]), symbols[:-1] == symbols[-1]])
+
+
+def before_present(symbols):
+    return torch.cat([symbols[1:] == symbols[-1], torch.tensor([False])])
+
+
+def counts_of(symbols, count):
+    return torch.bincount(symbols[after_present(symbols)], minlength=count).double()
+
+
+def plastic_step(
+    drive, pre, cell, hebb, w, alpha, eta, clip, gates=(0, 1, 2, 3), active="g", read=None, plastic=(3,)
+):
+    B, H = pre.shape
+    read = torch.stack([pre[b] @ (alpha * hebb[b]) for b in range(B)]) if read is None else read
+    parts = [(drive + pre @ w)[:, n * H : (n + 1) * H] for n in gates]
+    parts = [part + read if n in plastic else part for n, part in enumerate(parts)]
+    i, f, o = (1 / (1 + torch.exp(-part)) for part in parts[:3])
+    g = parts[3].tanh()
+    cell = f * cell + i * g
+    h = o * cell.tanh()
+    post = {"g": g, "h": h, "c": cell, "raw": parts[3]}[active]
+    after = torch.stack([hebb[b] + eta * torch.outer(pre[b], post[b]) for b in range(B)])
+    return h, cell, after.clamp(min=-clip, max=clip)
+
+
+def read_by_columns(drive, pre, cell, hebb, w, alpha, eta, clip):
+    read = ((alpha * hebb) @ pre[:, :, None])[:, :, 0]
+    return plastic_step(drive, pre, cell, hebb, w, alpha, eta, clip, read=read)
+
+
+def written_first(drive, pre, cell, hebb, w, alpha, eta, clip):
+    after = plastic_step(drive, pre, cell, hebb, w, 0 * alpha, eta, clip)[2]
+    h, cell, _ = plastic_step(drive, pre, cell, after, w, alpha, eta, clip)
+    return h, cell, after
+
+
+def trace_turned(*arguments):
+    h, cell, hebb = plastic_step(*arguments)
+    return h, cell, hebb.mT
+
+
+def changed(position, value):
+    def answer(*arguments):
+        arguments = list(arguments)
+        arguments[position] = value(arguments[position])
+        return plastic_step(*arguments)
+
+    return answer
+
+
+def mixed(losses):
+    """The chain rule: the mixture's joint chance of all so far, divided by that of all before."""
+    totals = torch.logsumexp(-losses.double().cumsum(1), dim=0) - math.log(len(losses))
+    return -torch.diff(totals, prepend=torch.zeros(1, dtype=torch.float64))
+
+
+def mixed_in_loops(losses):
+    K, T = losses.shape
+    rows = []
+    for t in range(T):
+        weights = [math.exp(-losses[k, :t].sum()) for k in range(K)]
+        chance = sum(
+            weight * math.exp(-loss) for weight, loss in zip(weights, losses[:, t].tolist(), strict=True)
+        )
+        rows.append(-math.log(chance / sum(weights)))
+    return torch.tensor(rows)
+
+
+def weighed(losses, weights):
+    return -(weights * torch.exp(-losses)).sum(0).log()
+
+
+def before(losses):
+    return losses.cumsum(1) - losses
+
+
+def last_only(losses):
+    return torch.softmax(-torch.nn.functional.pad(losses[:, :-1], (1, 0)), 0)
+
+
+RIGHT = [
+    (chapter_13.perplexity, perplexity),
+    (chapter_13.perplexity, perplexity_as_a_root),
+    (chapter_13.predict_next, predict_next),
+    (chapter_13.predict_next, predict_next_by_mask),
+    (chapter_13.plastic_step, plastic_step),
+    (chapter_13.mixed_losses, mixed),
+    (chapter_13.mixed_losses, mixed_in_loops),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
+def test_a_right_answer_passes(check, answer, capsys):
+    assert_passes(check, answer, capsys)
+
+
+WRONG = [
+    (chapter_13.perplexity, lambda losses, mask: losses[mask].exp().mean(), "exponential of the mean"),
+    (chapter_13.perplexity, lambda losses, mask: losses.mean().exp(), "mask marks"),
+    (chapter_13.perplexity, lambda losses, mask: (losses * mask).mean().exp(), "divide by all steps"),
+    (chapter_13.perplexity, lambda losses, mask: losses[mask].mean(), "This is the mean loss"),
+    (chapter_13.perplexity, lambda losses, mask: 2 ** losses[mask].mean(), "base is e"),
+    (chapter_13.perplexity, lambda losses, mask: (-losses[mask].mean()).exp(), "turn its sign"),
+    (chapter_13.perplexity, lambda losses, mask: (losses * mask).sum(0).exp(), "Its shape is"),
+    (chapter_13.predict_next, lambda s, A, c: predict_next(s, A, 0), "bare frequencies"),
+    (
+        chapter_13.predict_next,
+        lambda s, A, c: (counts_of(s, A) + c) / (counts_of(s, A).sum() + c),
+        "once below the line",
+    ),
+    (
+        chapter_13.predict_next,
+        lambda s, A, c: (counts_of(s, A) + c) / counts_of(s, A).sum(),
+        "do not add up to 1",
+    ),
+    (chapter_13.predict_next, lambda s, A, c: row_of(s >= 0, s, A, c), "count all symbols"),
+    (chapter_13.predict_next, lambda s, A, c: row_of(before_present(s), s, A, c), "came before"),
+    (chapter_13.predict_next, lambda s, A, c: predict_next(s, A, 1), "You add 1"),
+    (chapter_13.predict_next, lambda s, A, c: predict_next(s[:-1], A, c), "one symbol ago"),
+    (chapter_13.predict_next, lambda s, A, c: torch.ones(A) / A, "largest difference"),
+    (chapter_13.plastic_step, lambda *a: plastic_step(*a, active="h"), "not the output h"),
+    (chapter_13.plastic_step, lambda *a: plastic_step(*a, active="c"), "not the cell"),
+    (chapter_13.plastic_step, lambda *a: plastic_step(*a, active="raw"), "after its tanh"),
+    (chapter_13.plastic_step, lambda *a: plastic_step(*a, plastic=(0, 1, 2, 3)), "in all four parts"),
+    (chapter_13.plastic_step, changed(5, torch.ones_like), "Alpha is missing"),
+    (chapter_13.plastic_step, changed(5, torch.zeros_like), "plastic term is missing"),
+    (chapter_13.plastic_step, changed(7, lambda clip: 1e9), "clip is missing"),
+    (chapter_13.plastic_step, changed(6, lambda eta: 1.0), "Eta is missing"),
+    (chapter_13.plastic_step, lambda *a: plastic_step(*a, gates=(0, 1, 3, 2)), "i, f, g, o"),
+    (chapter_13.plastic_step, lambda *a: plastic_step(*a, gates=(1, 0, 2, 3)), "forget gate are swapped"),
+    (chapter_13.plastic_step, read_by_columns, "by columns"),
+    (chapter_13.plastic_step, written_first, "write first"),
+    (chapter_13.plastic_step, trace_turned, "Result 3: The largest difference"),
+    (chapter_13.plastic_step, lambda *a: plastic_step(*a)[:2], "2 results where 3"),
+    (chapter_13.mixed_losses, lambda x: weighed(x, torch.softmax(-x.cumsum(1), 0)), "present loss"),
+    (chapter_13.mixed_losses, lambda x: weighed(x, torch.tensor(1 / len(x))), "never change"),
+    (chapter_13.mixed_losses, lambda x: (torch.softmax(-before(x), 0) * x).sum(0), "You mix the losses"),
+    (
+        chapter_13.mixed_losses,
+        lambda x: x[before(x).argmin(0), torch.arange(x.shape[1])],
+        "follow the best one",
+    ),
+    (chapter_13.mixed_losses, lambda x: weighed(x, torch.exp(-before(x))), "do not add up to 1"),
+    (chapter_13.mixed_losses, lambda x: weighed(x, last_only(x)), "last step alone"),
+    (chapter_13.mixed_losses, lambda x: weighed(x, torch.softmax(before(x), 0)), "turned round"),
+    (chapter_13.mixed_losses, lambda x: x.mean(0), "largest difference"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
+def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
+    assert_refused(check, answer, hint, capsys)
+
+
+def test_the_prediction_agrees_with_the_bayesian_in_bpa():
+    world = Languages(3, 12, concentration=0.4, batch_size=5, generator=torch.Generator().manual_seed(0))
+    lesson = world.sample()
+    losses = world.bayes_loss(lesson)
+    symbols = lesson.inputs.argmax(2)
+    for b in range(5):
+        for t in range(11):
+            chances = chapter_13.bayes_next(symbols[: t + 1, b], 3, 0.4)
+            assert -chances[lesson.targets[t, b]].log() == pytest.approx(losses[t, b].item())
+
+
+def test_the_step_agrees_with_the_lstm_in_bpa():
+    generator = torch.Generator().manual_seed(1)
+    net = LSTM(3, 5, 2, plasticity="plastic", clip=0.2, generator=generator).requires_grad_(False).double()
+    for parameter in net.parameters():
+        parameter.uniform_(-1, 1, generator=generator)
+    hidden = net.initial_state(4)
+    h, cell, hebb = hidden.h, hidden.cell, hidden.hebb
+    for x in torch.randn(8, 4, 3, generator=generator, dtype=torch.float64):
+        hidden = net(x, hidden)[2]
+        h, cell, hebb = chapter_13.lstm_step(
+            net.i2h(x), h, cell, hebb, net.w, net.alpha, net.eta.item(), net.clip
+        )
+    for mine, right in zip((h, cell, hebb), hidden, strict=False):
+        assert torch.allclose(mine, right)
+    assert hebb.abs().max() == pytest.approx(0.2)  # the clip was needed
+
+
+def test_a_mixture_loses_at_most_the_log_of_its_size_against_the_best():
+    losses = 3 * torch.rand(4, 50, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    assert chapter_13.mixture(losses).sum() <= losses.sum(1).min() + math.log(4)
