@@ -164,7 +164,7 @@ def value_of(flag: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
-def read_table(path: str) -> dict[str, Any]:
+def settings_in(path: str) -> dict[str, Any]:
     """What a TOML file says; ValueError if it cannot be read."""
     try:
         with open(path, "rb") as file:
@@ -178,7 +178,7 @@ def read_table(path: str) -> dict[str, Any]:
 def run_train(arguments: Sequence[str]) -> None:
     """bpa train"""
     file = value_of("--config", arguments)
-    settings = {} if file is None else read_table(file)
+    settings = {} if file is None else settings_in(file)
     task = value_of("--task", arguments) or settings.get("task")
     preset = value_of("--preset", arguments)
     default = PRESETS.get(preset or "") or beginning(task if task in TASKS else "maze")
@@ -253,7 +253,7 @@ def run_reproduce(arguments: Sequence[str]) -> None:
     """bpa reproduce"""
     asked = parse(ReproduceArguments, arguments, "bpa reproduce")
     budget = (QUICK if asked.quick else FULL)[asked.task]
-    changes = {} if asked.config is None else read_table(asked.config)
+    changes = {} if asked.config is None else settings_in(asked.config)
     for name in ("task", "cell", "plasticity", "seed", "out", "resume"):
         if name in changes:
             raise ValueError(f"config {asked.config} may not set {name}, which differs from run to run")

@@ -285,7 +285,15 @@ PRESETS = {
         warmup_iterations=101,
         clip=7.0,
     ),
-    # What two minutes on two cores allow: 76 ms an iteration, measured over 3,000. Chapter 10 takes the
-    # first 1,000 of these.
-    "quick": TrainConfig(iterations=1500),
+    # About 100 seconds on two cores. A large step that falls to nothing, and an advantage that looks only a
+    # few steps ahead: seed 0 had 146.5 reward in 500 fresh episodes. 1,500 iterations at a constant 1e-3 with
+    # the whole return had 118 (the last 100 batches). Tried besides, on seed 0 with 64 neurons: 6,000 of 16
+    # episodes, cosine, 147.6; 3,000 of 30 at 2e-3 121, with gamma 0.95 107, retroactive 103.
+    "quick": TrainConfig(
+        iterations=1900,
+        learning_rate=1.5e-3,
+        learning_rate_schedule="linear",
+        on_divergence="skip",
+        gae_lambda=0.9,
+    ),
 }
