@@ -19,6 +19,7 @@ from bpa.checks.chapter_09 import (
     leave_one_out,
 )
 from bpa.checks.chapter_10 import around_rewards, clip_gradients, live_frozen, times_between
+from bpa.checks.chapter_12 import held_out_score, keep_sign, transplanted, triggered
 from bpa.checks.chapter_13 import mixed_losses, perplexity, plastic_step, predict_next
 from bpa.checks.chapter_14 import attend, gated_delta_step, retention_mask, written_values
 from bpa.checks.chapter_15 import mended_back, oja_back, shortest_stretch, soft_clip_back
@@ -47,8 +48,10 @@ __all__ = [
     "gains",
     "gated_delta_step",
     "generalised_advantage",
+    "held_out_score",
     "hide_half",
     "hitting_time",
+    "keep_sign",
     "leave_one_out",
     "live_frozen",
     "looks_alike",
@@ -79,7 +82,9 @@ __all__ = [
     "still_possible",
     "swapped_lives",
     "times_between",
+    "transplanted",
     "treats_alone",
+    "triggered",
     "two_stores",
     "unroll",
     "was_in",
