@@ -19,6 +19,7 @@ from bpa.checks.chapter_09 import (
     leave_one_out,
 )
 from bpa.checks.chapter_10 import around_rewards, clip_gradients, live_frozen, times_between
+from bpa.checks.chapter_11 import holm, improvement_interval, matching_size, quantile
 from bpa.checks.chapter_12 import held_out_score, keep_sign, transplanted, triggered
 from bpa.checks.chapter_13 import mixed_losses, perplexity, plastic_step, predict_next
 from bpa.checks.chapter_14 import attend, gated_delta_step, retention_mask, written_values
@@ -51,11 +52,14 @@ __all__ = [
     "held_out_score",
     "hide_half",
     "hitting_time",
+    "holm",
+    "improvement_interval",
     "keep_sign",
     "leave_one_out",
     "live_frozen",
     "looks_alike",
     "masked_error",
+    "matching_size",
     "mended_back",
     "mended_loss",
     "mended_trace",
@@ -67,6 +71,7 @@ __all__ = [
     "perplexity",
     "plastic_step",
     "predict_next",
+    "quantile",
     "rate_for",
     "read_observation",
     "recall_from_history",
