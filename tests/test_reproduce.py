@@ -309,6 +309,11 @@ def test_processes_side_by_side_give_the_same_numbers_and_name_a_failure(done, t
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def heed_interrupts():
+    """Jobs in the background of a script ignore Ctrl-C, and what they start does too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_or_killed_command_leaves_runs_that_go_on(tmp_path, number):
     """Its processes stop with it, and each keeps what it had learned."""
@@ -320,7 +325,10 @@ def test_a_stopped_or_killed_command_leaves_runs_that_go_on(tmp_path, number):
     out = tmp_path / "maze"
     histories = [out / "runs" / f"{variant}-0" / "history.csv" for variant in PAIR]
     process = subprocess.Popen(
-        [sys.executable, "-m", "bpa", *command, "--out", str(out)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bpa", *command, "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
 
     def lines():
