@@ -468,7 +468,7 @@ def test_auto_on_cuda_falls_back_to_the_definition_and_says_why(monkeypatch, cap
     with caplog.at_level(logging.INFO, logger="bpa"):
         assert engines.choose("auto", OnCuda()) is engines.eager
     assert [record.message for record in caplog.records] == [
-        "engine eager, because of the Triton engine: it knows bpa.Network alone, not OnCuda"
+        "engine eager, because of the Triton engine: its loops for traces know bpa.Network alone, not OnCuda"
     ]
 
 

@@ -67,7 +67,7 @@ def reason_against_loops(net: Any) -> str | None:
     from bpa.network import Network  # here, because it imports this package
 
     if type(net) is not Network:
-        return f"it knows bpa.Network alone, not {type(net).__name__}"
+        return f"its loops for traces know bpa.Network alone, not {type(net).__name__}"
     if net.rule != "hebb":
         return f"it knows rule 'hebb' alone, not {net.rule!r}"
     if net.clipping != "hard":

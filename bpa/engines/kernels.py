@@ -591,17 +591,9 @@ def act_group(
         keep_traces(t, every, hebb, eligibility, hebb_kept, eligibility_kept)
         for e in range(last - first):
             act(
-                world,
-                first + e,
-                t,
-                h[t + 1, e],
-                policy_weight,
-                policy_bias,
-                logits,
-                action_chance,
-                rewards,
-                actions,
-            )
+                world, first + e, t, h[t + 1, e], policy_weight, policy_bias, logits, action_chance,
+                rewards, actions,
+            )  # fmt: skip
     finish(kind, clip, eta, w, alpha, h, hebb, eligibility, change, imprint, sums)
 
 

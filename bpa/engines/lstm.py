@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bpa.engines import kernels
 from bpa.engines.eager import Unrolled
-from bpa.engines.numba import in_parallel, leave, padded, world_for_loop
+from bpa.engines.numba import live, padded
 
 
 def torch_order(columns: Tensor) -> Tensor:
@@ -49,16 +49,12 @@ def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
 
 def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
     """As `bpa.engines.numba.act`."""
-    steps, batch_size = chance.action.shape
-    observations = chance.action.new_empty(steps, batch_size, net.input_size)
-    rewards = torch.empty_like(chance.action)
-    actions = torch.empty(steps, batch_size, dtype=torch.long)
-    inside = world_for_loop(world, chance)
-    in_parallel(
-        kernels.act_lstm_group, batch_size,
-        loop_order(net.w), loop_order(net.i2h.weight.T), loop_order(net.i2h.bias),
-        padded(net.h2o.weight), net.h2o.bias,
-        inside, chance.action.contiguous(), observations, actions, rewards,
-    )  # fmt: skip
-    leave(world, inside, actions, rewards)
-    return observations, actions, rewards, *unroll(net, observations, net.initial_state(batch_size))
+    mind = (
+        loop_order(net.w),
+        loop_order(net.i2h.weight.T),
+        loop_order(net.i2h.bias),
+        padded(net.h2o.weight),
+        net.h2o.bias,
+    )
+    lived = live(kernels.act_lstm_group, world, net.input_size, chance, mind, ())
+    return *lived, *unroll(net, lived[0], net.initial_state(world.batch_size))

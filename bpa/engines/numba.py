@@ -8,7 +8,7 @@ linear layers are products over all steps too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -265,11 +265,33 @@ def world_for_loop(world: Any, chance: Any) -> Any:
     return kernels.World(kind, np.float32(world.reward), np.float32(penalty), **arrays)
 
 
-def leave(world: Any, inside: Any, actions: Tensor, rewards: Tensor) -> None:
-    """Leave `world` as it is at the end of the episodes that were lived inside the loops."""
+def live(
+    loop: Callable[..., None],
+    world: Any,
+    input_size: int,
+    chance: Any,
+    mind: Sequence[Any],
+    run: Sequence[Any],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Whole episodes inside `loop`, one of those that act, in a world just reset and left at their end.
+
+    Args:
+        mind, run: the arguments of `loop` before the world, and those after the rewards.
+
+    Returns:
+        Observations [T, B, I], actions int64 [T, B] and rewards [T, B].
+    """
+    steps, batch_size = chance.action.shape
+    observations = chance.action.new_empty(steps, batch_size, input_size)
+    rewards = torch.empty_like(chance.action)
+    actions = torch.empty(steps, batch_size, dtype=torch.long)
+    inside = world_for_loop(world, chance)
+    luck = chance.action.contiguous()
+    in_parallel(loop, batch_size, *mind, inside, luck, observations, actions, rewards, *run)
     if inside.kind == kernels.MAZE:
         world.agent = torch.from_numpy(inside.agent)
-    world.time, world.previous_reward, world.previous_action = len(actions), rewards[-1], actions[-1]
+    world.time, world.previous_reward, world.previous_action = steps, rewards[-1], actions[-1]
+    return observations, actions, rewards
 
 
 def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
@@ -280,19 +302,17 @@ def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
     Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
     """
     cell, hidden = cell_of(net), net.initial_state(world.batch_size)
-    steps, batch_size = chance.action.shape
-    run = fresh_run(hidden, steps, keep=wants_gradient(net))
-    observations = chance.action.new_empty(steps, batch_size, net.input_size)
-    rewards = torch.empty_like(chance.action)
-    actions = torch.empty(steps, batch_size, dtype=torch.long)
-    inside = world_for_loop(world, chance)
-    in_parallel(
-        kernels.act_group, batch_size, *parameters_for_loop(cell, *settings(net)),
-        padded(net.i2h.weight.T), padded(net.i2h.bias), padded(net.h2o.weight), net.h2o.bias,
-        inside, chance.action.contiguous(), observations, actions, rewards,
-        *run[:4], run.every, *run[4:6],
-    )  # fmt: skip
-    leave(world, inside, actions, rewards)
+    run = fresh_run(hidden, len(chance.action), keep=wants_gradient(net))
+    mind = (
+        *parameters_for_loop(cell, *settings(net)),
+        padded(net.i2h.weight.T),
+        padded(net.i2h.bias),
+        padded(net.h2o.weight),
+        net.h2o.bias,
+    )
+    observations, actions, rewards = live(
+        kernels.act_group, world, net.input_size, chance, mind, (*run[:4], run.every, *run[4:6])
+    )
     drives = Drives.apply(observations, net.i2h.weight, net.i2h.bias)
     h, modulation, hidden = outputs(net, run, drives, hidden, cell)
     return observations, actions, rewards, *net.heads(h), modulation, h, hidden
