@@ -85,24 +85,24 @@ LESSONS = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at
 # over two. Milliseconds were measured over some twenty iterations in one thread, in the order of VARIANTS.
 FULL = {
     # 100 neurons and ten runs [2019, sec. 4.2 and its code], on an 11 x 11 maze; in trials 200 reward came
-    # after 9,000 iterations. 62, 82, 70, 138 and 45 ms: 330 minutes.
+    # after 9,000 iterations. 62, 82, 70, 138 and 64 ms: 350 minutes.
     "maze": Budget(MAZE | {"hidden_size": 100, "iterations": 10_000}),
-    # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 70 ms: 51 minutes.
+    # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 13 ms: 28 minutes.
     "cues": Budget(CUES | {"iterations": 5000}),
-    # Five times as long as `bpa train` takes. 10, 13, 11, 20 and 15 ms: 29 minutes.
+    # Five times as long as `bpa train` takes. 10, 13, 11, 20 and 8 ms: 26 minutes.
     "patterns": Budget(LESSONS | {"iterations": 5000}),
-    "pictures": Budget(LESSONS | {"iterations": 5000}),  # 12, 16, 18, 22 and 16 ms: 35 minutes
-    "sequences": Budget(LESSONS | {"iterations": 5000}),  # 30, 37, 37, 46 and 69 ms: 91 minutes
+    "pictures": Budget(LESSONS | {"iterations": 5000}),  # 12, 16, 18, 22 and 11 ms: 33 minutes
+    "sequences": Budget(LESSONS | {"iterations": 5000}),  # 30, 37, 37, 46 and 29 ms: 75 minutes
 }
 QUICK = {
     # After 3,000 iterations two seeds of "simple" had 140 and 132 reward (mean of the last 100), of "plastic"
     # 117 and 104; one of "retroactive" had 141, and one of "none", after 2,500, had 63. 22, 32, 29, 39 and
-    # 24 ms: 11 minutes, and one or two for starting and evaluation.
+    # 28 ms: 11 minutes, and one or two for starting and evaluation.
     "maze": Budget(MAZE | {"hidden_size": 64, "batch_size": 16, "iterations": 3000}, 3, 200),
-    "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 6 minutes
+    "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 3 minutes
     "patterns": Budget(LESSONS, 3, 200),  # 2 minutes
     "pictures": Budget(LESSONS, 3, 200),  # 2 minutes
-    "sequences": Budget(LESSONS, 3, 200),  # 6 minutes
+    "sequences": Budget(LESSONS, 3, 200),  # 5 minutes
 }
 
 FIRST_EVALUATION_SEED = 1_000_000  # plus that of the training, which must be below it
@@ -491,6 +491,12 @@ def side_by_side(jobs: Iterable[Job], workers: int) -> Generator[Final, None, No
             process.wait()
 
 
+def same_weights(one: Any, other: Any) -> bool:
+    """Whether two networks of one variant hold the same numbers."""
+    held = other.state_dict()
+    return all(torch.equal(tensor, held[name]) for name, tensor in one.state_dict().items())
+
+
 def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
     """Make tables and weights from the runs that are finished; what final.csv holds."""
     finals, points = [], []
@@ -506,9 +512,9 @@ def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
     write_table(out / "curves.csv", Point, points, score)
     (out / "weights").mkdir(exist_ok=True)
     for variant, final in median_runs(finals).items():
+        net, config = load_weights(out / "runs" / f"{variant}-{final.seed}")
         path = out / "weights" / f"{variant}.safetensors"
-        if not path.exists() or load_weights(path)[1].seed != final.seed:
-            net, config = load_weights(out / "runs" / f"{variant}-{final.seed}")
+        if not path.exists() or not same_weights(load_weights(path)[0], net):
             save_weights(path, net, config.replace(out=None))
     return finals
 

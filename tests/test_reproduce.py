@@ -292,6 +292,19 @@ def test_lessons_are_compared_by_the_loss_of_each_episode(tmp_path, task):
     ]
 
 
+def test_weights_follow_a_run_that_was_made_again(done, tmp_path):
+    shutil.copytree(done[0], tmp_path / "maze")
+    path = tmp_path / "maze" / "weights" / "simple.safetensors"
+    net, config = comparing.load_weights(path)
+    with torch.no_grad():
+        net.w += 1
+    comparing.save_weights(path, net, config)  # what an earlier run of this seed had left
+    compare(tmp_path / "maze", variants=tuple(VARIANTS))
+    again, _ = comparing.load_weights(path)
+    trained, _ = comparing.load_weights(tmp_path / "maze" / "runs" / f"simple-{config.seed}")
+    assert torch.equal(again.w, trained.w)
+
+
 def test_processes_side_by_side_give_the_same_numbers_and_name_a_failure(done, tmp_path):
     (tmp_path / "runs").mkdir()
     jobs = [
