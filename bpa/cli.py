@@ -12,7 +12,7 @@ import time
 import tomllib
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
@@ -112,6 +112,9 @@ class BenchArguments:
     """Print one JSON object."""
 
 
+Variant = Literal["none", "plastic", "simple", "retroactive", "lstm"]  # of bpa.reproduce.VARIANTS
+
+
 @dataclasses.dataclass(frozen=True)
 class ReproduceArguments:
     """Train every variant at equal numbers of parameters over many seeds, and compare them.
@@ -127,13 +130,7 @@ class ReproduceArguments:
     """A small budget, for the shape of the figure."""
     out: str | None = None
     """Folder to fill or to go on with: runs/TASK, with --quick runs/TASK-quick."""
-    variants: tuple[Literal["none", "plastic", "simple", "retroactive", "lstm"], ...] = (
-        "none",
-        "plastic",
-        "simple",
-        "retroactive",
-        "lstm",
-    )
+    variants: tuple[Variant, ...] = get_args(Variant)
     """Which to compare."""
     workers: int | None = None
     """Runs side by side, each in one thread: one a core."""
