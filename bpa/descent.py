@@ -7,12 +7,65 @@ import math
 import torch
 from torch import Tensor, nn
 
+from bpa.arguments import require_shape
+from bpa.muon import Muon
+
+OPTIMIZERS = ("adam", "muon")
 SCHEDULES = ("constant", "linear", "cosine")
 POLICIES = ("stop", "skip", "halve-lr")
 
 
 class Diverged(ArithmeticError):
     """A loss, a gradient or a trace went beyond all bounds; the weights before it are kept."""
+
+
+def build_optimizers(
+    net: nn.Module, kind: str, learning_rate: float, adam_eps: float
+) -> list[torch.optim.Optimizer]:
+    """What takes the steps: Adam for every parameter, or Muon for w and alpha and Adam for the others.
+
+    An alpha of one number a neuron, or one in all, is no matrix and stays with Adam.
+    """
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in net.named_parameters():
+        between_neurons = kind == "muon" and name in ("w", "alpha") and min(parameter.shape) > 1
+        (matrices if between_neurons else others).append(parameter)
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(others, lr=learning_rate, eps=adam_eps)]
+    if matrices:
+        optimizers.append(Muon(matrices, lr=learning_rate))
+    return optimizers
+
+
+def optimizer_state(net: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """What the optimisers remember, each tensor named after its parameter: "w.exp_avg"."""
+    return {
+        f"{name}.{key}": value
+        for optimizer in optimizers
+        for name, parameter in net.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def load_optimizer_state(
+    name: str, net: nn.Module, optimizers: list[torch.optim.Optimizer], tensors: dict[str, Tensor]
+) -> None:
+    """Let the optimisers remember `tensors`; ValueError beginning by `name` for one that does not fit."""
+    for optimizer in optimizers:
+        mine = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+        keys = ("momentum",) if isinstance(optimizer, Muon) else ("step", "exp_avg", "exp_avg_sq")
+        for parameter_name, parameter in net.named_parameters():
+            held = {key: tensors.get(f"{parameter_name}.{key}") for key in keys}
+            if parameter not in mine or all(value is None for value in held.values()):
+                continue
+            for key, value in held.items():
+                shape = () if key == "step" else tuple(parameter.shape)
+                like = torch.empty(0, dtype=parameter.dtype)  # on the CPU, where files are read to
+                require_shape(f"{name}.{parameter_name}.{key}", value, shape, like=like)
+            optimizer.state[parameter] = {
+                key: value if key == "step" else value.to(parameter.device)  # type: ignore[union-attr]
+                for key, value in held.items()
+            }
 
 
 def scheduled(schedule: str, iteration: int, iterations: int) -> float:

@@ -14,9 +14,18 @@ from torch import Tensor
 
 from bpa import runs
 from bpa.a2c import a2c_loss, discounted_returns
-from bpa.arguments import require_shape
 from bpa.config import TrainConfig
-from bpa.descent import Diverged, bad_numbers, clip_gradient, fault, gradient_norm, scheduled
+from bpa.descent import (
+    Diverged,
+    bad_numbers,
+    build_optimizers,
+    clip_gradient,
+    fault,
+    gradient_norm,
+    load_optimizer_state,
+    optimizer_state,
+    scheduled,
+)
 from bpa.engines import room_for_loops
 from bpa.interrupt import deferred_signals
 from bpa.parallel import Team, average_gradients, join_team, summed
@@ -45,7 +54,7 @@ class Learner(NamedTuple):
     """What a run changes, and its one source of chance."""
 
     net: Any
-    optimizer: torch.optim.Adam
+    optimizers: list[torch.optim.Optimizer]
     generator: torch.Generator
 
 
@@ -99,34 +108,23 @@ def checkpoint_of(
     scale: float = 1.0,
     left_out: int = 0,
 ) -> Checkpoint:
-    """All that a run needs to go on after `iteration`. Adam's tensors are named after their parameters."""
-    net, optimizer, generator = learner
+    """All that a run needs to go on after `iteration`."""
+    net, optimizers, generator = learner
     tensors = {f"network.{name}": tensor for name, tensor in net.state_dict().items()}
-    for name, parameter in net.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{name}.{key}"] = value
+    tensors |= {f"optimizer.{name}": value for name, value in optimizer_state(net, optimizers).items()}
     tensors["generator"] = generator.get_state()
     return Checkpoint(config, iteration, seconds, tensors, scale, left_out)
 
 
 def restore(path: Path, checkpoint: Checkpoint, learner: Learner) -> None:
     """Put the run back to where the checkpoint at `path` was taken; ValueError names what does not fit."""
-    net, optimizer, generator = learner
+    net, optimizers, generator = learner
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "generator": {}}
     for name, tensor in checkpoint.tensors.items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
     runs.load_state(path, net, parts["network"])
-    for name, parameter in net.named_parameters():
-        keys = ("step", "exp_avg", "exp_avg_sq")
-        held = {key: parts["optimizer"].get(f"{name}.{key}") for key in keys}
-        if any(value is not None for value in held.values()):
-            for key, value in held.items():
-                shape = () if key == "step" else tuple(parameter.shape)
-                like = torch.empty(0, dtype=parameter.dtype)  # on the CPU, where files are read to
-                require_shape(f"{path}: optimizer.{name}.{key}", value, shape, like=like)
-            moved = {key: held[key].to(parameter.device) for key in keys[1:]}  # type: ignore[union-attr]
-            optimizer.state[parameter] = {"step": held["step"], **moved}
+    load_optimizer_state(f"{path}: optimizer", net, optimizers, parts["optimizer"])
     if "" not in parts["generator"]:
         raise ValueError(f"{path} lacks the tensor 'generator'")
     try:
@@ -184,8 +182,8 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
         summary_writer()  # refuses before anything is made
     generator = torch.Generator().manual_seed(config.seed)
     net = runs.build_network(config, generator).to(device)
-    optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate, eps=config.adam_eps)
-    learner = Learner(net, optimizer, generator)
+    optimizers = build_optimizers(net, config.optimizer, config.learning_rate, config.adam_eps)
+    learner = Learner(net, optimizers, generator)
     checkpoint, history = begin(config, learner, team)
     scale, left_out = checkpoint.learning_rate_scale, checkpoint.left_out
     writes = config.out is not None and team.rank == 0
@@ -218,7 +216,7 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
         stops = stack.enter_context(deferred_signals())
         for iteration in range(checkpoint.iteration + 1, config.iterations + 1):
             luck_before = generator.get_state()
-            optimizer.zero_grad()
+            net.zero_grad()
             outcome = live(net, world, config, team)
             outcome.loss.backward()
             average_gradients(team, net)
@@ -232,8 +230,9 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
                 if iteration > config.warmup_iterations:
                     clip_gradient(net, norm, config.max_gradient_norm)
                     factor = scheduled(config.learning_rate_schedule, iteration, config.iterations) * scale
-                    optimizer.param_groups[0]["lr"] = config.learning_rate * factor
-                    optimizer.step()
+                    for optimizer in optimizers:
+                        optimizer.param_groups[0]["lr"] = config.learning_rate * factor
+                        optimizer.step()
             elif config.on_divergence == "stop" or left_out == MOST_LEFT_OUT:
                 generator.set_state(luck_before)
                 keep(iteration - 1)
