@@ -46,7 +46,7 @@ class TrainArguments:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: Literal["quick", "paper", "paper-cues"] | None = None
-    """Settings to start from: "quick", about two minutes on two cores; "paper" and "paper-cues", the
+    """Settings to start from: "quick", a minute and a half on two cores; "paper" and "paper-cues", the
     published ones of the maze and of the cue-reward task."""
     file: Annotated[str | None, tyro.conf.arg(name="config")] = None
     """A TOML file of settings, those of a task in a table of its name; they win over the preset."""
