@@ -12,7 +12,7 @@ import time
 import tomllib
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -22,7 +22,7 @@ from bpa.bench import bench, cases, table
 from bpa.config import PRESETS, TASKS, TrainConfig, beginning
 from bpa.evaluate import evaluate
 from bpa.play import described, episode, save_film
-from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
+from bpa.reproduce import CHANGES, FULL, QUICK, VARIANTS, reproduce, scores_by_variant, spread
 from bpa.train import Diverged, train
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
@@ -112,9 +112,6 @@ class BenchArguments:
     """Print one JSON object."""
 
 
-Variant = Literal["none", "plastic", "simple", "retroactive", "lstm"]  # of bpa.reproduce.VARIANTS
-
-
 @dataclasses.dataclass(frozen=True)
 class ReproduceArguments:
     """Train every variant at equal numbers of parameters over many seeds, and compare them.
@@ -122,16 +119,16 @@ class ReproduceArguments:
     The same command goes on where it was stopped.
     """
 
-    task: tyro.conf.Positional[Literal["maze", "cues", "patterns", "pictures", "sequences"]]
-    """What is learned."""
+    task: tyro.conf.Positional[Literal["maze", "cues", "patterns", "pictures", "sequences", "changes"]]
+    """What is learned; "changes" trains "simple" in the maze with one setting changed at a time."""
     seeds: int | None = None
-    """Runs of each variant: 10, with --quick 3."""
+    """Runs of each variant: 10, with --quick 3; of each change 5 and 3."""
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """A small budget, for the shape of the figure."""
     out: str | None = None
     """Folder to fill or to go on with: runs/TASK, with --quick runs/TASK-quick."""
-    variants: tuple[Variant, ...] = get_args(Variant)
-    """Which to compare."""
+    variants: tuple[str, ...] | None = None
+    """Which to compare, of none plastic simple retroactive lstm, or of the changes: all."""
     workers: int | None = None
     """Runs side by side, each in one thread: one a core."""
     config: str | None = None
@@ -250,15 +247,16 @@ def run_reproduce(arguments: Sequence[str]) -> None:
     """bpa reproduce"""
     asked = parse(ReproduceArguments, arguments, "bpa reproduce")
     budget = (QUICK if asked.quick else FULL)[asked.task]
+    task = "maze" if asked.task == "changes" else asked.task
     changes = {} if asked.config is None else settings_in(asked.config)
     for name in ("task", "cell", "plasticity", "seed", "out", "resume"):
         if name in changes:
             raise ValueError(f"config {asked.config} may not set {name}, which differs from run to run")
     out = asked.out or f"runs/{asked.task}{'-quick' if asked.quick else ''}"
     finals = reproduce(
-        beginning(asked.task).replace(**budget.settings).updated(changes),
+        beginning(task).replace(**budget.settings).updated(changes),
         out,
-        asked.variants,
+        tuple(CHANGES if asked.task == "changes" else VARIANTS) if asked.variants is None else asked.variants,
         budget.seeds if asked.seeds is None else asked.seeds,
         budget.episodes,
         asked.workers,
@@ -269,7 +267,7 @@ def run_reproduce(arguments: Sequence[str]) -> None:
     print(save_comparison(out))
     for variant, scores in scores_by_variant(finals).items():
         seeds, low, median, high = spread(scores)
-        print(f"{variant:11} median {median:.4g}, quartiles {low:.4g} and {high:.4g}, {seeds} seeds")
+        print(f"{variant:18} median {median:.4g}, quartiles {low:.4g} and {high:.4g}, {seeds} seeds")
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {

@@ -10,7 +10,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from bpa.arguments import require_integer
-from bpa.plots import STYLE, draw_finals, draw_learning_curves, png_bytes
+from bpa.plots import COLORS, STYLE, draw_finals, draw_learning_curves, png_bytes
 from bpa.reproduce import Final, Point, read_table, score_name, scores_by_variant
 from bpa.runs import FREE_TO_CHANGE, read_history, read_settings, write_atomically
 
@@ -76,7 +76,8 @@ def save_curves(folders: Sequence[str], path: str | Path, window: int = 100) -> 
 def comparison(points: Sequence[Point], finals: Sequence[Final]) -> Figure:
     """Learning curves and final scores of the variants side by side: medians, quartiles, a dot a run.
 
-    A run that diverged for good goes on at its last point, since its weights stay as they are.
+    A run that diverged for good goes on at its last point, since its weights stay as they are. More variants
+    than there are colours have their final scores alone.
 
     Args:
         points, finals: the rows of the two tables of `bpa.reproduce`; at least one run.
@@ -93,10 +94,13 @@ def comparison(points: Sequence[Point], finals: Sequence[Final]) -> Figure:
         for variant, of_seed in curves.items()
     }
     with pyplot.style.context(STYLE):
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(7.2, 3.6), width_ratios=[3, 2])
-        draw_learning_curves(left, padded, iterations=places)
+        if len(padded) > len(COLORS):
+            figure, right = pyplot.subplots(figsize=(7.2, 3.6))
+        else:
+            figure, (left, right) = pyplot.subplots(1, 2, figsize=(7.2, 3.6), width_ratios=[3, 2])
+            draw_learning_curves(left, padded, iterations=places)
+            left.set(ylabel=f"{score} per episode, in training")
         draw_finals(right, scores_by_variant(finals))
-        left.set(ylabel=f"{score} per episode, in training")
         right.set(ylabel=f"{score} per episode, in fresh ones")
         pyplot.close(figure)
     return figure

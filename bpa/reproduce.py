@@ -1,12 +1,15 @@
 """The papers' comparisons remade: every variant at equal numbers of parameters, over many seeds.
 
+And one of our own: what each of the settings that we chose is worth, changed by itself.
+
 `bpa reproduce maze` fills a folder, runs/maze:
 
 - `runs/VARIANT-SEED`: one run folder each, see `bpa.runs`. `final.json` in it says that it is trained and
   evaluated; without that file the run is begun, or gone on with. What it warned of is in the .log beside it.
 - `settings.json`: the settings of each variant, and each sitting with its machine, versions and seconds.
 - `curves.csv`, `final.csv`: made from the runs that are finished. `bpa.curves` draws `figure.png` from them.
-- `weights/VARIANT.safetensors`: the trained network of one of these runs, whose score is the median's.
+- `weights/VARIANT.safetensors`: the trained network of one of these runs, whose score is the median's. Only
+  of the papers' variants.
 
 The same command again goes on where the last one was stopped. The functions in the middle of this file turn
 the two tables into what a page of results says. Two commands must not fill one folder at the same time.
@@ -53,6 +56,31 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "retroactive": {"plasticity": "retroactive"},
     "lstm": {"cell": "lstm", "plasticity": "none"},
 }
+# The settings of FULL["changes"], each changed by itself; `published` has all those of the papers' code.
+CHANGES: dict[str, dict[str, Any]] = {
+    "as-it-is": {},
+    "adam": {"optimizer": "adam", "learning_rate": 1e-3},
+    "half-the-rate": {"learning_rate": 1.25e-3},
+    "twice-the-rate": {"learning_rate": 5e-3},
+    "constant-rate": {"learning_rate_schedule": "constant"},
+    "lambda-1": {"gae_lambda": 1.0},
+    "first-baseline": {"baseline": "first"},
+    "concentration-0.03": {"concentration_coef": 0.03},
+    "clip-1": {"clip": 1.0},
+    "clip-4": {"clip": 4.0},
+    "no-fanout": {"fanout": False},
+    "alpha-per-neuron": {"alpha": "neuron"},
+    "one-alpha": {"alpha": "network"},
+    "published": {
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "learning_rate_schedule": "constant",
+        "gae_lambda": 1.0,
+        "baseline": "first",
+        "concentration_coef": 0.03,
+        "warmup_iterations": 101,
+    },
+}
 REFERENCE = "simple"  # the variant that has the hidden size asked for; the others match its parameters
 
 
@@ -91,6 +119,8 @@ FULL = {
     # 100 neurons and ten runs [2019, sec. 4.2 and its code], on an 11 x 11 maze; the optimiser of the preset
     # `quick`, which in trials of 600 iterations served every variant better than Adam, the LSTM too.
     "maze": Budget(MUON | {"hidden_size": 100, "iterations": 5000}),
+    # The size of the quick comparison, so that seventy runs take half an hour.
+    "changes": Budget(MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 2000}, 5),
     # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 13 ms: 28 minutes.
     "cues": Budget(CUES | {"iterations": 5000}),
     # Five times as long as `bpa train` takes. 10, 13, 11, 20 and 8 ms: 26 minutes.
@@ -103,6 +133,7 @@ QUICK = {
     # 117 and 104; one of "retroactive" had 141, and one of "none", after 2,500, had 63. 22, 32, 29, 39 and
     # 28 ms: 11 minutes, and one or two for starting and evaluation.
     "maze": Budget(MAZE | {"hidden_size": 64, "batch_size": 16, "iterations": 3000}, 3, 200),
+    "changes": Budget(MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 500}, 3, 200),
     "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 3 minutes
     "patterns": Budget(LESSONS, 3, 200),  # 2 minutes
     "pictures": Budget(LESSONS, 3, 200),  # 2 minutes
@@ -196,6 +227,19 @@ def equal_configs(config: TrainConfig, variants: Iterable[str] = tuple(VARIANTS)
     for variant in variants:
         require_choice("variants", variant, VARIANTS)
     return {variant: matched(config.replace(**VARIANTS[variant])) for variant in variants}
+
+
+def configs_of(config: TrainConfig, variants: Iterable[str]) -> dict[str, TrainConfig]:
+    """A config for each of `variants`: as `equal_configs`, or `config` changed as CHANGES says.
+
+    Raises:
+        ValueError: a variant is in neither table, or has no meaning with the other settings.
+    """
+    asked = dict.fromkeys(variants)
+    for variant in asked:
+        require_choice("variants", variant, (*VARIANTS, *CHANGES))
+    equal = equal_configs(config, [variant for variant in asked if variant in VARIANTS])
+    return {v: equal[v] if v in VARIANTS else config.replace(**CHANGES[v]) for v in asked}
 
 
 @torch.no_grad()
@@ -504,7 +548,7 @@ def same_weights(one: Any, other: Any) -> bool:
 def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
     """Make tables and weights from the runs that are finished; what final.csv holds."""
     finals, points = [], []
-    for variant in (name for name in VARIANTS if name in settings["variants"]):
+    for variant in (name for name in (*VARIANTS, *CHANGES) if name in settings["variants"]):
         for seed in range(settings["seeds"]):
             folder = out / "runs" / f"{variant}-{seed}"
             if (final := read_final(folder)) is not None:
@@ -514,10 +558,10 @@ def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
     score = score_name(settings["settings"]["task"])
     write_table(out / "final.csv", Final, finals, score)
     write_table(out / "curves.csv", Point, points, score)
-    (out / "weights").mkdir(exist_ok=True)
-    for variant, final in median_runs(finals).items():
+    for variant, final in median_runs(final for final in finals if final.variant in VARIANTS).items():
         net, config = load_weights(out / "runs" / f"{variant}-{final.seed}")
         path = out / "weights" / f"{variant}.safetensors"
+        path.parent.mkdir(exist_ok=True)
         if not path.exists() or not same_weights(load_weights(path)[0], net):
             save_weights(path, net, config.replace(out=None))
     return finals
@@ -535,8 +579,9 @@ def reproduce(
     """Fill the folder `out` with a comparison, or go on filling it.
 
     Args:
-        config: settings of all runs; see `equal_configs` for what each variant makes of them.
-        variants: of VARIANTS. seeds: of training, 0 to seeds - 1. Both may grow in a folder gone on with.
+        config: settings of all runs; see `configs_of` for what each variant makes of them.
+        variants: of VARIANTS, or of CHANGES. seeds: of training, 0 to seeds - 1. Both may grow in a folder
+            gone on with.
         episodes: fresh ones for each evaluation, with seeds that no training has; at least 1.
         workers: runs side by side, each a process with one thread; one a core if None. One alone runs here.
         say: is told of every run that ends.
@@ -553,9 +598,9 @@ def reproduce(
     require_integer("episodes", episodes, low=1)
     workers = cores() if workers is None else require_integer("workers", workers, low=1)
     if not variants:
-        raise ValueError(f"variants must hold at least one of {', '.join(VARIANTS)}, got none")
+        raise ValueError(f"variants must hold at least one of {', '.join((*VARIANTS, *CHANGES))}, got none")
     config = config.replace(quiet=True)
-    configs = equal_configs(config, dict.fromkeys(variants))
+    configs = configs_of(config, variants)
     settings = agreed(out, described(config, configs, seeds, episodes))
     jobs = [
         Job(variant, each.replace(seed=seed, out=str(out / "runs" / f"{variant}-{seed}")), episodes)

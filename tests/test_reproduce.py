@@ -18,11 +18,12 @@ from test_train import SMALL
 
 from bpa import reproduce as comparing
 from bpa.cli import main
-from bpa.config import beginning
+from bpa.config import PRESETS, beginning
 from bpa.curves import comparison
 from bpa.evaluate import evaluate
 from bpa.plots import draw_finals
 from bpa.reproduce import (
+    CHANGES,
     FINAL,
     FULL,
     QUICK,
@@ -32,6 +33,7 @@ from bpa.reproduce import (
     Point,
     Reached,
     Spread,
+    configs_of,
     difference_interval,
     episode_scores,
     equal_configs,
@@ -104,7 +106,10 @@ def done(tmp_path_factory):
     return out, compare(out, variants=tuple(VARIANTS))
 
 
-@pytest.mark.parametrize("task", FULL)
+TASKS = [task for task in FULL if task != "changes"]
+
+
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
 def test_all_variants_have_the_parameters_of_the_simple_one(table, task):
     config = beginning(task).replace(**table[task].settings)
@@ -121,6 +126,48 @@ def test_all_variants_have_the_parameters_of_the_simple_one(table, task):
     assert max(counts) / min(counts) < 1.05
     alike = {each.replace(hidden_size=1, cell="rnn", plasticity="none") for each in configs.values()}
     assert len(alike) == 1  # nothing else differs
+
+
+@pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
+def test_each_change_is_one_change_to_the_settings_of_the_quick_preset(table):
+    config = beginning("maze").replace(**table["changes"].settings)
+    quick = PRESETS["quick"]
+    sizes = {name: getattr(config, name) for name in ("iterations", "batch_size", "hidden_size")}
+    assert config == quick.replace(**sizes)
+    configs = configs_of(config, CHANGES)
+    assert list(configs) == list(CHANGES)
+    for name, each in configs.items():
+        before, after = config.named_settings(), each.named_settings()
+        different = {setting: after[setting] for setting in after if after[setting] != before[setting]}
+        assert different == CHANGES[name]
+        assert (len(different) == 1) == (name not in ("as-it-is", "adam", "published"))
+    with pytest.raises(ValueError, match="variants must be one of 'none', .*'published', got 'oja'"):
+        configs_of(config, ["adam", "oja"])
+
+
+def test_changes_are_compared_like_variants(tmp_path):
+    finals = compare(tmp_path / "changes", variants=("as-it-is", "one-alpha"))
+    assert [(f.variant, f.seed) for f in finals] == list(
+        itertools.product(("as-it-is", "one-alpha"), range(2))
+    )
+    assert finals[0].parameters - finals[2].parameters == 6**2 - 1
+    assert {path.name for path in (tmp_path / "changes").iterdir()} == {
+        "runs",
+        "settings.json",
+        "final.csv",
+        "curves.csv",
+    }
+    assert without_seconds(finals[:2]) == [
+        final._replace(variant="as-it-is")
+        for final in without_seconds(compare(tmp_path / "maze", variants=["simple"]))
+    ]
+
+
+def test_more_variants_than_colours_are_drawn_by_their_final_scores():
+    points = [Point("maze", name, 0, 1, 1.0, 0.1) for name in CHANGES]
+    finals = [Final("maze", name, 0, 1, 0.1, 9, 4, 1.0, 0.0, 1.0, 2.0, 0.1) for name in CHANGES]
+    (axes,) = comparison(points, finals).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(CHANGES)
 
 
 def test_the_folder_holds_what_it_promises(done):
@@ -371,7 +418,7 @@ def test_the_command_compares_goes_on_and_draws(tmp_path, capsys, monkeypatch):
     assert err == ""
     assert said.splitlines()[0].startswith("runs/maze-quick: 5 of 5 runs to do, 1 at a time; parameters: ")
     assert "simple, seed 0: reward " in said
-    assert said.splitlines()[-1].startswith("lstm        median ")
+    assert said.splitlines()[-1].startswith("lstm               median ")
     assert (tmp_path / "runs" / "maze-quick" / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert main(command) == 0
     assert "0 of 5 runs to do" in capsys.readouterr().out
