@@ -291,7 +291,7 @@ PRESETS = {
     # 87 seconds on two cores. Steps made orthogonal, large and falling to nothing, and an advantage that
     # looks a few steps ahead: seeds 10 to 19 had 152 to 169 reward in 500 fresh episodes, median 164.
     # Tried on seed 0 with 1,000 iterations: this 143, with momentum 0.95 135; Adam at 1.5e-3 103, at 2e-3
-    # 114, at 3e-3 it diverged. With Adam worse: larger first weights of w or alpha, value_coef 0.3, lambda 0.8.
+    # 114, at 3e-3 it diverged. Worse with Adam: larger first weights, value_coef 0.3, lambda 0.8.
     "quick": TrainConfig(
         iterations=1500,
         optimizer="muon",
