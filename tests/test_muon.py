@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpa import TrainConfig, train
-from bpa.descent import build_optimizers
+from bpa.descent import build_optimizers, load_optimizer_state, optimizer_state
 from bpa.lstm import LSTM
 from bpa.muon import Muon, orthogonalized
 from bpa.network import Network
@@ -79,6 +79,32 @@ def test_two_steps_by_hand():
         assert np.abs(parameter.detach().numpy() - value).max() < 1e-12
 
 
+def test_a_matrix_without_a_gradient_stays_and_the_momentum_is_nine_tenths_unless_asked():
+    first, second = (torch.nn.Parameter(torch.ones(3, 5)) for _ in range(2))
+    optimizer = Muon([first, second], lr=0.5)
+    assert optimizer.param_groups[0]["momentum"] == 0.9
+    first.grad = drawn(3, 5)
+    optimizer.step()
+    assert not torch.equal(first, torch.ones(3, 5))
+    assert torch.equal(second, torch.ones(3, 5))
+    assert second not in optimizer.state
+
+
+@pytest.mark.parametrize("missing", ["h2o.weight.exp_avg", "h2o.weight.step"])
+def test_half_of_what_an_optimiser_remembers_is_refused(missing):
+    net = Network(17, 6, 4)
+    optimizers = build_optimizers(net, "muon", 1e-3, 1e-4)
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for optimizer in optimizers:
+        optimizer.step()
+    tensors = optimizer_state(net, optimizers)
+    load_optimizer_state("file", net, build_optimizers(net, "muon", 1e-3, 1e-4), tensors)
+    del tensors[missing]
+    with pytest.raises(ValueError, match=rf"file\.{missing} must be a tensor of shape \[.*\], got NoneType"):
+        load_optimizer_state("file", net, build_optimizers(net, "muon", 1e-3, 1e-4), tensors)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -105,10 +131,13 @@ def test_what_makes_no_sense_is_refused(make, message):
 )
 def test_muon_takes_the_matrices_between_neurons_and_adam_every_other(net, matrices):
     names = {parameter: name for name, parameter in net.named_parameters()}
+    optimizers = build_optimizers(net, "muon", 1e-3, 1e-5)
     taken = {
         type(optimizer): {names[p] for group in optimizer.param_groups for p in group["params"]}
-        for optimizer in build_optimizers(net, "muon", 1e-3, 1e-4)
+        for optimizer in optimizers
     }
+    assert all(optimizer.param_groups[0]["lr"] == 1e-3 for optimizer in optimizers)
+    assert optimizers[0].param_groups[0]["eps"] == 1e-5
     assert taken.get(Muon, set()) == matrices
     assert taken[torch.optim.Adam] == set(names.values()) - matrices
     (adam,) = build_optimizers(net, "adam", 1e-3, 1e-4)
