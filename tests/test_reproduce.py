@@ -604,3 +604,18 @@ def test_the_figure_shows_medians_quartiles_and_each_run():
         comparison([], finals)
     with pytest.raises(ValueError, match=r"scores\['a'\] must be \[S\]"):
         draw_finals(left, {"a": []})
+
+
+@pytest.mark.parametrize("folder", ["maze-quick", "maze", "cues-quick", "cues"])
+def test_comparisons_that_ship_are_whole(folder):
+    """Every variant has all seeds, points of its curve, and the weights of its median run."""
+    path = Path(__file__).parents[1] / "results" / folder
+    said = json.loads((path / "settings.json").read_text())
+    finals, points = read_table(path / "final.csv", Final), read_table(path / "curves.csv", Point)
+    runs = list(itertools.product(VARIANTS, range(said["seeds"])))
+    assert said["seeds"] >= (10 if folder.endswith("quick") else 3)
+    assert [(final.variant, final.seed) for final in finals] == runs
+    assert list(dict.fromkeys((point.variant, point.seed) for point in points)) == runs
+    for variant, typical in comparing.median_runs(finals).items():
+        net, config = load_weights(path / "weights" / f"{variant}.safetensors")
+        assert (config.seed, count_parameters(net)) == (typical.seed, typical.parameters)
