@@ -117,9 +117,10 @@ LESSONS = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at
 # over two. Milliseconds were measured over some twenty iterations in one thread, in the order of VARIANTS.
 FULL = {
     # 100 neurons and ten runs [2019, sec. 4.2 and its code], on an 11 x 11 maze; the optimiser of the preset
-    # `quick`, which in trials of 600 iterations served every variant better than Adam, the LSTM too.
+    # `quick`, which in trials of 600 iterations served every variant better than Adam, the LSTM too. Three
+    # seeds took 50 minutes on two faster cores than those of the other figures here.
     "maze": Budget(MUON | {"hidden_size": 100, "iterations": 5000}),
-    # The size of the quick comparison, so that seventy runs take half an hour.
+    # The size of the quick comparison: the seventy runs took 30 minutes, on the same faster cores.
     "changes": Budget(MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 2000}, 5),
     # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 13 ms: 28 minutes.
     "cues": Budget(CUES | {"iterations": 5000}),
@@ -131,7 +132,7 @@ FULL = {
 QUICK = {
     # After 3,000 iterations two seeds of "simple" had 140 and 132 reward (mean of the last 100), of "plastic"
     # 117 and 104; one of "retroactive" had 141, and one of "none", after 2,500, had 63. 22, 32, 29, 39 and
-    # 28 ms: 11 minutes, and one or two for starting and evaluation.
+    # 28 ms: 11 minutes, and one or two for starting and evaluation; on the faster cores 8 minutes in all.
     "maze": Budget(MAZE | {"hidden_size": 64, "batch_size": 16, "iterations": 3000}, 3, 200),
     "changes": Budget(MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 500}, 3, 200),
     "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 3 minutes
