@@ -117,8 +117,8 @@ LESSONS = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at
 # over two. Milliseconds were measured over some twenty iterations in one thread, in the order of VARIANTS.
 FULL = {
     # 100 neurons and ten runs [2019, sec. 4.2 and its code], on an 11 x 11 maze; the optimiser of the preset
-    # `quick`, which in trials of 600 iterations served every variant better than Adam, the LSTM too. Three
-    # seeds took 50 minutes on two faster cores than those of the other figures here.
+    # `quick`, which in short trials served none, simple and LSTM better than Adam. Three seeds took 50
+    # minutes on two faster cores than those of the other figures here.
     "maze": Budget(MUON | {"hidden_size": 100, "iterations": 5000}),
     # The size of the quick comparison: the seventy runs took 30 minutes, on the same faster cores.
     "changes": Budget(MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 2000}, 5),
