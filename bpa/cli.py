@@ -22,7 +22,7 @@ from bpa.bench import bench, cases, table
 from bpa.config import PRESETS, TASKS, TrainConfig, beginning
 from bpa.evaluate import evaluate
 from bpa.play import described, episode, save_film
-from bpa.reproduce import CHANGES, FULL, QUICK, VARIANTS, reproduce, scores_by_variant, spread
+from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
 from bpa.train import Diverged, train
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
@@ -247,16 +247,15 @@ def run_reproduce(arguments: Sequence[str]) -> None:
     """bpa reproduce"""
     asked = parse(ReproduceArguments, arguments, "bpa reproduce")
     budget = (QUICK if asked.quick else FULL)[asked.task]
-    task = "maze" if asked.task == "changes" else asked.task
     changes = {} if asked.config is None else settings_in(asked.config)
     for name in ("task", "cell", "plasticity", "seed", "out", "resume"):
         if name in changes:
             raise ValueError(f"config {asked.config} may not set {name}, which differs from run to run")
     out = asked.out or f"runs/{asked.task}{'-quick' if asked.quick else ''}"
     finals = reproduce(
-        beginning(task).replace(**budget.settings).updated(changes),
+        beginning(asked.task if asked.task in TASKS else "maze").replace(**budget.settings).updated(changes),
         out,
-        tuple(CHANGES if asked.task == "changes" else VARIANTS) if asked.variants is None else asked.variants,
+        budget.variants if asked.variants is None else asked.variants,
         budget.seeds if asked.seeds is None else asked.seeds,
         budget.episodes,
         asked.workers,

@@ -56,6 +56,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "retroactive": {"plasticity": "retroactive"},
     "lstm": {"cell": "lstm", "plasticity": "none"},
 }
+
+
+def part_of(preset: str, *names: str) -> dict[str, Any]:
+    """Some settings of a preset."""
+    return {name: getattr(PRESETS[preset], name) for name in names}
+
+
+OPTIMISATION = ("optimizer", "learning_rate", "learning_rate_schedule", "gae_lambda")
 # The settings of FULL["changes"], each changed by itself; `published` has all those of the papers' code.
 CHANGES: dict[str, dict[str, Any]] = {
     "as-it-is": {},
@@ -71,15 +79,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no-fanout": {"fanout": False},
     "alpha-per-neuron": {"alpha": "neuron"},
     "one-alpha": {"alpha": "network"},
-    "published": {
-        "optimizer": "adam",
-        "learning_rate": 1e-4,
-        "learning_rate_schedule": "constant",
-        "gae_lambda": 1.0,
-        "baseline": "first",
-        "concentration_coef": 0.03,
-        "warmup_iterations": 101,
-    },
+    "published": part_of("paper", *OPTIMISATION, "concentration_coef", "warmup_iterations")
+    | {"baseline": "first"},
 }
 REFERENCE = "simple"  # the variant that has the hidden size asked for; the others match its parameters
 
@@ -90,15 +91,13 @@ class Budget(NamedTuple):
     settings: dict[str, Any]  # of TrainConfig, where they are not those of `bpa.config.beginning`
     seeds: int = 10
     episodes: int = 500  # fresh ones, on which each run is evaluated
+    variants: tuple[str, ...] = tuple(VARIANTS)
 
 
 # Found in short trials of one or two seeds: a large step with a short-sighted advantage learns fast. The
 # network without plasticity can explode at this step size, so each variant halves it where a step goes wrong.
 MAZE = {"learning_rate": 1e-3, "gae_lambda": 0.9, "on_divergence": "halve-lr"}
-MUON = {
-    name: getattr(PRESETS["quick"], name)
-    for name in ("optimizer", "learning_rate", "learning_rate_schedule", "gae_lambda", "on_divergence")
-}
+MUON = part_of("quick", *OPTIMISATION, "on_divergence")
 # The small cue task of chapter 7: six cues, no pauses, and twenty trials of three steps. A wrong answer costs
 # 1, as in the published code; the paper's own size (200 neurons, 200 steps) takes days here.
 CUES = {
@@ -121,7 +120,9 @@ FULL = {
     # minutes on two faster cores than those of the other figures here.
     "maze": Budget(MUON | {"hidden_size": 100, "iterations": 5000}),
     # The size of the quick comparison: the seventy runs took 30 minutes, on the same faster cores.
-    "changes": Budget(MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 2000}, 5),
+    "changes": Budget(
+        MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 2000}, 5, variants=tuple(CHANGES)
+    ),
     # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 13 ms: 28 minutes.
     "cues": Budget(CUES | {"iterations": 5000}),
     # Five times as long as `bpa train` takes. 10, 13, 11, 20 and 8 ms: 26 minutes.
@@ -134,7 +135,9 @@ QUICK = {
     # 117 and 104; one of "retroactive" had 141, and one of "none", after 2,500, had 63. 22, 32, 29, 39 and
     # 28 ms: 11 minutes, and one or two for starting and evaluation; on the faster cores 8 minutes in all.
     "maze": Budget(MAZE | {"hidden_size": 64, "batch_size": 16, "iterations": 3000}, 3, 200),
-    "changes": Budget(MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 500}, 3, 200),
+    "changes": Budget(
+        MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 500}, 3, 200, tuple(CHANGES)
+    ),
     "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 3 minutes
     "patterns": Budget(LESSONS, 3, 200),  # 2 minutes
     "pictures": Budget(LESSONS, 3, 200),  # 2 minutes
