@@ -21,6 +21,7 @@ from bpa.arguments import require_integer
 from bpa.bench import bench, cases, table
 from bpa.config import PRESETS, TASKS, TrainConfig, beginning
 from bpa.evaluate import evaluate
+from bpa.parallel import leave_team
 from bpa.play import described, episode, save_film
 from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
 from bpa.train import Diverged, train
@@ -62,6 +63,10 @@ class EvaluateArguments:
     """Fresh episodes; at least 1."""
     seed: int = 1
     """Seed of goals, actions and teleports."""
+    engine: Literal["auto", "eager", "numba", "triton"] = "auto"
+    """What computes the steps: "auto" takes the fastest engine that can."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network and its environment are; "auto" takes a CUDA device if there is one."""
     json: bool = False
     """Print one JSON object."""
 
@@ -74,6 +79,10 @@ class PlayArguments:
     """A run folder or a .safetensors file."""
     seed: int = 1
     """Seed of goal, actions and teleports."""
+    engine: Literal["auto", "eager", "numba", "triton"] = "auto"
+    """What computes the steps: "auto" takes the fastest engine that can."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network and its maze are; "auto" takes a CUDA device if there is one."""
     save: str | None = None
     """Write a film, .gif or .mp4, and show nothing; the file must not exist yet."""
     fps: int = 10
@@ -176,14 +185,18 @@ def run_train(arguments: Sequence[str]) -> None:
     task = value_of("--task", arguments) or settings.get("task")
     preset = value_of("--preset", arguments)
     default = PRESETS.get(preset or "") or beginning(task if task in TASKS else "maze")
-    out = value_of("--out", arguments)
-    if "--resume" in arguments and out is not None:
+    out = value_of("--out", arguments) or settings.get("out")
+    resume = "--resume" in arguments or settings.get("resume") is True
+    if resume and isinstance(out, str) and out:
         default = runs.load_checkpoint(out).config
     default = default.updated(settings)
     config = parse(TrainArguments, arguments, "bpa train", TrainArguments(default)).config
     if config.out is None:
         config = config.replace(out=f"runs/{config.task}-{config.plasticity}-{config.seed}")
-    result = train(config)
+    try:
+        result = train(config)
+    finally:
+        leave_team()
     if os.environ.get("RANK", "0") != "0":
         return  # the first of several processes speaks for all
     recent = [record[1] for record in result.history[-100:]]  # never empty: a run has an iteration at least
@@ -194,10 +207,17 @@ def run_train(arguments: Sequence[str]) -> None:
     )
 
 
+def trained(asked: EvaluateArguments | PlayArguments) -> tuple[Any, TrainConfig]:
+    """The network asked for, on the device asked for, and the settings that it was trained with."""
+    net, config = runs.load_weights(asked.run)
+    return net.to(config.replace(device=asked.device).torch_device()), config
+
+
 def run_evaluate(arguments: Sequence[str]) -> None:
     """bpa evaluate"""
     asked = parse(EvaluateArguments, arguments, "bpa evaluate")
-    scores = evaluate(*runs.load_weights(asked.run), episodes=asked.episodes, seed=asked.seed)
+    net, config = trained(asked)
+    scores = evaluate(net, config, asked.episodes, asked.seed, asked.engine)
     if asked.json:
         print(json.dumps(scores))
         return
@@ -209,8 +229,8 @@ def run_play(arguments: Sequence[str]) -> None:
     """bpa play"""
     asked = parse(PlayArguments, arguments, "bpa play")
     require_integer("fps", asked.fps, low=1, high=50)
-    net, config = runs.load_weights(asked.run)
-    moments = episode(net, config, asked.seed)
+    net, config = trained(asked)
+    moments = episode(net, config, asked.seed, asked.engine)
     if asked.save is not None:
         save_film(list(moments), asked.save, asked.fps)
         print(asked.save)

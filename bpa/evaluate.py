@@ -33,7 +33,9 @@ def fresh_worlds(net: Any, config: TrainConfig, episodes: int, seed: int) -> Ite
 
 
 @torch.no_grad()
-def step_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> Tensor:
+def step_rewards(
+    net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1, engine: str = "auto"
+) -> Tensor:
     """Reward at each step of `episodes` fresh episodes, [T, episodes], in the maze or cue task of `config`.
 
     The weights stay as they are; the traces change within each episode, as always. Actions are sampled.
@@ -41,21 +43,23 @@ def step_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int =
     Args:
         episodes: at least 1.
         seed: of all chance in the episodes; 0 to 2**63 - 1.
+        engine: one of `bpa.engines.ENGINES`, whatever the network was trained with.
 
     Raises:
-        ValueError: a number is out of range, or the task gives lessons, not rewards.
+        ValueError: a number is out of range, the task gives lessons, not rewards, or the engine was asked for
+            by name and cannot run this.
     """
     if config.task not in REWARDED:
         raise ValueError(f"task must be one of {', '.join(REWARDED)} to give rewards, got {config.task!r}")
     worlds = fresh_worlds(net, config, episodes, seed)
-    return torch.cat(
-        [rollout(net, world, draw_luck(world), config.engine).rewards for world in worlds], dim=1
-    )
+    return torch.cat([rollout(net, world, draw_luck(world), engine).rewards for world in worlds], dim=1)
 
 
-def episode_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> Tensor:
+def episode_rewards(
+    net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1, engine: str = "auto"
+) -> Tensor:
     """Reward of each of `episodes` fresh episodes, [episodes]; arguments and errors as of `step_rewards`."""
-    return step_rewards(net, config, episodes, seed).sum(0)
+    return step_rewards(net, config, episodes, seed, engine).sum(0)
 
 
 def first_hits(rewards: Tensor) -> Tensor:
@@ -64,7 +68,9 @@ def first_hits(rewards: Tensor) -> Tensor:
     return torch.where(hits.any(0), hits.int().argmax(0) + 1, 0)
 
 
-def lesson_marks(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> dict[str, float]:
+def lesson_marks(
+    net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1, engine: str = "auto"
+) -> dict[str, float]:
     """Mean loss and accuracy over fresh episodes of a task that gives lessons; pictures are test pictures.
 
     For "sequences" also `bayes_loss`, the mean loss of the exact Bayesian on the same sequences.
@@ -72,7 +78,7 @@ def lesson_marks(net: Any, config: TrainConfig, episodes: int = 500, seed: int =
     totals: dict[str, float] = {}
     for world in fresh_worlds(net, config, episodes, seed):
         lesson = world.sample()
-        loss, accuracy = marks(net, lesson, config.engine)
+        loss, accuracy = marks(net, lesson, engine)
         found = {"mean_loss": loss, "mean_accuracy": accuracy}
         if isinstance(world, Languages):
             found["bayes_loss"] = world.bayes_loss(lesson)[lesson.mask].mean().item()
@@ -102,16 +108,18 @@ def maze_marks(rewards: Tensor, config: TrainConfig) -> dict[str, float | None]:
     }
 
 
-def evaluate(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> dict[str, Any]:
-    """How the network does in fresh episodes of its task.
+def evaluate(
+    net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1, engine: str = "auto"
+) -> dict[str, Any]:
+    """How the network does in fresh episodes of its task. Arguments as of `step_rewards`.
 
     Where it is rewarded: mean, median, quartiles, standard deviation and error of the reward, and in the maze
     `maze_marks`. Where it is given lessons: `lesson_marks`.
     """
     said: dict[str, Any] = {"episodes": episodes, "seed": seed}
     if config.task not in REWARDED:
-        return said | lesson_marks(net, config, episodes, seed)
-    seen = step_rewards(net, config, episodes, seed).double().cpu()
+        return said | lesson_marks(net, config, episodes, seed, engine)
+    seen = step_rewards(net, config, episodes, seed, engine).double().cpu()
     rewards = seen.sum(0)
     lower, median, upper = rewards.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
     deviation = rewards.std(correction=1).item() if episodes > 1 else 0.0

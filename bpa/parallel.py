@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -30,13 +30,71 @@ class Team(NamedTuple):
         return slice(self.rank * each, (self.rank + 1) * each)
 
 
-def join_team() -> Team:
-    """The team that torchrun has announced in the environment; a team of one without it."""
+def own_device(device: torch.device) -> torch.device:
+    """The device of this process: where torchrun has started several, each has a card of its own.
+
+    Raises:
+        ValueError: there are more processes on this machine than cards.
+    """
+    if device.type != "cuda" or "LOCAL_RANK" not in os.environ:
+        return device
+    local_rank, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if local_rank >= count:
+        raise ValueError(
+            f"device 'cuda' must be one for each process on a machine: here are {count}, and this is process "
+            f"{local_rank + 1}"
+        )
+    return torch.device("cuda", local_rank)
+
+
+def join_team(device: torch.device) -> Team:
+    """The team that torchrun has announced in the environment; a team of one without it.
+
+    Args:
+        device: where this process computes, which decides how the team talks.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Team()
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return Team(dist.get_rank(), dist.get_world_size())
+
+
+def leave_team() -> None:
+    """Part from the team, if there is one, before the program ends."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+class FromFirst(torch.autograd.Function):
+    """A tensor of the first process, in all of them; their gradients meet there."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        """The first process's tensor, in place of the one that each brings."""
+        tensor = tensor.clone()
+        dist.broadcast(tensor, src=0)
+        return tensor
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """The sum of all gradients for the first process, nothing for the others."""
+        whole = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(whole)
+        return whole if dist.get_rank() == 0 else torch.zeros_like(whole)
+
+
+def values_of_the_first(team: Team, values: Tensor) -> Tensor:
+    """The value of the batch's first episode, for all of them: [T, B] -> [T, B].
+
+    The first episode is with the first process. The gradients of all processes reach it there.
+    """
+    first = values[:, :1].contiguous()
+    if team.size > 1:
+        first = FromFirst.apply(first)
+    return first.expand_as(values)
 
 
 def average_gradients(team: Team, net: nn.Module) -> None:

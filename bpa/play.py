@@ -35,25 +35,29 @@ class Moment(NamedTuple):
 
 
 @torch.no_grad()
-def episode(net: Any, config: TrainConfig, seed: int = 1) -> Iterator[Moment]:
+def episode(net: Any, config: TrainConfig, seed: int = 1, engine: str = "auto") -> Iterator[Moment]:
     """The T + 1 moments of one fresh episode of `net` in the maze that `config` describes.
 
     Args:
         seed: of goal, actions and teleports; 0 to 2**63 - 1.
+        engine: one of `bpa.engines.ENGINES`, whatever the network was trained with.
 
     Raises:
-        ValueError: the seed is out of range, or the task is not the maze.
+        ValueError: the seed is out of range, the task is not the maze, or the engine was asked for by name
+            and cannot run this.
     """
     require_integer("seed", seed, low=0, high=2**63 - 1)
     if config.task != "maze":
         raise ValueError(f"task must be 'maze' to be looked at, got {config.task!r}")
-    maze = build_world(config, 1, torch.Generator().manual_seed(seed))
-    chance = draw_chance(maze.episode_length, 1, maze.generator, maze.device)
-    seen = rollout(net, maze, chance, config.engine)
+    generator = torch.Generator().manual_seed(seed)
+    maze = build_world(config, 1, generator)  # on the CPU, where it is looked at
+    lived_in = build_world(config, 1, generator, device=next(net.parameters()).device)
+    chance = draw_chance(maze.episode_length, 1, generator)
+    seen = rollout(net, lived_in, type(chance)(*(part.to(lived_in.device) for part in chance)), engine)
     maze.reset(chance.goal)
     total = 0.0
     yield Moment(0, None, 0.0, total, None, written(maze, 0), drawn(maze, 0))
-    for t, action in enumerate(seen.actions):
+    for t, action in enumerate(seen.actions.cpu()):
         reward = maze.step(action, chance.teleport[t])[1].item()
         total += reward
         modulation = None if seen.modulation is None else seen.modulation[t, 0].item()

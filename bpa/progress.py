@@ -72,10 +72,11 @@ class EventFiles:
 
     Args:
         folder: the run folder; the files go into its folder `tensorboard`.
+        begun: the last iteration before this one. Whatever older files say of later ones is forgotten.
     """
 
-    def __init__(self, folder: Path):
-        self.writer = summary_writer()(str(folder / "tensorboard"))
+    def __init__(self, folder: Path, begun: int):
+        self.writer = summary_writer()(str(folder / "tensorboard"), purge_step=begun + 1)
 
     def write(self, record: Any) -> None:
         """Add one record."""

@@ -12,7 +12,7 @@ And one of our own: what each of the settings that we chose is worth, changed by
   of the papers' variants.
 
 The same command again goes on where the last one was stopped. The functions in the middle of this file turn
-the two tables into what a page of results says. Two commands must not fill one folder at the same time.
+the two tables into what a page of results says. One command at a time fills a folder; a second is refused.
 """
 
 from __future__ import annotations
@@ -248,9 +248,9 @@ def configs_of(config: TrainConfig, variants: Iterable[str]) -> dict[str, TrainC
 
 @torch.no_grad()
 def episode_scores(net: Any, config: TrainConfig, episodes: int, seed: int) -> Tensor:
-    """Reward, or loss, of each of so many fresh episodes: float64 [episodes]."""
+    """Reward, or loss, of each of so many fresh episodes, by the engine of `config`: float64 [episodes]."""
     if config.task in REWARDED:
-        return episode_rewards(net, config, episodes, seed).double().cpu()
+        return episode_rewards(net, config, episodes, seed, config.engine).double().cpu()
     losses = []
     for world in fresh_worlds(net, config, episodes, seed):
         lesson = world.sample()
@@ -477,7 +477,9 @@ def agreed(out: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """
     path = out / "settings.json"
     if not path.exists():
-        if out.exists() and (not out.is_dir() or set(os.listdir(out)) - {"runs", "settings.json.partial"}):
+        if out.exists() and (
+            not out.is_dir() or set(os.listdir(out)) - {"runs", "settings.json.partial", ".lock"}
+        ):
             raise ValueError(f"out {out} exists, is no comparison of bpa and is never overwritten")
         return asked
     held, now = read_json(path), flat(asked["settings"])
@@ -571,6 +573,39 @@ def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
     return finals
 
 
+def fill(
+    out: Path,
+    settings: dict[str, Any],
+    left: Sequence[Job],
+    total: int,
+    workers: int,
+    say: Callable[[str], None],
+) -> None:
+    """Do the runs that are left of `total`, and note after each how long this sitting has taken.
+
+    Raises:
+        KeyboardInterrupt: it was stopped; tables are made of what is finished.
+    """
+    begun, done = time.perf_counter(), total - len(left)
+    try:
+        with contextlib.closing(side_by_side(left, workers)) as finished:
+            for final in finished:
+                done += 1
+                seconds = time.perf_counter() - begun
+                settings["sittings"][-1]["seconds"] = seconds
+                write_json(out / "settings.json", settings)
+                say(
+                    f"{final.variant}, seed {final.seed}: {score_name(final.task)} {final.mean:.4g} in fresh "
+                    f"episodes after {final.iterations:,} iterations in {final.seconds:.0f} s; "
+                    f"{done} of {total} runs, {seconds / 60:.0f} min"
+                )
+    except KeyboardInterrupt:
+        publish(out, settings)
+        raise KeyboardInterrupt(
+            f"stopped with {done} of {total} runs finished; the same command goes on"
+        ) from None
+
+
 def reproduce(
     config: TrainConfig,
     out: str | Path,
@@ -624,32 +659,16 @@ def reproduce(
         "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    sitting: dict[str, Any] = machine | {"workers": workers, **runs.versions(), "seconds": 0.0}
     if left:
-        settings["sittings"].append(sitting)
+        settings["sittings"].append(machine | {"workers": workers, **runs.versions(), "seconds": 0.0})
     try:
         (out / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
-    write_json(out / "settings.json", settings)
-    begun, done = time.perf_counter(), len(jobs) - len(left)
-    try:
-        with contextlib.closing(side_by_side(left, workers)) as finished:
-            for final in finished:
-                done += 1
-                sitting["seconds"] = time.perf_counter() - begun
-                write_json(out / "settings.json", settings)
-                say(
-                    f"{final.variant}, seed {final.seed}: {score_name(final.task)} {final.mean:.4g} in fresh "
-                    f"episodes after {final.iterations:,} iterations in {final.seconds:.0f} s; "
-                    f"{done} of {len(jobs)} runs, {sitting['seconds'] / 60:.0f} min"
-                )
-    except KeyboardInterrupt:
-        publish(out, settings)
-        raise KeyboardInterrupt(
-            f"stopped with {done} of {len(jobs)} runs finished; the same command goes on"
-        ) from None
-    return publish(out, settings)
+    with runs.written_alone(out):
+        write_json(out / "settings.json", settings)
+        fill(out, settings, left, len(jobs), workers, say)
+        return publish(out, settings)
 
 
 if __name__ == "__main__":

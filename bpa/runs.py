@@ -4,21 +4,24 @@
 - `history.csv`: a line an iteration.
 - `checkpoint.safetensors`: everything that `--resume` needs.
 - `weights.safetensors`: the trained network, with the settings inside.
+- `.lock`: held by the one process that may write here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -40,6 +43,8 @@ FREE_TO_CHANGE = (
     "quiet",
     "tensorboard",
     "on_divergence",
+    "engine",
+    "device",
 )  # without changing what the run is
 
 
@@ -123,7 +128,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            # Copies: a tensor as it comes holds the file mapped, and Windows does not replace a mapped file.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, not a dict
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except (SafetensorError, OSError, ValueError) as error:
@@ -167,11 +173,40 @@ def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
     return net, config
 
 
-def rewrite(folder: Path, config: TrainConfig, history: Iterable[Record | LessonRecord]) -> None:
-    """Put settings and history of a resumed run in order; ValueError if the folder cannot be written."""
+@contextlib.contextmanager
+def written_alone(folder: Path, name: str = "out") -> Iterator[None]:
+    """Within, no other process that asks for the same writes into `folder`. A process that dies lets it go.
+
+    Raises:
+        ValueError: another process writes there, or nobody can.
+    """
+    lock = FileLock(folder / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"{name} {folder} is being written by another process: wait for its end") from None
+    except OSError as error:
+        raise ValueError(f"{name} {folder} cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def rewrite(
+    folder: Path, config: TrainConfig, history: Iterable[Record | LessonRecord], net: Network | LSTM
+) -> None:
+    """Put the files of a resumed run in order: settings, history and weights are those of its checkpoint.
+
+    A process killed after a checkpoint and before the weights that belong to it has left older ones.
+
+    Raises:
+        ValueError: the folder cannot be written.
+    """
     try:
         write_config(folder, config)
         write_history(folder, config, history)
+        save_weights(folder / "weights.safetensors", net, config)
     except OSError as error:
         raise ValueError(f"out {folder} cannot be written: {error.strerror}") from None
 
@@ -214,11 +249,10 @@ def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
         save_checkpoint(partial, checkpoint)
         refuse_full_disk(out, partial, checkpoint.config.iterations)
         partial.rename(folder)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C too
         shutil.rmtree(partial, ignore_errors=True)
-        raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
-    except ValueError:
-        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
         raise
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ from bpa.descent import (
 )
 from bpa.engines import room_for_loops
 from bpa.interrupt import deferred_signals
-from bpa.parallel import Team, average_gradients, join_team, summed
+from bpa.parallel import Team, average_gradients, join_team, own_device, summed, values_of_the_first
 from bpa.progress import EventFiles, Progress, summary_writer
 from bpa.rollout import draw_luck, rollout
 from bpa.runs import Checkpoint
@@ -73,15 +74,18 @@ def be_rewarded(net: Any, world: Any, config: TrainConfig, team: Team) -> Outcom
         chance = chance.part(team.share(config.batch_size))
         world = build_world(config, chance.action.shape[1], world.generator, device=world.device)
     seen = rollout(net, world, chance, config.engine)
+    values, baseline = seen.values, config.baseline
+    if team.size > 1 and baseline == "first":  # of the whole batch, not of this share
+        values, baseline = values_of_the_first(team, values), "own"
     loss = a2c_loss(
         seen.logits,
-        seen.values,
+        values,
         seen.actions,
         seen.rewards,
         config.gamma,
         config.value_coef,
         config.concentration_coef,
-        config.baseline,
+        baseline,
         config.gae_lambda,
     )
     return Outcome(loss, seen.rewards.sum(0).mean().item(), seen.hidden)
@@ -133,16 +137,24 @@ def restore(path: Path, checkpoint: Checkpoint, learner: Learner) -> None:
         raise ValueError(f"{path}: the tensor 'generator' is not the state of a generator") from None
 
 
-def begin(config: TrainConfig, learner: Learner, team: Team) -> tuple[Checkpoint, list[Any]]:
-    """Make the run folder or go on in it: the checkpoint to go on from, and the history up to it."""
+def begin(
+    config: TrainConfig, learner: Learner, team: Team, stack: contextlib.ExitStack
+) -> tuple[Checkpoint, list[Any]]:
+    """Make the run folder or go on in it: the checkpoint to go on from, and the history up to it.
+
+    The first process keeps all others out of the folder until `stack` is closed.
+    """
     fresh = checkpoint_of(config, 0, 0.0, learner)
     if config.out is None:
         return fresh, []
+    folder = Path(config.out)
     if not config.resume:
         if team.rank == 0:
             runs.create_folder(config.out, fresh)
+            stack.enter_context(runs.written_alone(folder))
         return fresh, []
-    folder = Path(config.out)
+    if team.rank == 0 and (folder / runs.CHECKPOINT).exists():
+        stack.enter_context(runs.written_alone(folder))
     checkpoint = runs.load_checkpoint(folder)
     runs.refuse_other_settings(checkpoint.config, config)
     if checkpoint.iteration > config.iterations:
@@ -153,8 +165,18 @@ def begin(config: TrainConfig, learner: Learner, team: Team) -> tuple[Checkpoint
     restore(folder / runs.CHECKPOINT, checkpoint, learner)
     history = runs.read_history(folder / "history.csv", up_to=checkpoint.iteration)
     if team.rank == 0:
-        runs.rewrite(folder, config, history)
+        runs.rewrite(folder, config, history, learner.net)
     return checkpoint, history
+
+
+def stopped_after(iteration: int, config: TrainConfig, writes: bool) -> str:
+    """What is said of a run that was stopped after this iteration."""
+    kept = "nothing is kept"
+    if writes and iteration == config.iterations:
+        kept = f"it was the last one, and {config.out} is complete"
+    elif writes:
+        kept = f"go on with: bpa train --resume --out {shlex.quote(config.out or '')}"
+    return f"stopped after iteration {iteration}; {kept}"
 
 
 def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = None) -> TrainResult:
@@ -175,46 +197,45 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
             over. The folder keeps the weights from before that iteration.
         KeyboardInterrupt: the run was stopped; the folder keeps what it has learned, and can be resumed.
     """
-    team = join_team()
+    device = own_device(config.torch_device())
+    team = join_team(device)
     team.share(config.batch_size)
-    device = config.torch_device()
     if config.tensorboard:
-        summary_writer()  # refuses before anything is made
+        summary_writer()  # refuses, as all that may refuse does, before anything is made
     generator = torch.Generator().manual_seed(config.seed)
     net = runs.build_network(config, generator).to(device)
     optimizers = build_optimizers(net, config.optimizer, config.learning_rate, config.adam_eps)
     learner = Learner(net, optimizers, generator)
-    checkpoint, history = begin(config, learner, team)
-    scale, left_out = checkpoint.learning_rate_scale, checkpoint.left_out
-    writes = config.out is not None and team.rank == 0
-    folder = Path(config.out or "")
-    started = time.perf_counter() - checkpoint.seconds
-
-    def keep(iteration: int) -> None:
-        """Write the run as it stands after `iteration`."""
-        if writes:
-            seconds = time.perf_counter() - started
-            runs.save_checkpoint(folder, checkpoint_of(config, iteration, seconds, learner, scale, left_out))
-            runs.save_weights(folder / "weights.safetensors", net, config)
-
     world = build_world(config, generator=generator, device=device)
     live = be_rewarded if config.task in REWARDED else be_taught
     kind = runs.record_kind(config)
-    events = EventFiles(folder) if config.tensorboard and team.rank == 0 else None
-    progress = Progress(
-        checkpoint.iteration,
-        config.iterations,
-        kind._fields[1],
-        config.batch_size,
-        config.quiet or team.rank > 0,
-    )
+    writes = config.out is not None and team.rank == 0
+    folder = Path(config.out or "")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.closing(progress))
-        if events is not None:
-            stack.enter_context(contextlib.closing(events))
         stack.enter_context(room_for_loops(config.engine, net, world if config.task in REWARDED else None))
         stops = stack.enter_context(deferred_signals())
-        for iteration in range(checkpoint.iteration + 1, config.iterations + 1):
+        checkpoint, history = begin(config, learner, team, stack)
+        scale, left_out = checkpoint.learning_rate_scale, checkpoint.left_out
+        begun = checkpoint.iteration
+        started = time.perf_counter() - checkpoint.seconds
+        del checkpoint  # three times the network, in memory
+
+        def keep(iteration: int) -> None:
+            """Write the run as it stands after `iteration`."""
+            if writes:
+                seconds = time.perf_counter() - started
+                runs.save_checkpoint(
+                    folder, checkpoint_of(config, iteration, seconds, learner, scale, left_out)
+                )
+                runs.save_weights(folder / "weights.safetensors", net, config)
+
+        events = EventFiles(folder, begun) if config.tensorboard and team.rank == 0 else None
+        if events is not None:
+            stack.enter_context(contextlib.closing(events))
+        quiet = config.quiet or team.rank > 0
+        progress = Progress(begun, config.iterations, kind._fields[1], config.batch_size, quiet)
+        stack.enter_context(contextlib.closing(progress))
+        for iteration in range(begun + 1, config.iterations + 1):
             luck_before = generator.get_state()
             net.zero_grad()
             outcome = live(net, world, config, team)
@@ -263,6 +284,7 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
             if watch is not None:
                 watch(net, history)
             if stopped:
-                kept = f"go on with: bpa train --resume --out {config.out}" if writes else "nothing is kept"
-                raise KeyboardInterrupt(f"stopped after iteration {iteration}; {kept}")
+                raise KeyboardInterrupt(stopped_after(iteration, config, writes))
+        if stops:  # after the last iteration
+            raise KeyboardInterrupt(stopped_after(config.iterations, config, writes))
     return TrainResult(net, history, config)

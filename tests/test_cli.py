@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -170,17 +171,57 @@ def test_a_file_of_settings_stands_between_preset_and_flags(tmp_path, capsys):
     assert not (tmp_path / "b").exists()
 
 
+def test_a_run_named_in_a_file_keeps_its_own_settings_when_resumed(tmp_path, capsys):
+    """As one named by a flag does."""
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'out = "{tmp_path / "run"}"\n')
+    assert main(["train", "--config", str(settings), *TINY, "--plasticity", "plastic"]) == 0
+    again = ["train", "--config", str(settings), "--iterations", "3"]
+    assert main([*again, "--resume"]) == 0
+    _, config = load_weights(tmp_path / "run")
+    assert (config.iterations, config.hidden_size, config.plasticity) == (3, 5, "plastic")
+    with open(settings, "a") as file:
+        file.write("resume = true\n")
+    assert main([*again[:-1], "4"]) == 0
+    assert load_weights(tmp_path / "run")[1].iterations == 4
+    settings.write_text("out = 3\nresume = true")
+    capsys.readouterr()
+    assert "out must be the name of a folder or None, got 3" in refused(
+        capsys, "train", "--config", str(settings)
+    )
+
+
+def test_an_engine_of_ones_own_choice_evaluates_and_plays(tmp_path, capsys):
+    assert main(["train", *TINY, "--engine", "eager", "--out", str(tmp_path / "run")]) == 0
+    said = []
+    for engine in ("auto", "eager", "numba"):
+        assert main(["evaluate", str(tmp_path / "run"), "--episodes", "3", "--engine", engine]) == 0
+        assert main(["play", str(tmp_path / "run"), "--device", "cpu", "--engine", engine]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[1].splitlines()[0] == said[2].splitlines()[0]
+    assert "'abacus'" in refused(capsys, "evaluate", str(tmp_path / "run"), "--engine", "abacus")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("command", ["evaluate", "play"])
+def test_a_device_that_is_not_here_is_refused_before_an_episode(tmp_path, capsys, command):
+    assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert "device must be 'auto' or 'cpu'" in refused(
+        capsys, command, str(tmp_path / "run"), "--device", "cuda"
+    )
+
+
 def test_a_stopped_run_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     step = torch.optim.Adam.step
     monkeypatch.setattr(
         torch.optim.Adam, "step", lambda adam: (os.kill(os.getpid(), signal.SIGINT), step(adam))
     )
-    command = ["train", *TINY, "--out", str(tmp_path / "run")]
+    command = ["train", *TINY, "--out", str(tmp_path / "my run")]
     assert main(command) == 130
     said = capsys.readouterr().err
-    assert (
-        said == f"bpa: stopped after iteration 1; go on with: bpa train --resume --out {tmp_path / 'run'}\n"
-    )
+    kept = tmp_path / "my run"
+    assert said == f"bpa: stopped after iteration 1; go on with: bpa train --resume --out '{kept}'\n"
     monkeypatch.undo()
-    assert main(said.split("bpa ")[1].split()) == 0
-    assert [record.iteration for record in read_history(tmp_path / "run" / "history.csv")] == [1, 2]
+    assert main(shlex.split(said.split("bpa ")[1])) == 0
+    assert [record.iteration for record in read_history(kept / "history.csv")] == [1, 2]

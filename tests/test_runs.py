@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from test_train import SMALL, assert_equal_weights, weights
 from bpa import runs, train
 from bpa.baselines import expected_reward
 from bpa.evaluate import episode_rewards, evaluate, first_hits, maze_marks
+from bpa.play import episode
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,7 @@ def finished(tmp_path_factory):
 def test_the_folder_holds_what_it_promises(finished):
     folder, result = finished
     assert sorted(path.name for path in folder.iterdir()) == [
+        ".lock",
         "checkpoint.safetensors",
         "config.json",
         "history.csv",
@@ -82,6 +85,116 @@ def test_a_run_killed_before_its_first_checkpoint_can_be_resumed(tmp_path, monke
             train(config)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert_equal_weights(weights(train(config.replace(resume=True))), weights(train(SMALL)))
+
+
+def test_a_run_killed_between_checkpoint_and_weights_has_both_again_when_resumed(tmp_path, monkeypatch):
+    """Also where nothing is left to train."""
+    config = SMALL.replace(iterations=4, checkpoint_every=2, out=str(tmp_path / "run"))
+    save_weights = runs.save_weights
+
+    def killed_after(count):
+        calls = iter(range(count))
+
+        def save_or_die(*arguments):
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            save_weights(*arguments)
+
+        return save_or_die
+
+    for finished in (0, 1):  # killed at the first and at the last checkpoint
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, "save_weights", killed_after(finished))
+            with pytest.raises(KeyboardInterrupt):
+                train(config)
+        assert runs.load_checkpoint(tmp_path / "run").iteration == 2 * (finished + 1)
+        resumed = train(config.replace(resume=True))
+        assert_equal_weights(weights(resumed), weights(train(config.replace(out=None))))
+        assert_equal_weights(runs.load_weights(tmp_path / "run")[0].state_dict(), weights(resumed))
+        shutil.rmtree(tmp_path / "run")
+
+
+def test_ctrl_c_while_the_folder_is_made_leaves_nothing_behind(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    for part in ("write_config", "write_history", "save_checkpoint", "refuse_full_disk"):
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, part, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                train(SMALL.replace(out=str(tmp_path / "run")))
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"engine": "numba", "plasticity": "plastic", "rule": "oja"},
+        {"engine": "triton", "hidden_size": 200},
+        {"engine": "numba", "cell": "lstm", "plasticity": "plastic"},
+    ],
+)
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path, change):
+    with pytest.raises(ValueError, match="cannot run this"):
+        train(SMALL.replace(out=str(tmp_path / "run"), **change))
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_runs_never_write_into_one_folder(tmp_path):
+    config = SMALL.replace(iterations=4, out=str(tmp_path / "run"))
+    refused = []
+
+    def another(net, history):
+        with pytest.raises(ValueError, match=r"out .*run is being written by another process") as refusal:
+            train(config.replace(resume=True))
+        refused.append(refusal)
+
+    result = train(config, watch=another)
+    assert len(refused) == 4
+    assert runs.read_history(tmp_path / "run" / "history.csv") == result.history
+    train(config.replace(resume=True, iterations=5), watch=None)  # and is free again
+
+
+def test_a_folder_is_free_again_after_a_run_that_failed(tmp_path, monkeypatch):
+    config = SMALL.replace(out=str(tmp_path / "run"))
+
+    def broken(net, history):
+        raise OSError("the reader broke")
+
+    with pytest.raises(OSError, match="the reader broke"):
+        train(config, watch=broken)
+    train(config.replace(resume=True))
+
+
+def test_a_run_may_go_on_in_another_engine(tmp_path):
+    config = SMALL.replace(iterations=2, engine="eager", out=str(tmp_path / "run"))
+    train(config)
+    resumed = train(config.replace(iterations=4, engine="numba", resume=True))
+    alone = train(config.replace(iterations=4, out=None))
+    for name, tensor in weights(alone).items():
+        torch.testing.assert_close(weights(resumed)[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_forget_where_they_were_trained(tmp_path, monkeypatch):
+    """Trained by an engine and on a device that are not here, they are evaluated by what is here."""
+    result = train(SMALL.replace(engine="eager"))
+    foreign = result.config.replace(engine="triton", device="cuda", hidden_size=6)
+    runs.save_weights(tmp_path / "foreign.safetensors", result.network, foreign)
+    net, config = runs.load_weights(tmp_path / "foreign.safetensors")
+    monkeypatch.setattr("bpa.engines.triton_engine", lambda device: "Triton does not work here")
+    assert evaluate(net, config, 4) == evaluate(result.network, result.config, 4)
+    assert len(list(episode(net, config))) == config.episode_length + 1
+    with pytest.raises(ValueError, match="engine 'triton' cannot run this"):
+        evaluate(net, config, 4, engine="triton")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs a list of mapped files")
+def test_nothing_that_was_read_stays_mapped(finished):
+    folder, _ = finished
+    checkpoint, (net, _) = runs.load_checkpoint(folder), runs.load_weights(folder)
+    assert str(folder) not in Path("/proc/self/maps").read_text()
+    assert checkpoint.tensors
+    assert net.w.isfinite().all()
 
 
 def test_an_existing_folder_is_never_overwritten(finished):

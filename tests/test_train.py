@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import get_args, get_type_hints
 
 import pytest
@@ -18,7 +19,7 @@ from bpa.config import BASELINES, CELLS, DEVICES, PRESETS
 from bpa.cues import PUBLISHED, CueReward
 from bpa.descent import POLICIES, SCHEDULES, scheduled
 from bpa.engines import ENGINES
-from bpa.parallel import Team
+from bpa.parallel import Team, join_team, own_device
 from bpa.plasticity import ALPHAS, PLASTICITIES, RULES
 from bpa.rollout import draw_chance, rollout
 from bpa.runs import build_network, load_weights, read_history
@@ -386,6 +387,28 @@ def test_a_stopped_run_ends_its_iteration_keeps_it_and_can_go_on(tmp_path, numbe
         train(config.replace(out=None), watch=stop)
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_run_stopped_in_its_last_iteration_is_complete_and_says_so(tmp_path, monkeypatch, late):
+    """Also where the signal comes after the last look for one."""
+    step = torch.optim.Adam.step
+
+    def stop_in_step(adam):
+        if not late and adam.state and next(iter(adam.state.values()))["step"] == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(adam)
+
+    def stop_after(net, history):
+        if late and len(history) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", stop_in_step)
+    config = SMALL.replace(out=str(tmp_path / "run"))
+    with pytest.raises(KeyboardInterrupt, match=r"after iteration 3; it was the last one, and .*run is comp"):
+        train(config, watch=stop_after)
+    monkeypatch.undo()
+    assert_equal_weights(load_weights(tmp_path / "run")[0].state_dict(), weights(train(SMALL)))
+
+
 def test_a_second_signal_does_not_wait():
     def stop(net, history):
         os.kill(os.getpid(), signal.SIGINT)
@@ -429,6 +452,28 @@ def test_the_history_goes_to_tensorboard_too(tmp_path):
     assert losses == [(record.iteration, pytest.approx(record.loss, rel=1e-6)) for record in result.history]
 
 
+def test_a_resumed_run_has_each_step_once_in_tensorboard(tmp_path):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="the extra tensorboard is missing"
+    )
+    config = SMALL.replace(iterations=6, checkpoint_every=2, out=str(tmp_path / "run"), tensorboard=True)
+
+    def break_off(net, history):
+        if len(history) == 5:
+            raise OSError("killed")
+
+    with pytest.raises(OSError, match="killed"):
+        train(config, watch=break_off)
+    time.sleep(1.1)  # the names of event files hold whole seconds, and are read in their order
+    result = train(config.replace(resume=True))
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
+    assert [event.value for event in events.Scalars("seconds")][4:] == [
+        pytest.approx(record.seconds, rel=1e-6) for record in result.history[4:]
+    ]
+
+
 def test_tensorboard_that_is_not_installed_is_named_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="tensorboard needs the extra of that name"):
@@ -449,51 +494,54 @@ def test_a_device_that_is_not_there_is_refused_when_a_run_begins():
         train(SMALL.replace(device="cuda"))
 
 
-@pytest.mark.parametrize("task", ["maze", "recall"])
-def test_two_processes_share_a_batch_and_learn_the_same(tmp_path, task):
-    config = SMALL.replace(task=task, batch_size=4, engine="eager")
+@pytest.mark.parametrize(("task", "baseline"), [("maze", "own"), ("maze", "first"), ("recall", "own")])
+def test_two_processes_share_a_batch_and_learn_the_same(tmp_path, task, baseline):
+    config = SMALL.replace(task=task, baseline=baseline, batch_size=4, engine="eager", gae_lambda=0.9)
     alone = train(config)
-    flags = [
-        "--task",
-        task,
-        "--batch-size",
-        "4",
-        "--engine",
-        "eager",
-        "--quiet",
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    flags += [
-        "--learning-rate",
-        "0.001",
-        "--iterations",
-        "3",
-        "--size",
-        "5",
-        "--hidden-size",
-        "6",
-        "--episode-length",
-        "9",
-    ]
-    team = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "bpa",
-    ]
-    shown = subprocess.run([*team, "train", *flags], capture_output=True, text=True)
+    changed = "task baseline batch_size engine gae_lambda learning_rate iterations size hidden_size"
+    flags = ["--quiet", "--out", str(tmp_path / "run"), "--device", "cpu"]
+    for name in [*changed.split(), "episode_length"]:
+        flags += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
+    team = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "bpa", "train"]
+    shown = subprocess.run([sys.executable, *team, *flags], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("3 iterations") == 1  # one of them speaks
     net, _ = load_weights(tmp_path / "run")
     for name, tensor in weights(alone).items():
         torch.testing.assert_close(net.state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
-    scores = [record[1] for record in read_history(tmp_path / "run" / "history.csv")]
-    assert scores == pytest.approx([record[1] for record in alone.history])
+    records = read_history(tmp_path / "run" / "history.csv")
+    for field in ("reward" if task == "maze" else "accuracy", "loss", "gradient_norm"):
+        assert [getattr(record, field) for record in records] == pytest.approx(
+            [getattr(record, field) for record in alone.history], rel=1e-4
+        )
+
+
+def test_each_process_of_a_machine_has_a_card_of_its_own(monkeypatch):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert own_device(torch.device("cuda")) == torch.device("cuda")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert own_device(torch.device("cpu")) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert own_device(torch.device("cuda")) == torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(
+        ValueError, match="must be one for each process on a machine: here are 1, and this is"
+    ):
+        own_device(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cpu", "gloo"), ("cuda:1", "nccl")])
+def test_a_team_talks_as_its_device_can(monkeypatch, device, backend):
+    """Whatever else the machine has."""
+    said = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", said.append)
+    monkeypatch.setattr("torch.distributed.init_process_group", said.append)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 1)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    assert join_team(torch.device(device)) == Team(1, 2)
+    assert said == ([] if device == "cpu" else [torch.device(device)]) + [backend]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
