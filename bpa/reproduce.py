@@ -10,6 +10,7 @@ And one of our own: what each of the settings that we chose is worth, changed by
 - `curves.csv`, `final.csv`: made from the runs that are finished. `bpa.curves` draws `figure.png` from them.
 - `weights/VARIANT.safetensors`: the trained network of one of these runs, whose score is the median's. Only
   of the papers' variants.
+- `.lock`: held by the one command that may fill the folder.
 
 The same command again goes on where the last one was stopped. The functions in the middle of this file turn
 the two tables into what a page of results says. One command at a time fills a folder; a second is refused.

@@ -152,6 +152,7 @@ def test_changes_are_compared_like_variants(tmp_path):
     )
     assert finals[0].parameters - finals[2].parameters == 6**2 - 1
     assert {path.name for path in (tmp_path / "changes").iterdir()} == {
+        ".lock",
         "runs",
         "settings.json",
         "final.csv",
@@ -172,7 +173,7 @@ def test_more_variants_than_colours_are_drawn_by_their_final_scores():
 
 def test_the_folder_holds_what_it_promises(done):
     out, finals = done
-    parts = {"runs", "settings.json", "final.csv", "curves.csv", "weights"}
+    parts = {".lock", "runs", "settings.json", "final.csv", "curves.csv", "weights"}
     assert {path.name for path in out.iterdir()} == parts
     assert [(final.variant, final.seed) for final in finals] == list(itertools.product(VARIANTS, range(2)))
     assert read_table(out / "final.csv", Final) == finals
@@ -222,6 +223,20 @@ def test_what_is_finished_is_not_done_again(done, tmp_path, monkeypatch):
     monkeypatch.setattr(comparing, "train", None)
     assert compare(tmp_path / "again", variants=tuple(VARIANTS)) == done[1]
     assert files(tmp_path / "again") == before
+
+
+def test_two_comparisons_never_fill_one_folder(tmp_path):
+    refused = []
+
+    def another(line):
+        if "in fresh episodes" in line:
+            with pytest.raises(ValueError, match=r"out .*table is being written by another process") as no:
+                compare(tmp_path / "table")
+            refused.append(no)
+
+    compare(tmp_path / "table", seeds=1, say=another)
+    assert len(refused) == 2
+    assert len(compare(tmp_path / "table", seeds=1)) == 2
 
 
 @pytest.mark.parametrize("at", [1, 3, 5])  # in the first run, at its end, and in the middle of the second

@@ -61,6 +61,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bits(tmp_path):
     expected = runs.load_checkpoint(tmp_path / "whole").tensors
     assert_equal_weights(expected, finished)
     assert runs.read_history(tmp_path / "run" / "history.csv") == resumed.history
+    assert_equal_weights(runs.load_weights(tmp_path / "run")[0].state_dict(), weights(whole))
 
 
 anything = st.one_of(
