@@ -10,7 +10,7 @@ PORT ?= 8000
 CHAPTERS := book/chapters
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test pages lab check format lock clean
+.PHONY: help setup book serve test pages lab check format data lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1|/' | \
@@ -53,18 +53,22 @@ pages: $(BUILT) ## open every page of the built book in Chromium and play its li
 lab: $(STAMP) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=$(CHAPTERS)
 
-check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml
+check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml, what ships
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify --keep-id $(CHAPTERS)/*.ipynb
 	$(BIN)/python tools/environment.py --check
+	$(BIN)/python tools/data.py --check
 
 format: $(STAMP) ## put code and notebooks into the form that make check wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout --keep-id $(CHAPTERS)/*.ipynb
 	$(BIN)/python tools/environment.py
+
+data: $(STAMP) ## copy what ships in the package from results and benchmarks
+	$(BIN)/python tools/data.py
 
 lock: $(STAMP) ## choose new versions for requirements.lock within the ranges of pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml -o $(VENV)/all.lock

@@ -57,7 +57,7 @@ class EvaluateArguments:
     """Score a trained network on fresh episodes."""
 
     run: tyro.conf.Positional[str]
-    """A run folder or a .safetensors file."""
+    """A run folder, a .safetensors file, or an agent that ships: maze-9, maze-11 or maze-13."""
     episodes: int = 500
     """Fresh episodes; at least 1."""
     seed: int = 1
@@ -71,7 +71,7 @@ class PlayArguments:
     """Show an episode of an agent in the maze, step by step or as a film."""
 
     run: tyro.conf.Positional[str]
-    """A run folder or a .safetensors file."""
+    """A run folder, a .safetensors file, or an agent that ships: maze-9, maze-11 or maze-13."""
     seed: int = 1
     """Seed of goal, actions and teleports."""
     save: str | None = None
