@@ -22,6 +22,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@# Python compiles a module when it is first imported; compiling all of them now takes half as long again.
 	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.lock
+	@# Once the package was called bpa, as somebody else's on the public index is: one may own the import.
+	@rm -rf bpa.egg-info
+	$(BIN)/python -m pip uninstall --disable-pip-version-check -qq -y bpa
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 

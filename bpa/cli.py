@@ -11,7 +11,6 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -24,6 +23,7 @@ from bpa.evaluate import evaluate
 from bpa.play import described, episode, save_film
 from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
 from bpa.train import Diverged, train
+from bpa.version import __version__
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
 
@@ -286,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command in ("-h", "--help"):
             print(USAGE)
         elif command == "--version":
-            print(f"bpa {version('bpa')}")
+            print(f"bpa {__version__}")
         elif command in COMMANDS:
             COMMANDS[command](rest)
         else:

@@ -28,6 +28,7 @@ from bpa.arguments import require_integer, require_number
 from bpa.config import TrainConfig
 from bpa.lstm import LSTM
 from bpa.network import Network
+from bpa.version import __version__
 from bpa.weights import load_state
 from bpa.worlds import REWARDED, build_world, sizes
 
@@ -187,8 +188,8 @@ def rewrite(folder: Path, config: TrainConfig, history: Iterable[Record | Lesson
 
 def versions() -> dict[str, str]:
     """Versions of what computes a run; on others a resumed run may differ in its last bits."""
-    names = ("bpa", "torch", "numpy", "numba")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    ours = {"python": platform.python_version(), "bpa": __version__}
+    return ours | {name: version(name) for name in ("torch", "numpy", "numba")}
 
 
 def refuse_full_disk(out: str | Path, folder: Path, iterations: int) -> None:
