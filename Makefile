@@ -44,11 +44,12 @@ serve: $(BUILT) ## serve the built book on this machine (PORT=8000)
 	@echo "Serving the book at http://127.0.0.1:$(PORT)/ until you press Ctrl-C"
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
 
+# Each chapter runs once, alone in an empty folder, against the built wheel: see tools/portable.py.
 # Two files at a time, each in one thread; a notebook is one file, since its cells share a kernel.
 # The notebooks come first: a long one begun last would leave a core idle.
 # A cell that hangs is interrupted after the timeout; without one a dead kernel would hang for half an hour.
 test: $(STAMP) ## run every test, chapters included
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not pages" --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(CHAPTERS) tests
+	OMP_NUM_THREADS=1 $(BIN)/python tools/portable.py -n 2 --dist loadfile --no-loadscope-reorder -m "not pages" --nbval-cell-timeout=600 tests
 
 pages: $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -l mark.pages tests/test_*.py)
@@ -79,4 +80,4 @@ lock: $(STAMP) ## choose new versions for requirements.lock within the ranges of
 	grep -vE '^(nvidia-|cuda-)' $(VENV)/all.lock > requirements.lock
 
 clean: ## remove what was built, and .venv
-	rm -rf $(VENV) book/_build build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) book/_build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
