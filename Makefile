@@ -63,6 +63,7 @@ check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml, wha
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify --keep-id $(CHAPTERS)/*.ipynb
 	$(BIN)/python tools/environment.py --check
+	$(BIN)/python tools/address.py --check
 	$(BIN)/python tools/data.py --check
 
 format: $(STAMP) ## put code and notebooks into the form that make check wants
@@ -70,6 +71,7 @@ format: $(STAMP) ## put code and notebooks into the form that make check wants
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout --keep-id $(CHAPTERS)/*.ipynb
 	$(BIN)/python tools/environment.py
+	$(BIN)/python tools/address.py
 
 data: $(STAMP) ## copy what ships in the package from results and benchmarks
 	$(BIN)/python tools/data.py
