@@ -10,7 +10,7 @@ PORT ?= 8000
 CHAPTERS := book/chapters
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test pages lab check format lock clean
+.PHONY: help setup book serve test pages lab check format data lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1|/' | \
@@ -22,6 +22,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@# Python compiles a module when it is first imported; compiling all of them now takes half as long again.
 	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.lock
+	@# Once the package was called bpa, as somebody else's on the public index is: one may own the import.
+	@rm -rf bpa.egg-info
+	$(BIN)/python -m pip uninstall --disable-pip-version-check -qq -y bpa
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
@@ -41,11 +44,12 @@ serve: $(BUILT) ## serve the built book on this machine (PORT=8000)
 	@echo "Serving the book at http://127.0.0.1:$(PORT)/ until you press Ctrl-C"
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
 
+# Each chapter runs once, alone in an empty folder, against the built wheel: see tools/portable.py.
 # Two files at a time, each in one thread; a notebook is one file, since its cells share a kernel.
 # The notebooks come first: a long one begun last would leave a core idle.
 # A cell that hangs is interrupted after the timeout; without one a dead kernel would hang for half an hour.
 test: $(STAMP) ## run every test, chapters included
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not pages" --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(CHAPTERS) tests
+	OMP_NUM_THREADS=1 $(BIN)/python tools/portable.py -n 2 --dist loadfile --no-loadscope-reorder -m "not pages" --nbval-cell-timeout=600 tests
 
 pages: $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -l mark.pages tests/test_*.py)
@@ -53,18 +57,24 @@ pages: $(BUILT) ## open every page of the built book in Chromium and play its li
 lab: $(STAMP) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=$(CHAPTERS)
 
-check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml
+check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml, what ships
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify --keep-id $(CHAPTERS)/*.ipynb
 	$(BIN)/python tools/environment.py --check
+	$(BIN)/python tools/address.py --check
+	$(BIN)/python tools/data.py --check
 
 format: $(STAMP) ## put code and notebooks into the form that make check wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout --keep-id $(CHAPTERS)/*.ipynb
 	$(BIN)/python tools/environment.py
+	$(BIN)/python tools/address.py
+
+data: $(STAMP) ## copy what ships in the package from results and benchmarks
+	$(BIN)/python tools/data.py
 
 lock: $(STAMP) ## choose new versions for requirements.lock within the ranges of pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml -o $(VENV)/all.lock
@@ -72,4 +82,4 @@ lock: $(STAMP) ## choose new versions for requirements.lock within the ranges of
 	grep -vE '^(nvidia-|cuda-)' $(VENV)/all.lock > requirements.lock
 
 clean: ## remove what was built, and .venv
-	rm -rf $(VENV) book/_build build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) book/_build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

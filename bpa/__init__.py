@@ -6,8 +6,9 @@ from bpa.config import TrainConfig
 from bpa.maze import GridMaze
 from bpa.network import Network
 from bpa.train import train
+from bpa.version import __version__
 
-__all__ = ["GridMaze", "Network", "TrainConfig", "train"]
+__all__ = ["GridMaze", "Network", "TrainConfig", "__version__", "train"]
 
 # By name, so that Gymnasium loads the environment when somebody makes one.
 gymnasium.register(

@@ -11,7 +11,6 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -25,6 +24,7 @@ from bpa.parallel import leave_team
 from bpa.play import described, episode, save_film
 from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
 from bpa.train import Diverged, train
+from bpa.version import __version__
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
 
@@ -58,7 +58,7 @@ class EvaluateArguments:
     """Score a trained network on fresh episodes."""
 
     run: tyro.conf.Positional[str]
-    """A run folder or a .safetensors file."""
+    """A run folder, a .safetensors file, or an agent that ships: maze-9, maze-11 or maze-13."""
     episodes: int = 500
     """Fresh episodes; at least 1."""
     seed: int = 1
@@ -76,7 +76,7 @@ class PlayArguments:
     """Show an episode of an agent in the maze, step by step or as a film."""
 
     run: tyro.conf.Positional[str]
-    """A run folder or a .safetensors file."""
+    """A run folder, a .safetensors file, or an agent that ships: maze-9, maze-11 or maze-13."""
     seed: int = 1
     """Seed of goal, actions and teleports."""
     engine: Literal["auto", "eager", "numba", "triton"] = "auto"
@@ -306,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command in ("-h", "--help"):
             print(USAGE)
         elif command == "--version":
-            print(f"bpa {version('bpa')}")
+            print(f"bpa {__version__}")
         elif command in COMMANDS:
             COMMANDS[command](rest)
         else:

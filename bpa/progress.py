@@ -63,7 +63,10 @@ def summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ValueError('tensorboard needs the extra of that name: pip install "bpa[tensorboard]"') from None
+        raise ValueError(
+            "tensorboard needs the extra of that name: in your copy of this project, "
+            'pip install ".[tensorboard]"'
+        ) from None
     return SummaryWriter
 
 

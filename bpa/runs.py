@@ -26,10 +26,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from bpa import data
 from bpa.arguments import require_integer, require_number
 from bpa.config import TrainConfig
 from bpa.lstm import LSTM
 from bpa.network import Network
+from bpa.version import __version__
 from bpa.weights import load_state
 from bpa.worlds import REWARDED, build_world, sizes
 
@@ -158,13 +160,21 @@ def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
     """A trained network and its settings.
 
     Args:
-        path: a run folder or a .safetensors file.
+        path: a run folder, a .safetensors file, or the name of an agent that ships (`bpa.data.agents`); where
+            a file has the name of an agent, the file is meant.
 
     Raises:
         ValueError: it does not exist, is torn or foreign, or its tensors do not fit its settings.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path must be a run folder, a .safetensors file or an agent's name, got {path!r}")
     path = Path(path)
-    if path.is_dir():
+    if not os.path.exists(path):
+        if str(path) not in data.agents():
+            names = ", ".join(data.agents())
+            raise ValueError(f"{path} does not exist, and no agent of that name ships: there are {names}")
+        path = data.path(str(path))
+    elif path.is_dir():
         path = path / "weights.safetensors"
     tensors, metadata = read_tensors(path)
     config = read_config(path, metadata)
@@ -213,8 +223,8 @@ def rewrite(
 
 def versions() -> dict[str, str]:
     """Versions of what computes a run; on others a resumed run may differ in its last bits."""
-    names = ("bpa", "torch", "numpy", "numba")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    ours = {"python": platform.python_version(), "bpa": __version__}
+    return ours | {name: version(name) for name in ("torch", "numpy", "numba")}
 
 
 def refuse_full_disk(out: str | Path, folder: Path, iterations: int) -> None:

@@ -15,6 +15,7 @@ CHAPTERS = sorted((BOOK / "chapters").glob("*.ipynb"))
 TIMES = re.compile(r"^\| about \d+ minutes.*\| about \d+ seconds", re.MULTILINE)
 STUB = re.compile(r"```python\n.*?^def (\w+)\(.*?^    \.\.\.\n```", re.DOTALL | re.MULTILINE)
 SOLVED = r"^def {}\(.*### BEGIN SOLUTION.*### END SOLUTION"
+TIES = re.compile(r"\.\./|__file__|\.parents?\b|\b(?:get)?cwd\b|\b(?:results|benchmarks)/")
 HEAD = "| Time to read | Time to run | You need |"
 PARTS = ("What to remember", "**In the paper", "**Further reading.**", "**Next.**")
 DROPDOWN = ":class: dropdown"
@@ -157,6 +158,38 @@ def faults(notebook: NotebookNode) -> list[str]:
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_anatomy(chapter):
     assert faults(read(chapter)) == []
+
+
+def outside_faults(notebook: NotebookNode) -> list[str]:
+    """What ties a chapter to its folder: a copy of it alone must run wherever `bpa` is installed."""
+    found = []
+    for cell in notebook.cells:
+        if "../../" in cell.source:
+            found.append(f"{cell.id} leaves the book")
+        if cell.cell_type == "code":
+            found += [f"{cell.id} reads a file of the project: {tie}" for tie in TIES.findall(cell.source)]
+    return found
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_is_tied_to_no_folder(chapter):
+    assert outside_faults(read(chapter)) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'load_weights("../../results/agents/maze-11.safetensors")',
+        'open("../notes.txt")',
+        'json.loads(Path("results/maze/settings.json").read_text())',
+        "above = [Path.cwd(), *Path.cwd().parents]",
+        "os.getcwd()",
+        "Path(__file__)",
+    ],
+)
+def test_a_chapter_that_reads_a_file_of_the_project_is_caught(source):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    assert outside_faults(notebook)
 
 
 def without(tag: str) -> Callable[[NotebookNode], None]:

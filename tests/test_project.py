@@ -3,6 +3,7 @@
 import importlib.metadata
 import pkgutil
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -14,8 +15,11 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import bpa
+from bpa import runs
+from bpa.cli import main
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
@@ -38,6 +42,35 @@ PLATFORMS = [
     ]
 ]
 PYTHONS = ["3.11", "3.12", "3.13"]
+
+
+BUILT = {".git", ".venv", "_build", "build", "dist", "runs", "__pycache__"}  # folders that no source lies in
+
+
+def sources() -> dict[str, Path]:
+    """The text files of the project, this one apart, by their path in it."""
+    paths = (path for path in ROOT.rglob("*") if path.is_file() and path != Path(__file__).resolve())
+    named = {path.relative_to(ROOT): path for path in paths}
+    text = (
+        ".md",
+        ".ipynb",
+        ".py",
+        ".yml",
+        ".yaml",
+        ".toml",
+        ".cff",
+        ".lock",
+        ".txt",
+        ".in",
+        ".html",
+        ".js",
+        "",
+    )
+    return {
+        name.as_posix(): path
+        for name, path in named.items()
+        if path.suffix in text and not BUILT.intersection(name.parts) and "cache" not in name.parts[0]
+    }
 
 
 def locked(python: str, platform: dict[str, str]) -> dict[str, list[str]]:
@@ -124,7 +157,8 @@ def test_environment_that_differs_is_refused(tmp_path, found, wrong, complaint):
 
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert citation["version"] == PROJECT["version"] == importlib.metadata.version("bpa")
+    assert citation["version"] == PROJECT["version"] == importlib.metadata.version("backpropamine")
+    assert bpa.__version__ == runs.versions()["bpa"] == PROJECT["version"]
     assert citation["license"] == PROJECT["license"]
     how_to_cite = (ROOT / "book" / "cite.md").read_text()
     for field in ("title", "version"):
@@ -133,6 +167,101 @@ def test_versions_agree():
     newest = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest
     assert newest[1] == PROJECT["version"]
+
+
+def test_one_distribution_owns_the_import():
+    assert PROJECT["name"] == "backpropamine"  # "bpa" on the public index is somebody else's
+    assert set(importlib.metadata.packages_distributions()["bpa"]) == {"backpropamine"}
+
+
+def test_the_command_says_the_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"bpa {PROJECT['version']}\n"
+
+
+def test_where_only_the_folder_is_on_the_path_the_version_is_unknown(monkeypatch):
+    def missing(name):
+        assert name == "backpropamine"
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    found = runpy.run_path(str(Path(bpa.__file__).with_name("version.py")))["__version__"]
+    assert found == "0+unknown"
+    assert Version(found) < Version(PROJECT["version"])  # a version, and older than every real one
+
+
+def test_extras_that_a_message_names_exist():
+    named = set()
+    for path in Path(bpa.__file__).parent.rglob("*.py"):
+        named |= set(re.findall(r"pip install .*\[(\w+)\]", path.read_text(encoding="utf8")))
+    assert {"tensorboard"} <= named <= set(EXTRAS)
+
+
+# An install command, then our name (or the one that is somebody else's) with nothing that says from where.
+FROM_INDEX = re.compile(
+    r"""\b(?:pip[x3]?|uv|conda|mamba|poetry|pdm|pixi)\b[^\n`&;|#]*?\b(?:install|add|download)\b[^\n`&;|#]*?"""
+    r"""[\s"'](?:bpa|backpropamine)(?:\[[^\]\n]*\])?+(?!\s*@|[\w./-])"""
+)
+LISTED = re.compile(
+    r"^\s*(?:- *)?[\"']?(?:bpa|backpropamine)(?:\[[^\]\n]*\])?+(?!\s*[@:(]|[\w./-])", re.MULTILINE
+)
+
+
+def installs_from_the_index(name: str, text: str) -> bool:
+    """Whether a file makes its reader install our name from the public index.
+
+    Nobody has registered `backpropamine` there: an open door. And `bpa` is somebody else's build tool.
+    """
+    text = text.replace("\\\n", " ")
+    lists = re.search(r"requirements.*\.(txt|in|lock)$|environment.*\.ya?ml$", name)
+    return bool(FROM_INDEX.search(text) or (lists and LISTED.search(text)))
+
+
+def test_no_file_installs_our_name_from_the_public_index():
+    wrong = [
+        name for name, path in sources().items() if installs_from_the_index(name, path.read_text("utf8"))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("README.md", "pip install bpa\n"),
+        ("README.md", "python -m pip install --upgrade 'backpropamine[book]'"),
+        ("README.md", "uv pip install backpropamine==0.1.0"),
+        ("README.md", "uv add torch backpropamine"),
+        ("README.md", "pip install \\\n    backpropamine"),
+        ("book/chapters/01_hebb.ipynb", '"%pip install -q backpropamine\\n",'),
+        (
+            "book/chapters/01_hebb.ipynb",
+            r'"subprocess.run([sys.executable, \"-m\", \"pip\", \"install\", \"bpa\"])"',
+        ),
+        ("binder/Dockerfile", "RUN pip3 install --no-cache-dir torch bpa"),
+        ("bpa/progress.py", '"pip install \\"bpa[tensorboard]\\""'),
+        ("binder/requirements.txt", "torch\nbackpropamine>=0.1\n"),
+        ("environment.yml", "dependencies:\n  - pip:\n      - bpa\n"),
+    ],
+)
+def test_an_install_from_the_public_index_is_caught(name, text):
+    assert installs_from_the_index(name, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("README.md", "pip install -e . && bpa train"),
+        ("README.md", 'pip install -e ".[sb3]"  # make has done this already, bpa too'),
+        ("README.md", 'pip install "backpropamine @ git+https://example.org/owner/book"'),
+        ("README.md", 'pip install "backpropamine[book] @ git+https://example.org/owner/book"'),
+        ("README.md", "pip install ./backpropamine-0.1.0.tar.gz"),
+        ("README.md", "pip install dist/backpropamine-0.1.0-py3-none-any.whl"),
+        ("Makefile", "$(BIN)/python -m pip uninstall -y bpa"),
+        ("environment.yml", "name: bpa\ndependencies:\n  - pip:\n      - -e .\n"),
+    ],
+)
+def test_an_install_from_elsewhere_is_let_be(name, text):
+    assert not installs_from_the_index(name, text)
 
 
 @pytest.mark.parametrize("page", ["README.md", "book/intro.md"])
@@ -157,10 +286,13 @@ def test_python_in_the_readme_runs():
     assert names["hidden"].hebb.shape == (30, 100, 100)
 
 
-def test_files_that_the_readme_links_to_exist():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text())
-    assert {"LICENSE", "LICENSE-TEXT", "CITATION.cff"} <= set(links)
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_files_that_the_readme_names_exist():
+    """It links to them by the owner's address or not at all: a relative link is dead on an index page."""
+    text = (ROOT / "README.md").read_text(encoding="utf8")
+    assert re.findall(r"\]\((?!https?:)[^)]*\)", text) == []
+    named = set(re.findall(r"`([\w./-]+\.(?:md|py|cff|yml|toml|lock)|LICENSE[A-Z-]*)`", text))
+    assert {"LICENSE", "LICENSE-TEXT", "CITATION.cff", "results/README.md", "benchmarks/README.md"} <= named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
 def toc_files(node) -> list[str]:
@@ -184,7 +316,7 @@ def test_api_page_documents_every_public_module():
     documented = set(re.findall(r"automodule:: (\S+)", (ROOT / "book" / "api.md").read_text()))
     modules = {module.name for module in pkgutil.walk_packages(bpa.__path__, "bpa.")}
     loops = {"bpa.engines.kernels", "bpa.engines.peak", "bpa.engines.triton_kernels"}
-    inner = {"bpa.__main__", "bpa.arguments", "bpa.cli"} | loops  # nobody imports these
+    inner = {"bpa.__main__", "bpa.arguments", "bpa.cli", "bpa.version"} | loops  # nobody imports these
     parts = {name for name in modules if name.startswith("bpa.checks.")}  # bpa.checks gathers them
     assert modules - inner - parts <= documented <= modules
 

@@ -1,0 +1,101 @@
+"""Run the chapters as readers do who have nothing of this project but one of them and the installed package.
+
+The wheel is built and installed into a bare environment outside the project, each chapter is copied alone
+into an empty folder, and pytest runs the copies with a kernel of that environment. The other packages come
+from the environment that runs this, by a `.pth` file. Arguments of pytest go on to it:
+
+    python tools/portable.py -n 2 -m "not pages" tests
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")  # with the folder bpa, all of a wheel
+KERNEL = "bpa-wheel"
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+PYTHON = Path("Scripts", "python.exe") if os.name == "nt" else Path("bin", "python")
+CHECK = "import bpa, sys; sys.exit(not bpa.__file__.startswith(sys.prefix))"
+
+
+def build_wheel(root: Path, folder: Path) -> Path:
+    """Build the wheel in `folder`, from a copy: what an earlier build left here would go into it."""
+    source = folder / "source"
+    shutil.copytree(root / "bpa", source / "bpa", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in PACKAGE:
+        shutil.copy(root / name, source)
+    options = ["--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", folder]
+    subprocess.run([*PIP, "wheel", *options, source], check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def install(wheel: Path, folder: Path) -> Path:
+    """Install the wheel in a new environment below `folder`, and return its Python.
+
+    An editable install is not seen there: its own `.pth` file is read in its own environment only.
+    """
+    home = folder / "venv"
+    venv.create(home, symlinks=os.name != "nt")
+    python = home / PYTHON
+    options = ["--no-deps", "--no-index", "--no-compile"]
+    subprocess.run([*PIP, "--python", python, "install", *options, wheel], check=True)
+    others = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    places = {"base": str(home), "platbase": str(home)}
+    Path(sysconfig.get_path("purelib", "venv", places), "others.pth").write_text("\n".join(others))
+    environment = os.environ | {"PYTHONPATH": ""}
+    if subprocess.run([python, "-c", CHECK], cwd=folder, env=environment).returncode:
+        raise RuntimeError(f"{python} imports bpa from elsewhere, not from {wheel.name}")
+    return python
+
+
+def write_kernel(python: Path, folder: Path) -> None:
+    """A kernel of that Python, which sees no PYTHONPATH, in a folder for JUPYTER_PATH."""
+    place = folder / "kernels" / KERNEL
+    place.mkdir(parents=True)
+    command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": command, "display_name": KERNEL, "language": "python", "env": {"PYTHONPATH": ""}}
+    (place / "kernel.json").write_text(json.dumps(spec), encoding="utf8")
+
+
+def copy_chapters(book: Path, folder: Path) -> None:
+    """Each chapter into a folder of its own, and above them the rule that nothing is written to stderr."""
+    folder.mkdir()
+    shutil.copy(ROOT / "book" / "conftest.py", folder)
+    for chapter in sorted((book / "chapters").glob("*.ipynb")):
+        alone = folder / chapter.stem
+        alone.mkdir()
+        shutil.copy(chapter, alone)
+
+
+def main() -> int:
+    """Prepare, run pytest, tidy up; pytest's exit code."""
+    parser = argparse.ArgumentParser(
+        description="Run every chapter alone, against the installed wheel.",
+        epilog="Other arguments go on to pytest.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--book", type=Path, default=ROOT / "book", help="folder of the book")
+    options, others = parser.parse_known_args()
+    with tempfile.TemporaryDirectory(prefix="bpa-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary).resolve()
+        python = install(build_wheel(ROOT, folder), folder)
+        write_kernel(python, folder / "jupyter")
+        copy_chapters(options.book, folder / "chapters")
+        paths = [str(folder / "jupyter"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+        command = [sys.executable, "-m", "pytest", f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml"]
+        command += ["--nbval-lax", f"--nbval-kernel-name={KERNEL}", folder / "chapters", *others]
+        environment = os.environ | {"JUPYTER_PATH": os.pathsep.join(paths)}
+        return subprocess.run(command, env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
