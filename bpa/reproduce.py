@@ -380,9 +380,9 @@ def spread(scores: Sequence[float]) -> Spread:
 
 
 def median_runs(finals: Iterable[Final]) -> dict[str, Final]:
-    """For each variant the run with the median score; of two in the middle the lower."""
+    """For each variant the run with the median score; of two in the middle the lower. NaN comes last."""
     ranked: dict[str, list[Final]] = {}
-    for final in sorted(finals, key=lambda final: final.mean):
+    for final in sorted(finals, key=lambda final: (math.isnan(final.mean), final.mean)):
         ranked.setdefault(final.variant, []).append(final)
     return {variant: each[(len(each) - 1) // 2] for variant, each in ranked.items()}
 
