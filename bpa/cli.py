@@ -23,6 +23,7 @@ from bpa.config import PRESETS, TASKS, TrainConfig, beginning
 from bpa.evaluate import EXACT, evaluate
 from bpa.play import described, episode, save_film
 from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
+from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
@@ -161,11 +162,10 @@ def value_of(flag: str, arguments: Sequence[str]) -> str | None:
 def settings_in(path: str) -> dict[str, Any]:
     """What a TOML file says; ValueError if it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(utf8_text(path))
     except OSError as error:
         raise ValueError(f"config {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ValueError(f"config {path} is no TOML: {error}") from None
 
 
