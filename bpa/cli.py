@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import sys
 import time
 import tomllib
@@ -20,6 +21,7 @@ from bpa import runs
 from bpa.arguments import require_integer
 from bpa.bench import bench, cases, table
 from bpa.config import PRESETS, TASKS, TrainConfig, beginning
+from bpa.console import forgiving_streams
 from bpa.evaluate import EXACT, evaluate
 from bpa.play import described, episode, save_film
 from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
@@ -145,9 +147,11 @@ def parse(kind: type, arguments: Sequence[str], prog: str, default: Any = tyro.M
     except SystemExit as stop:
         if not stop.code:
             raise
-        inside = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
-        inside = inside[: next((n for n, line in enumerate(inside) if line.startswith("──")), None)]
-        raise ValueError(" ".join(inside) or said.getvalue().strip()) from None
+        # What is wrong stands below the first of several rules, in a box where the console can show one.
+        lines = [line.strip("│ ") for line in said.getvalue().splitlines()]
+        rules = [n for n, line in enumerate(lines) if re.fullmatch(r"╭.*╮|─+|-+|╰─*╯", line)]
+        inside = lines[rules[0] + 1 : rules[1]] if len(rules) > 1 else lines
+        raise ValueError(" ".join(inside)) from None
 
 
 def value_of(flag: str, arguments: Sequence[str]) -> str | None:
@@ -284,6 +288,12 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit codes: 0, 2 for bad input, 1 for a run that failed, 130 for one stopped."""
+    with forgiving_streams():
+        return run(arguments)
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """`main` with streams that do not fail."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         if command in ("-h", "--help"):
