@@ -19,12 +19,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from bpa.arguments import require_choice, require_integer, require_number
 from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
 
 POLICIES = ("random", "oracle", "explorer")
+GOALS_AT_ONCE = 32  # so many chances of standing in each cell of a large maze still fit a processor's cache
+MOST_WORK = 1e10  # steps x goals x cells of a random walk that take about a quarter of a minute
 
 
 class Score(NamedTuple):
@@ -41,12 +44,33 @@ class MazeMap(NamedTuple):
     cells: Tensor  # (row, column) of each free cell, int64 [F, 2]
     cell_at: Tensor  # cell at each (row, column), int64 [n, n], -1 in a wall
     successors: Tensor  # cell that an action leads to, int64 [F, 4]; a blocked move leads nowhere
-    distances: Tensor  # steps of a shortest path between two cells, int64 [F, F]
     centre: int
+
+    def distances_between(self, one: Tensor, other: Tensor) -> Tensor:
+        """Steps of a shortest path between cells, int64 of the shape that both broadcast to.
+
+        Rows and columns of an odd number are corridors, so that a way of the fewest rows and columns is free
+        but in one case: two cells of one even row, or column, have pillars between them and walk round, two
+        steps more. Only where the centre was a pillar do its neighbours see each other, and it sees them.
+        """
+        (row, column), (other_row, other_column) = self.cells[one].unbind(-1), self.cells[other].unbind(-1)
+        down, right = (row - other_row).abs(), (column - other_column).abs()
+        in_row = (down == 0) & (row % 2 == 0) & (right > 0)
+        in_column = (right == 0) & (column % 2 == 0) & (down > 0)
+        middle = self.cells[self.centre]
+        side = (self.cells - middle).abs().sum(-1)  # of a neighbour of the centre 1, of the centre 0
+        seen = (side[one] <= 1) & (side[other] <= 1)
+        return down + right + 2 * ((in_row | in_column) & ~seen)
+
+    @property
+    def distances(self) -> Tensor:
+        """Steps between any two cells, int64 [F, F]: for small mazes, since F grows like n squared."""
+        every = torch.arange(len(self.cells))
+        return self.distances_between(every[:, None], every)
 
 
 def maze_map(size: int) -> MazeMap:
-    """The map of the maze of side n, with all distances by breadth-first search from every cell at once."""
+    """The map of the maze of side n."""
     walls = maze_walls(size)
     cells = (~walls).nonzero()
     count = len(cells)
@@ -55,25 +79,28 @@ def maze_map(size: int) -> MazeMap:
     ahead = cells[:, None, :] + torch.tensor(MOVES)
     successors = index[ahead[..., 0], ahead[..., 1]]
     successors = torch.where(successors < 0, torch.arange(count)[:, None], successors)
-
-    distances = torch.full((count, count), -1)
-    reached = torch.eye(count, dtype=torch.bool)  # row: from; column: to
-    steps = 0
-    while (distances < 0).any():
-        distances[reached & (distances < 0)] = steps
-        # A cell is reached within one step more from wherever one of its neighbours is reached now.
-        reached = reached[:, successors].any(-1)
-        steps += 1
-    return MazeMap(cells, index, successors, distances, int(index[size // 2, size // 2]))
+    return MazeMap(cells, index, successors, int(index[size // 2, size // 2]))
 
 
-def homing_actions(grid: MazeMap) -> Tensor:
-    """The first action of a shortest path from cell to goal, int64 [F, F].
+def homing_actions(grid: MazeMap, cells: Tensor, goals: Tensor) -> Tensor:
+    """The first action of a shortest path from each cell to its goal, int64 of the shape both broadcast to.
 
     Where several are shortest it is the first of up, down, left, right. The choice changes no reward: the
     teleport that follows does not depend on the way taken.
     """
-    return grid.distances[grid.successors].argmin(1)
+    return grid.distances_between(grid.successors[cells], goals[..., None]).argmin(-1)
+
+
+def distinct_goals(grid: MazeMap) -> tuple[np.ndarray, np.ndarray]:
+    """Goals that no turn or reflection of the maze makes one another, int [G], and the share of each [G].
+
+    The start is the centre, so that what an agent earns that treats the four directions alike is the same for
+    all goals of one kind; G is about an eighth of F.
+    """
+    away = (grid.cells - grid.cells[grid.centre]).abs().sort(dim=1).values.numpy()
+    _, first, counts = np.unique(away, axis=0, return_index=True, return_counts=True)
+    other = first != grid.centre
+    return first[other], counts[other] / (len(away) - 1)
 
 
 class RandomWalk:
@@ -92,12 +119,11 @@ class Oracle:
 
     def __init__(self, grid: MazeMap):
         self.grid = grid
-        self.homing = homing_actions(grid)
 
     def __call__(self, maze: GridMaze) -> Tensor:
         """Actions [B]."""
         cell = self.grid.cell_at[maze.agent[:, 0], maze.agent[:, 1]]
-        return self.homing[cell, maze.goal_index]
+        return homing_actions(self.grid, cell, maze.goal_index)
 
 
 class Explorer:
@@ -113,7 +139,6 @@ class Explorer:
 
     def __init__(self, grid: MazeMap, path: Tensor):
         self.grid, self.path = grid, path
-        self.homing = homing_actions(grid)
 
     def __call__(self, maze: GridMaze) -> Tensor:
         """Actions [B]."""
@@ -124,22 +149,30 @@ class Explorer:
             # It never walks into a wall, so a reward other than zero came from the cell it stepped onto.
             self.goal = torch.where(maze.previous_reward != 0, self.entered, self.goal)
         sweeping = self.path[min(maze.time, len(self.path) - 1)]
-        actions = torch.where(self.goal < 0, sweeping, self.homing[cell, self.goal.clamp(min=0)])
+        homing = homing_actions(self.grid, cell, self.goal.clamp(min=0))
+        actions = torch.where(self.goal < 0, sweeping, homing)
         self.entered = self.grid.successors[cell, actions]
         return actions
 
 
-def finding_values(grid: MazeMap, episode_length: int) -> np.ndarray:
-    """Goals an oracle reaches in all if it first steps onto the goal at time t, float64 [F, T + 2].
+def finding_values(grid: MazeMap, episode_length: int, goals: np.ndarray | None = None) -> np.ndarray:
+    """Goals an oracle reaches in all if it first steps onto the goal at time t, float64 [G, T + 2].
 
-    Row: the goal. Column: t, from 1 to T; the last column is 0, for a goal not found in time. It solves
-    V(t) = 1 + sum_d P(d) V(t + d), where P(d) is the chance that a teleport ends d steps from the goal.
+    Row: the goal, of `goals`, or of all F cells if None. Column: t, from 1 to T; the last column is 0, for a
+    goal not found in time. It solves V(t) = 1 + sum_d P(d) V(t + d), where P(d) is the chance that a teleport
+    ends d steps from the goal.
     """
     T, count = episode_length, len(grid.cells)
-    distances = grid.distances.numpy()
-    away = np.arange(1, distances.max() + 1)  # a teleport never ends on the goal itself
-    chance = np.stack([(distances == d).sum(0) / (count - 1) for d in away], axis=1)
-    values = np.zeros((count, T + 2))
+    goals = np.arange(count) if goals is None else goals
+    # Nobody walks farther than T steps, nor than from one corner to the other and round one pillar.
+    farthest = min(T, 2 * len(grid.cell_at))
+    chance = np.zeros((len(goals), farthest))
+    for place, goal in enumerate(goals):
+        steps = grid.distances_between(torch.arange(count), torch.tensor(goal))
+        # A teleport never ends on the goal itself.
+        chance[place] = np.bincount(steps, minlength=farthest + 1)[1 : farthest + 1] / (count - 1)
+    away = np.arange(1, farthest + 1)
+    values = np.zeros((len(goals), T + 2))
     for t in range(T, -1, -1):
         later = np.minimum(t + away, T + 1)
         values[:, t] = 1 + (chance * values[:, later]).sum(1)
@@ -227,6 +260,7 @@ def expected_reward(
 
     "random": the chance of standing in each cell is carried forward step by step, for every goal. "oracle"
     and "explorer": `finding_values`, at the distance from the centre or at the sweep's first entry.
+    How long it takes in large mazes is said by `affordable`; "explorer" takes far longer.
     With T = 200 and reward 10: random 14.37, 7.72, 5.38, explorer 379.87, 274.98, 207.62, oracle 416.23,
     324.23, 269.57 for sides 9, 11 and 13.
 
@@ -234,30 +268,58 @@ def expected_reward(
         ValueError: the policy is unknown, or a number is out of range.
     """
     checked(policy, episode_length, reward, wall_penalty)
-    grid = maze_map(size)
-    count, T = len(grid.cells), episode_length
-    goals = np.delete(np.arange(count), grid.centre)
-    if policy != "random":
-        if policy == "oracle":
-            times = np.minimum(grid.distances[grid.centre].numpy(), T + 1)
-        else:
-            times = first_entries(grid, covering_path(size, T), T)
-        return reward * finding_values(grid, T)[goals, times[goals]].mean()
+    grid, T = maze_map(size), episode_length
+    if policy == "random":
+        return random_reward(grid, T, reward, wall_penalty)
+    if policy == "oracle":
+        goals, share = distinct_goals(grid)
+        times = grid.distances_between(torch.tensor(grid.centre), torch.from_numpy(goals)).numpy()
+        goals, share, times = (each[times <= T] for each in (goals, share, times))
+    else:
+        goals = np.delete(np.arange(len(grid.cells)), grid.centre)
+        share = np.full(len(goals), 1 / len(goals))
+        times = first_entries(grid, covering_path(size, T), T)[goals]
+    return float(reward * share @ finding_values(grid, T, goals)[np.arange(len(goals)), times])
 
-    move = np.zeros((count, count))  # row: from; column: to
-    np.add.at(move, (np.arange(count)[:, None], grid.successors.numpy()), 1 / NUM_ACTIONS)
-    bump = np.diagonal(move)
-    standing = np.zeros((len(goals), count))  # row: goal
-    standing[:, grid.centre] = 1
+
+def random_reward(grid: MazeMap, episode_length: int, reward: float, wall_penalty: float) -> float:
+    """`expected_reward` of the random walk, whose every step shares out the chance of standing in a cell."""
+    count = len(grid.cells)
+    entries = np.full(NUM_ACTIONS * count, 1 / NUM_ACTIONS)
+    places = (grid.successors.numpy().ravel(), np.arange(count).repeat(NUM_ACTIONS))
+    move = csr_array((entries, places), shape=(count, count))  # row: to; column: from
+    bump = move.diagonal()
+    goals, share = distinct_goals(grid)
     total = 0.0
-    for _ in range(T):
-        total -= wall_penalty * (standing @ bump).mean()
-        standing = standing @ move
-        found = standing[np.arange(len(goals)), goals]
-        total += reward * found.mean()
-        standing += found[:, None] / (count - 1)
-        standing[np.arange(len(goals)), goals] = 0
-    return total
+    for begin in range(0, len(goals), GOALS_AT_ONCE):
+        goal, weight = goals[begin : begin + GOALS_AT_ONCE], share[begin : begin + GOALS_AT_ONCE]
+        column = np.arange(len(goal))
+        standing = np.zeros((count, len(goal)))  # column: goal
+        standing[grid.centre] = 1
+        for _ in range(episode_length):
+            if wall_penalty:
+                total -= wall_penalty * (bump @ standing) @ weight
+            standing = move @ standing
+            found = standing[goal, column]
+            total += reward * found @ weight
+            standing += found / (count - 1)
+            standing[goal, column] = 0
+    return float(total)
+
+
+def affordable(policy: str, size: int, episode_length: int) -> bool:
+    """Whether `expected_reward` takes seconds, not minutes or hours; for "random" and "oracle".
+
+    With T = 200 and one thread "random" takes 2 s for side 101, and up to side 163 it is affordable (15 s);
+    "oracle" takes half a second for side 101 and is affordable up to side 271 (11 s).
+    """
+    require_choice("policy", policy, ("random", "oracle"))
+    cells = 3 / 4 * size**2
+    goals = cells / 8
+    if policy == "random":
+        return episode_length * goals * cells <= MOST_WORK
+    goals = min(goals, 3 / 4 * episode_length**2 / 4)
+    return goals * (25 * cells + episode_length * min(episode_length, 2 * size)) <= MOST_WORK
 
 
 def explorer_bound(size: int = 11, episode_length: int = 200, reward: float = 10.0) -> float:
@@ -271,7 +333,7 @@ def explorer_bound(size: int = 11, episode_length: int = 200, reward: float = 10
     checked("explorer", episode_length, reward, 0.0)
     grid = maze_map(size)
     values = finding_values(grid, episode_length)
-    colour = (grid.distances[grid.centre] % 2).numpy()
+    colour = ((grid.cells - grid.cells[grid.centre]).sum(1) % 2).numpy()
     total = 0.0
     for near in (1, 0):
         cells = np.flatnonzero((colour == near) & (np.arange(len(colour)) != grid.centre))

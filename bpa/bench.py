@@ -152,7 +152,8 @@ def measure_here(case: Case, seconds: float) -> dict[str, Any]:
 def measure(case: Case, seconds: float) -> dict[str, Any]:
     """`measure_here` in a fresh process."""
     command = [sys.executable, "-m", "bpa.bench", json.dumps([*case, seconds])]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:backslashreplace"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment)
     if done.returncode != 0:
         reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise ValueError(f"{case.engine} failed at {case[1:]}: {reason}")
@@ -190,7 +191,7 @@ def measure_peak(hidden_size: int) -> Peak:
 def processor() -> str:
     """The processor's name, as far as the system tells."""
     try:
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

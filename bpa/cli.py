@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import sys
 import time
 import tomllib
@@ -19,10 +20,12 @@ from bpa import runs
 from bpa.arguments import require_integer
 from bpa.bench import bench, cases, table
 from bpa.config import PRESETS, TASKS, TrainConfig, beginning
-from bpa.evaluate import evaluate
+from bpa.console import forgiving_streams
+from bpa.evaluate import EXACT, evaluate
 from bpa.parallel import leave_team
 from bpa.play import described, episode, save_film
 from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
+from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
 from bpa.version import __version__
 
@@ -153,9 +156,11 @@ def parse(kind: type, arguments: Sequence[str], prog: str, default: Any = tyro.M
     except SystemExit as stop:
         if not stop.code:
             raise
-        inside = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
-        inside = inside[: next((n for n, line in enumerate(inside) if line.startswith("──")), None)]
-        raise ValueError(" ".join(inside) or said.getvalue().strip()) from None
+        # What is wrong stands below the first of several rules, in a box where the console can show one.
+        lines = [line.strip("│ ") for line in said.getvalue().splitlines()]
+        rules = [n for n, line in enumerate(lines) if re.fullmatch(r"╭.*╮|─+|-+|╰─*╯", line)]
+        inside = lines[rules[0] + 1 : rules[1]] if len(rules) > 1 else lines
+        raise ValueError(" ".join(inside)) from None
 
 
 def value_of(flag: str, arguments: Sequence[str]) -> str | None:
@@ -170,11 +175,10 @@ def value_of(flag: str, arguments: Sequence[str]) -> str | None:
 def settings_in(path: str) -> dict[str, Any]:
     """What a TOML file says; ValueError if it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(utf8_text(path))
     except OSError as error:
         raise ValueError(f"config {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ValueError(f"config {path} is no TOML: {error}") from None
 
 
@@ -222,7 +226,10 @@ def run_evaluate(arguments: Sequence[str]) -> None:
         print(json.dumps(scores))
         return
     for name, value in scores.items():
-        print(f"{name:27} {'none' if value is None else f'{value:g}'}")
+        if value is None and name in EXACT:
+            print(f"bpa: {name} is left out: it takes too long in a maze of this size", file=sys.stderr)
+        else:
+            print(f"{name:27} {'none' if value is None else f'{value:g}'}")
 
 
 def run_play(arguments: Sequence[str]) -> None:
@@ -301,6 +308,12 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit codes: 0, 2 for bad input, 1 for a run that failed, 130 for one stopped."""
+    with forgiving_streams():
+        return run(arguments)
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """`main` with streams that do not fail."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         if command in ("-h", "--help"):

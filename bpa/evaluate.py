@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import require_integer
-from bpa.baselines import expected_reward
+from bpa.baselines import affordable, expected_reward
 from bpa.config import TrainConfig
 from bpa.rollout import draw_luck, rollout
 from bpa.sequences import Languages
 from bpa.supervised import marks
 from bpa.worlds import REWARDED, build_world
 
+EXACT = ("random_reward", "oracle_reward")  # computed, not measured, where that takes seconds
 LARGEST_BATCH = 100  # episodes at once, so that the traces of many episodes need not fit in memory
 
 
@@ -92,19 +93,24 @@ def maze_marks(rewards: Tensor, config: TrainConfig) -> dict[str, float | None]:
 
     The share of episodes with a hit, the median step of the first one and the mean reward after it (None if
     there is none), and beside them what a random walk and an agent that knows map and goal earn in
-    expectation.
+    expectation (None where the maze is too large to compute that in seconds).
     """
     first = first_hits(rewards)
     found = first > 0
     later = torch.arange(1, len(rewards) + 1)[:, None] > first
     after = (rewards * later).sum(0)[found]
-    rules = (config.size, config.episode_length, config.reward, config.wall_penalty)
+    rules = (config.size, config.episode_length)
+    exact = {
+        f"{policy}_reward": expected_reward(policy, *rules, config.reward, config.wall_penalty)
+        if affordable(policy, *rules)
+        else None
+        for policy in ("random", "oracle")
+    }
     return {
         "share_with_a_hit": found.double().mean().item(),
         "median_first_hit": first[found].double().quantile(0.5).item() if found.any() else None,
         "mean_reward_after_first_hit": after.double().mean().item() if found.any() else None,
-        "random_reward": expected_reward("random", *rules),
-        "oracle_reward": expected_reward("oracle", *rules),
+        **exact,
     }
 
 

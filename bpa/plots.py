@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from numpy.lib.stride_tricks import sliding_window_view
 
 from bpa.arguments import require_integer, require_number
 
@@ -280,13 +281,19 @@ def draw_modulation(axes: Axes, modulation: Any, rewards: Any = None) -> Axes:
 
 
 def moving_average(values: Any, window: int) -> np.ndarray:
-    """Mean of the last `window` values at each place along the last axis, of fewer where there are fewer."""
+    """Mean of the last `window` values at each place along the last axis, of fewer where there are fewer.
+
+    Every window is summed on its own: from a difference of running sums one huge value would never go away.
+    """
     values = np.asarray(values, dtype=float)
     require_integer("window", window, low=1)
-    sums = np.concatenate([np.zeros((*values.shape[:-1], 1)), values.cumsum(-1)], axis=-1)
-    ends = np.arange(1, values.shape[-1] + 1)
-    begins = np.maximum(ends - window, 0)
-    return (sums[..., ends] - sums[..., begins]) / (ends - begins)
+    begun = values[..., : window - 1]
+    with np.errstate(invalid="ignore"):  # infinity and minus infinity in one window: no mean, no warning
+        means = begun.cumsum(-1) / np.arange(1, begun.shape[-1] + 1)
+        if values.shape[-1] < window:
+            return means
+        whole = sliding_window_view(values, window, axis=-1).mean(-1)
+    return np.concatenate([means, whole], axis=-1)
 
 
 def draw_learning_curves(
@@ -308,9 +315,10 @@ def draw_learning_curves(
         if places.shape != runs.shape[1:]:
             raise ValueError(f"iterations must be [{runs.shape[1]}], got shape {list(places.shape)}")
         smooth = moving_average(runs, window)
-        (line,) = axes.plot(places, np.median(smooth, axis=0), label=label)
+        with np.errstate(invalid="ignore"):  # where runs are infinite there may be nothing to draw
+            low, middle, high = np.quantile(smooth, [0.25, 0.5, 0.75], axis=0)
+        (line,) = axes.plot(places, middle, label=label)
         if len(runs) > 1:
-            low, high = np.quantile(smooth, [0.25, 0.75], axis=0)
             axes.fill_between(places, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
         elif window > 1:
             axes.plot(

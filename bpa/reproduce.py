@@ -47,6 +47,7 @@ from bpa.evaluate import episode_rewards, fresh_worlds
 from bpa.runs import load_weights, read_history, save_weights, write_atomically
 from bpa.sizes import count_parameters, matching_hidden_size
 from bpa.supervised import lesson_loss
+from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
 from bpa.worlds import REWARDED, CueSettings, build_world, sizes
 
@@ -325,7 +326,7 @@ def thinned(config: TrainConfig, variant: str, history: Sequence[Any]) -> list[P
 def read_json(path: Path) -> Any:
     """What a JSON file says; ValueError names one that cannot be read."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(utf8_text(path))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
 
@@ -352,8 +353,7 @@ def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
     """
     hints = get_type_hints(kind)
     try:
-        with open(path, newline="") as file:
-            head, *lines = list(csv.reader(file)) or [[]]
+        head, *lines = list(csv.reader(io.StringIO(utf8_text(path)))) or [[]]
         if ["score" if name in ("reward", "loss") else name for name in head] != list(kind._fields):
             raise ValueError(f"its columns are {', '.join(head)}")
         return [
@@ -381,9 +381,9 @@ def spread(scores: Sequence[float]) -> Spread:
 
 
 def median_runs(finals: Iterable[Final]) -> dict[str, Final]:
-    """For each variant the run with the median score; of two in the middle the lower."""
+    """For each variant the run with the median score; of two in the middle the lower. NaN comes last."""
     ranked: dict[str, list[Final]] = {}
-    for final in sorted(finals, key=lambda final: final.mean):
+    for final in sorted(finals, key=lambda final: (math.isnan(final.mean), final.mean)):
         ranked.setdefault(final.variant, []).append(final)
     return {variant: each[(len(each) - 1) // 2] for variant, each in ranked.items()}
 
@@ -508,7 +508,7 @@ def start(job: Job) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"},
             start_new_session=True,
         )
 
@@ -533,7 +533,8 @@ def side_by_side(jobs: Iterable[Job], workers: int) -> Generator[Final, None, No
             for job, process in [pair for pair in running if pair[1].poll() is not None]:
                 running.remove((job, process))
                 if process.returncode:
-                    said = Path(f"{job.config.out}.log").read_text().splitlines()
+                    log = Path(f"{job.config.out}.log")
+                    said = log.read_text(encoding="utf-8", errors="replace").splitlines()
                     reason = said[-1] if said else f"exit code {process.returncode}"
                     raise ChildProcessError(f"{job.config.out} failed: {reason}")
                 yield complete(job)  # which only reads what the process has noted

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import platform
@@ -31,6 +32,7 @@ from bpa.arguments import require_integer, require_number
 from bpa.config import TrainConfig
 from bpa.lstm import LSTM
 from bpa.network import Network
+from bpa.textfile import utf8_text
 from bpa.version import __version__
 from bpa.weights import load_state
 from bpa.worlds import REWARDED, build_world, sizes
@@ -276,8 +278,8 @@ def read_settings(folder: str | Path) -> TrainConfig:
     """The settings in a run folder's config.json; ValueError names the file if there are none."""
     path = Path(folder) / "config.json"
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        text = utf8_text(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     return read_config(path, {"config": text})
 
@@ -336,7 +338,7 @@ def write_history(folder: Path, config: TrainConfig, history: Iterable[Record | 
 
 def append_history(folder: Path, record: Record | LessonRecord) -> None:
     """Add one line to history.csv."""
-    with open(folder / "history.csv", "a") as file:
+    with open(folder / "history.csv", "a", encoding="utf-8", newline="\n") as file:
         file.write(",".join(map(repr, record)) + "\n")
 
 
@@ -347,9 +349,8 @@ def read_history(path: str | Path, up_to: int | None = None) -> list[Any]:
         ValueError: the file is none of ours.
     """
     try:
-        with open(path, newline="") as file:
-            head, *rows = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        head, *rows = list(csv.reader(io.StringIO(utf8_text(path)))) or [[]]
+    except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     kinds = [kind for kind in (Record, LessonRecord) if list(kind._fields) == head]
     if not kinds:

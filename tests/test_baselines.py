@@ -1,6 +1,7 @@
 """Floors and ceilings: exact figures, measured ones, and the two against each other."""
 
 import itertools
+import tracemalloc
 from collections import deque
 
 import numpy as np
@@ -35,7 +36,7 @@ def search(start, free):
     return steps
 
 
-@pytest.mark.parametrize("n", [5, 7, 9, 11])
+@pytest.mark.parametrize("n", [5, 7, 9, 11, 13, 15])
 def test_distances_are_those_of_a_search_with_a_queue(n):
     grid = baselines.maze_map(n)
     free = free_cells(n)
@@ -105,6 +106,77 @@ def test_expected_rewards_equal_plain_loops(n, T):
 
     found = baselines.expected_reward("explorer", n, T, 3.0, 0.25)
     assert found == pytest.approx(plain_oracle_reward(n, T, 3.0, on_the_sweep), rel=1e-9)
+
+
+def renewed_random_reward(n, T):
+    """The random walk's expected number of goals by renewal, without ever following a walk past its goal.
+
+    The walk's matrix M is symmetric, so that from a start spread over all cells it stays spread. With p(t)
+    the chance of standing on the goal t steps after it, u(t) that from the centre and
+    q(t) = (1 - p(t)) / (F - 1) that from any cell but the goal, goals are reached at the rate h of
+    u = h * (p - q), a convolution.
+    """
+    free = free_cells(n)
+    place = {cell: k for k, cell in enumerate(free)}
+    move = np.zeros((len(free), len(free)))
+    for cell in free:
+        for down, right in MOVES:
+            move[place[cell], place.get((cell[0] + down, cell[1] + right), place[cell])] += 1 / 4
+    power, back, away = np.eye(len(free)), [], []
+    for _ in range(T + 1):
+        back.append(np.diagonal(power).copy())
+        away.append(power[place[n // 2, n // 2]].copy())
+        power = power @ move
+    kernel = np.array(back) - (1 - np.array(back)) / (len(free) - 1)
+    rate = np.zeros_like(kernel)
+    for t in range(1, T + 1):
+        rate[t] = away[t] - (rate[1:t] * kernel[t - 1 : 0 : -1]).sum(0)
+    return np.delete(rate.sum(0), place[n // 2, n // 2]).mean()
+
+
+@pytest.mark.parametrize(("n", "T"), [(11, 200), (15, 90), (21, 60)])
+def test_the_random_walk_agrees_with_its_renewal_equation(n, T):
+    assert baselines.expected_reward("random", n, T, 1.0) == pytest.approx(
+        renewed_random_reward(n, T), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("n", [5, 7, 9, 15, 17])
+def test_goals_of_one_kind_stand_for_all(n):
+    grid = baselines.maze_map(n)
+    goals, share = baselines.distinct_goals(grid)
+    assert share.sum() == pytest.approx(1)
+    assert grid.centre not in goals
+    counts = np.round(share * (len(grid.cells) - 1)).astype(int)
+    assert set(counts) <= {4, 8}
+    profiles = np.sort(grid.distances.numpy(), axis=1)
+    of_all = [tuple(row) for cell, row in enumerate(profiles) if cell != grid.centre]
+    of_kinds = [
+        tuple(profiles[goal]) for goal, count in zip(goals, counts, strict=True) for _ in range(count)
+    ]
+    assert sorted(of_all) == sorted(of_kinds)
+
+
+def test_large_mazes_take_little_memory():
+    """Tables of all pairs of cells would be 400 MB each."""
+    tracemalloc.start()
+    assert baselines.expected_reward("random", 101, 20, 1e6) == pytest.approx(1119.7885)
+    assert baselines.expected_reward("oracle", 101) == pytest.approx(29.9065, abs=1e-4)
+    oracle = baselines.score("oracle", 101, 200, seeded(0))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 50e6
+    assert abs(oracle.mean - 29.9065) < 3.5 * oracle.standard_error
+
+
+def test_what_takes_minutes_is_known_before():
+    assert baselines.affordable("random", 101, 200)
+    assert baselines.affordable("oracle", 101, 200)
+    assert not baselines.affordable("random", 201, 200)
+    assert baselines.affordable("oracle", 251, 200)
+    assert not baselines.affordable("oracle", 1001, 200)
+    assert not baselines.affordable("random", 11, 10**8)
+    assert not baselines.affordable("oracle", 11, 10**8)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +281,8 @@ def test_an_explorer_is_never_told_the_goal():
 
 def test_an_oracle_takes_the_first_of_the_shortest_ways():
     grid = baselines.maze_map(7)
-    homing = baselines.homing_actions(grid)
+    every = torch.arange(len(grid.cells))
+    homing = baselines.homing_actions(grid, every[:, None], every)
     for cell, goal in itertools.product(range(len(grid.cells)), repeat=2):
         lengths = [grid.distances[grid.successors[cell, action], goal].item() for action in range(4)]
         assert homing[cell, goal] == lengths.index(min(lengths))

@@ -43,6 +43,19 @@ def test_train_then_evaluate(tmp_path, capsys):
     assert "mean_reward" in capsys.readouterr().out
 
 
+def test_what_a_large_maze_does_not_let_compute_is_left_out(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert main(["train", *TINY, "--size", "401", "--out", run]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", run, "--episodes", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert "mean_reward" in out
+    assert "random_reward" not in out
+    assert err == "bpa: random_reward is left out: it takes too long in a maze of this size\n"
+    assert main(["evaluate", run, "--episodes", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["random_reward"] is None
+
+
 def test_an_existing_folder_is_refused_and_resumed_when_asked(tmp_path, capsys):
     command = ["train", *TINY, "--out", str(tmp_path / "run")]
     assert main(command) == 0

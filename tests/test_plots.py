@@ -166,6 +166,34 @@ def test_a_moving_average_is_a_mean_of_the_last_values(values, window):
     np.testing.assert_allclose(plots.moving_average(values, window), expected, atol=1e-8)
 
 
+@pytest.mark.parametrize("exploded", [1e30, -1e300, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize(("length", "window"), [(40, 5), (6, 10), (30, 1)])
+@pytest.mark.parametrize("place", [0, 3])
+def test_one_exploded_value_spoils_its_window_and_no_more(exploded, length, window, place):
+    values = np.sin(np.arange(length))
+    with_it = values.copy()
+    with_it[place] = exploded
+    runs = plots.moving_average(np.stack([values, with_it]), window)
+    means = [np.mean(values[max(0, k + 1 - window) : k + 1]) for k in range(length)]
+    np.testing.assert_allclose(runs[0], means)
+    outside = np.r_[0:place, place + window : length]
+    np.testing.assert_allclose(runs[1, outside], np.array(means)[outside])
+    inside = runs[1, place : place + window]
+    assert not (np.abs(inside) < 1e28).any()
+
+
+def test_a_curve_that_explodes_is_drawn_where_it_can_be(axes, recwarn):
+    runs = np.ones((3, 40))
+    runs[0, 3], runs[1, 20], runs[2, 20] = np.inf, np.nan, -np.inf
+    runs[1, 22] = -np.inf
+    runs[1, 21] = np.inf
+    plots.draw_learning_curves(axes, {"many": runs, "one": runs[1]}, window=4)
+    axes.figure.canvas.draw()
+    assert (axes.lines[0].get_ydata()[[10, 39]] == 1).all()
+    assert axes.lines[1].get_ydata()[39] == 1
+    assert not recwarn.list
+
+
 def test_curves_of_several_runs_are_median_and_quartiles(axes):
     runs = np.random.default_rng(0).normal(size=(7, 30))
     plots.draw_learning_curves(axes, {"many": runs, "one": runs[0]}, window=5)

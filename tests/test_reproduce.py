@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -514,6 +515,8 @@ def test_the_run_in_the_middle_speaks_for_its_variant():
         "simple": (0, 5.0),
         "lstm": (2, 4.0),
     }
+    (last,) = comparing.median_runs(finals_of("none", 3.0, math.nan, 1.0, 2.0, math.nan)).values()
+    assert last.mean == 3.0, "a run without a score hides the order of the others"
 
 
 def interval_by_loops(first, second, generator, resamples, level):

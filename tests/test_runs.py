@@ -344,6 +344,14 @@ def test_a_history_that_is_none_is_named(tmp_path):
             runs.read_history(tmp_path / "history.csv")
 
 
+def test_what_a_large_maze_does_not_let_compute_is_left_open():
+    marks = maze_marks(torch.zeros(200, 1), SMALL.replace(size=1001, episode_length=200))
+    assert (marks["random_reward"], marks["oracle_reward"]) == (None, None)
+    marks = maze_marks(torch.zeros(200, 1), SMALL.replace(size=171, episode_length=200))
+    assert marks["random_reward"] is None
+    assert marks["oracle_reward"] == pytest.approx(17.094, abs=1e-3)
+
+
 def test_what_comes_after_the_first_hit_is_counted_apart():
     rewards = torch.zeros(6, 3)
     rewards[0, 0] = rewards[4, 0] = rewards[5, 0] = 10.0  # found at step 1, then twice

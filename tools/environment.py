@@ -24,7 +24,7 @@ dependencies:
 
 def environment_text(pyproject: Path) -> str:
     """The environment.yml that belongs to a pyproject.toml: Python from conda, everything else by pip."""
-    project = tomllib.loads(pyproject.read_text(encoding="utf8"))["project"]
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8-sig"))["project"]
     extras = project["optional-dependencies"]
     requirements = [*project["dependencies"], *(line for name in sorted(extras) for line in extras[name])]
     lines = [f"  - python {project['requires-python']}", "  - pip >=24", "  - pip:"]
@@ -34,7 +34,7 @@ def environment_text(pyproject: Path) -> str:
 
 def faults(pyproject: Path, environment: Path) -> list[str]:
     """What is wrong with an environment.yml, as lines for people; empty if nothing is."""
-    wanted, found = environment_text(pyproject), environment.read_text(encoding="utf8")
+    wanted, found = environment_text(pyproject), environment.read_text(encoding="utf-8-sig")
     names = (str(environment), f"made from {pyproject}")
     lines = list(difflib.unified_diff(found.splitlines(), wanted.splitlines(), *names, n=1, lineterm=""))
     for spec in yaml.safe_load(found)["dependencies"]:
@@ -58,7 +58,7 @@ def main() -> int:
     parser.add_argument("--environment", type=Path, default=ROOT / "environment.yml")
     options = parser.parse_args()
     if not options.check:
-        options.environment.write_text(environment_text(options.pyproject), encoding="utf8")
+        options.environment.write_text(environment_text(options.pyproject), encoding="utf-8", newline="\n")
         return 0
     found = faults(options.pyproject, options.environment)
     print("\n".join(found) or f"{options.environment.name} says what {options.pyproject.name} says")

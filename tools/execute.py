@@ -36,13 +36,13 @@ def pages_with_code(book: Path) -> Iterator[Path]:
         notebook, page = book / f"{name}.ipynb", book / f"{name}.md"
         if notebook.exists():
             yield notebook
-        elif page.exists() and is_myst_markdown_notebook(page.read_text(encoding="utf8")):
+        elif page.exists() and is_myst_markdown_notebook(page.read_text(encoding="utf-8-sig")):
             yield page
 
 
 def stated_seconds(page: Path) -> int:
     """What the head of a page says about its time to run; 0 if it says nothing."""
-    found = re.search(r"about (\d+) seconds", page.read_text(encoding="utf8"))
+    found = re.search(r"about (\d+) seconds", page.read_text(encoding="utf-8-sig"))
     return int(found[1]) if found else 0
 
 
@@ -63,7 +63,7 @@ def wrongs(executed: NotebookNode) -> str:
 
 def execute(book: Path, jobs: int) -> list[Path]:
     """Fill the cache, longest page first, so that no long one is left for the end.  Returns what failed."""
-    config = yaml.safe_load((book / "_config.yml").read_text(encoding="utf8"))
+    config = yaml.safe_load((book / "_config.yml").read_text(encoding="utf-8-sig"))
     timeout = config["execute"]["timeout"]
     cache = get_cache(book / CACHE)
     cache.clear_cache()
