@@ -64,11 +64,11 @@ def a2c_loss(
     T, B, _ = logits.shape
     for name, value in (("values", values), ("actions", actions), ("rewards", rewards)):
         require_shape(name, value, (T, B))
-    require_number("gamma", gamma, low=0, high=1)
-    require_number("value_coef", value_coef, low=0)
-    require_number("concentration_coef", concentration_coef, low=0)
-    require_choice("baseline", baseline, BASELINES)
-    require_number("gae_lambda", gae_lambda, low=0, high=1)
+    gamma = require_number("gamma", gamma, low=0, high=1)
+    value_coef = require_number("value_coef", value_coef, low=0)
+    concentration_coef = require_number("concentration_coef", concentration_coef, low=0)
+    baseline = require_choice("baseline", baseline, BASELINES)
+    gae_lambda = require_number("gae_lambda", gae_lambda, low=0, high=1)
 
     if baseline == "first":
         values = values[:, :1].expand(T, B)

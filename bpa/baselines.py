@@ -47,6 +47,7 @@ class MazeMap(NamedTuple):
 
 def maze_map(size: int) -> MazeMap:
     """The map of the maze of side n, with all distances by breadth-first search from every cell at once."""
+    size = require_integer("size", size, low=5)
     walls = maze_walls(size)
     cells = (~walls).nonzero()
     count = len(cells)
@@ -161,8 +162,8 @@ def covering_path(size: int, episode_length: int = 200, beam_width: int = 2000) 
     Args:
         size: side n of the maze. episode_length: T, at least 1. beam_width: at least 1.
     """
-    require_integer("episode_length", episode_length, low=1)
-    require_integer("beam_width", beam_width, low=1)
+    episode_length = require_integer("episode_length", episode_length, low=1)
+    beam_width = require_integer("beam_width", beam_width, low=1)
     grid = maze_map(size)
     T, count = episode_length, len(grid.cells)
     values, successors = finding_values(grid, T), grid.successors.numpy()
@@ -212,12 +213,16 @@ def first_entries(grid: MazeMap, path: Tensor, episode_length: int) -> np.ndarra
     return times
 
 
-def checked(policy: str, episode_length: int, reward: float, wall_penalty: float) -> None:
-    """Raise ValueError for what no episode can have."""
-    require_choice("policy", policy, POLICIES)
-    require_integer("episode_length", episode_length, low=1)
-    require_number("reward", reward, low=0)
-    require_number("wall_penalty", wall_penalty, low=0)
+def checked(
+    policy: str, episode_length: int, reward: float, wall_penalty: float
+) -> tuple[str, int, float, float]:
+    """The same, plain; ValueError for what no episode can have."""
+    return (
+        require_choice("policy", policy, POLICIES),
+        require_integer("episode_length", episode_length, low=1),
+        require_number("reward", reward, low=0),
+        require_number("wall_penalty", wall_penalty, low=0),
+    )
 
 
 def expected_reward(
@@ -233,7 +238,7 @@ def expected_reward(
     Raises:
         ValueError: the policy is unknown, or a number is out of range.
     """
-    checked(policy, episode_length, reward, wall_penalty)
+    policy, episode_length, reward, wall_penalty = checked(policy, episode_length, reward, wall_penalty)
     grid = maze_map(size)
     count, T = len(grid.cells), episode_length
     goals = np.delete(np.arange(count), grid.centre)
@@ -268,7 +273,7 @@ def explorer_bound(size: int = 11, episode_length: int = 200, reward: float = 10
     bound gives each cell one such time, in the way that earns most (an assignment problem); a real path
     must also connect them. With T = 200 and reward 10: 382.94, 279.76, 213.24 for sides 9, 11 and 13.
     """
-    checked("explorer", episode_length, reward, 0.0)
+    _, episode_length, reward, _ = checked("explorer", episode_length, reward, 0.0)
     grid = maze_map(size)
     values = finding_values(grid, episode_length)
     colour = (grid.distances[grid.centre] % 2).numpy()
@@ -308,8 +313,8 @@ def score(
     Raises:
         ValueError: the policy is unknown, there are fewer than 2 episodes, or a number is out of range.
     """
-    checked(policy, episode_length, reward, wall_penalty)
-    require_integer("episodes", episodes, low=2)
+    policy, episode_length, reward, wall_penalty = checked(policy, episode_length, reward, wall_penalty)
+    episodes = require_integer("episodes", episodes, low=2)
     maze = GridMaze(size, episodes, episode_length, reward, wall_penalty, generator=generator)
     act: Callable[[GridMaze], Tensor]
     if policy == "random":

@@ -82,17 +82,13 @@ def cases(
 
     "eager" runs the centre alone: its memory grows with B T H^2.
     """
-    for engine in engines:
-        require_choice("engines", engine, ENGINES)
-    for name, values in (
-        ("batch_sizes", batch_sizes),
-        ("hidden_sizes", hidden_sizes),
-        ("episode_lengths", lengths),
-    ):
-        if not values:
+    engines = [require_choice("engines", engine, ENGINES) for engine in engines]
+    named = {"batch_sizes": batch_sizes, "hidden_sizes": hidden_sizes, "episode_lengths": lengths}
+    for name, values in named.items():
+        if len(values) == 0:
             raise ValueError(f"{name} must hold at least one number, got none")
-        for value in values:
-            require_integer(name, value, low=1)
+        named[name] = [require_integer(name, value, low=1) for value in values]
+    batch_sizes, hidden_sizes, lengths = named.values()
     b, h, t = batch_sizes[0], hidden_sizes[0], lengths[0]
     others = [
         *((size, h, t) for size in batch_sizes[1:]),
@@ -214,8 +210,8 @@ def bench(
     Raises:
         ValueError: an argument is out of range, or a case cannot run here.
     """
-    require_integer("rounds", rounds, low=1)
-    require_number("seconds", seconds, low=0, above=True)
+    rounds = require_integer("rounds", rounds, low=1)
+    seconds = require_number("seconds", seconds, low=0, above=True)
     if not chosen:
         raise ValueError("there must be at least one case, got none")
     peak = measure_peak(chosen[0].hidden_size)

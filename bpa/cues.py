@@ -96,24 +96,24 @@ class CueReward:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.num_cues = require_integer("num_cues", num_cues, low=2)
-        self.cue_bits = require_integer("cue_bits", cue_bits, low=1)
+        self.num_cues = num_cues = require_integer("num_cues", num_cues, low=2)
+        self.cue_bits = cue_bits = require_integer("cue_bits", cue_bits, low=1)
         if num_cues > 2**cue_bits:
             raise ValueError(
                 f"num_cues must be at most {2**cue_bits}, as many as {cue_bits} bits can tell apart, "
                 f"got {num_cues}"
             )
-        self.pairing = require_choice("pairing", pairing, PAIRINGS)
+        self.pairing = pairing = require_choice("pairing", pairing, PAIRINGS)
         if pairing == "dealt" and num_cues % 2:
             raise ValueError(f"num_cues must be even to be dealt out in pairs, got {num_cues}")
         self.batch_size = require_integer("batch_size", batch_size, low=1)
         self.reward = require_number("reward", reward, low=0)
         self.wrong_penalty = require_number("wrong_penalty", wrong_penalty, low=0)
-        self.show_steps = require_integer("show_steps", show_steps, low=1)
-        self.pause_steps = require_integer("pause_steps", pause_steps, low=0)
-        self.jitter = require_integer("jitter", jitter, low=0)
+        self.show_steps = show_steps = require_integer("show_steps", show_steps, low=1)
+        self.pause_steps = pause_steps = require_integer("pause_steps", pause_steps, low=0)
+        self.jitter = jitter = require_integer("jitter", jitter, low=0)
         self.trial_length = 2 * show_steps + 1 + 3 * pause_steps
-        self.episode_length = require_integer(
+        self.episode_length = episode_length = require_integer(
             "episode_length", episode_length, low=self.trial_length + jitter
         )
         self.generator = fresh_generator() if generator is None else generator

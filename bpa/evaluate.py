@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_integer
+from bpa.arguments import plain, require_integer
 from bpa.baselines import expected_reward
 from bpa.config import TrainConfig
 from bpa.rollout import draw_luck, rollout
@@ -24,8 +24,8 @@ def fresh_worlds(net: Any, config: TrainConfig, episodes: int, seed: int) -> Ite
 
     They live where `net` does.
     """
-    require_integer("episodes", episodes, low=1)
-    require_integer("seed", seed, low=0, high=2**63 - 1)
+    episodes = require_integer("episodes", episodes, low=1)
+    seed = require_integer("seed", seed, low=0, high=2**63 - 1)
     generator = torch.Generator().manual_seed(seed)
     for begun in range(0, episodes, LARGEST_BATCH):
         batch_size = min(LARGEST_BATCH, episodes - begun)
@@ -108,6 +108,7 @@ def evaluate(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) 
     Where it is rewarded: mean, median, quartiles, standard deviation and error of the reward, and in the maze
     `maze_marks`. Where it is given lessons: `lesson_marks`.
     """
+    episodes, seed = plain(episodes), plain(seed)
     said: dict[str, Any] = {"episodes": episodes, "seed": seed}
     if config.task not in REWARDED:
         return said | lesson_marks(net, config, episodes, seed)

@@ -107,7 +107,7 @@ class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
         render_mode: str | None = None,
     ):
         if render_mode is not None:
-            require_choice("render_mode", render_mode, RENDER_MODES)
+            render_mode = require_choice("render_mode", render_mode, RENDER_MODES)
         self.render_mode = render_mode
         self.maze = GridMaze(size, 1, episode_length, reward, wall_penalty)
         self.observation_space = observation_space(self.maze)
@@ -176,13 +176,15 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ):
         if render_mode is not None:
-            require_choice("render_mode", render_mode, RENDER_MODES)
+            render_mode = require_choice("render_mode", render_mode, RENDER_MODES)
         if not isinstance(autoreset_mode, AutoresetMode):
-            require_choice("autoreset_mode", autoreset_mode, [mode.value for mode in AutoresetMode])
+            autoreset_mode = require_choice(
+                "autoreset_mode", autoreset_mode, [mode.value for mode in AutoresetMode]
+            )
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
-        self.num_envs = require_integer("num_envs", num_envs, low=1)
+        self.num_envs = num_envs = require_integer("num_envs", num_envs, low=1)
         self.maze = GridMaze(size, num_envs, episode_length, reward, wall_penalty)
         self.over = False
         self.single_observation_space = observation_space(self.maze)
@@ -204,7 +206,7 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ValueError: the seed is not one number, or a mask leaves out an episode.
         """
         if seed is not None:
-            require_integer("seed", seed, low=0)
+            seed = require_integer("seed", seed, low=0)
         mask = (options or {}).get("reset_mask", True)
         if not np.all(mask):
             raise ValueError(f"reset_mask must be True everywhere: all episodes begin together, got {mask}")

@@ -22,7 +22,7 @@ def maze_walls(size: int) -> Tensor:
     Raises:
         ValueError: the size is even or too small.
     """
-    require_integer("size", size, low=5)
+    size = require_integer("size", size, low=5)
     if size % 2 == 0:
         raise ValueError(f"size must be an odd number of at least 5, got {size}")
     line = torch.arange(size)
@@ -90,8 +90,8 @@ class GridMaze:
         device: torch.device | str | None = None,
     ):
         self.device = torch.device(device or "cpu")
+        self.size = size = require_integer("size", size, low=5)
         self.walls = maze_walls(size).to(self.device)
-        self.size = size
         self.batch_size = require_integer("batch_size", batch_size, low=1)
         self.episode_length = require_integer("episode_length", episode_length, low=1)
         self.reward = require_number("reward", reward, low=0)

@@ -127,9 +127,9 @@ class Network(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.input_size = require_integer("input_size", input_size, low=1)
-        self.hidden_size = require_integer("hidden_size", hidden_size, low=1)
-        self.num_actions = require_integer("num_actions", num_actions, low=1)
+        self.input_size = input_size = require_integer("input_size", input_size, low=1)
+        self.hidden_size = hidden_size = require_integer("hidden_size", hidden_size, low=1)
+        self.num_actions = num_actions = require_integer("num_actions", num_actions, low=1)
         self.i2h = nn.utils.skip_init(nn.Linear, input_size, hidden_size)
         self.w = nn.Parameter(torch.empty(hidden_size, hidden_size))
         declare_plasticity(self, hidden_size, plasticity, alpha, fanout, clip, rule, clipping, modulator)
@@ -139,7 +139,7 @@ class Network(nn.Module):
 
     def initial_state(self, batch_size: int) -> Hidden:
         """All activity and all traces zero, as at the start of an episode."""
-        require_integer("batch_size", batch_size, low=1)
+        batch_size = require_integer("batch_size", batch_size, low=1)
         h = self.w.new_zeros(batch_size, self.hidden_size)
         trace = self.w.new_zeros(batch_size, self.hidden_size, self.hidden_size)
         hebb = trace if self.plasticity != "none" else None

@@ -109,14 +109,14 @@ class Patterns:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.pattern_size = require_integer("pattern_size", pattern_size, low=2)
-        self.num_patterns = require_integer("num_patterns", num_patterns, low=1)
+        self.pattern_size = pattern_size = require_integer("pattern_size", pattern_size, low=2)
+        self.num_patterns = num_patterns = require_integer("num_patterns", num_patterns, low=1)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
-        self.presentations = require_integer("presentations", presentations, low=1)
-        self.show_steps = require_integer("show_steps", show_steps, low=1)
-        self.pause_steps = require_integer("pause_steps", pause_steps, low=0)
-        self.noise = require_number("noise", noise, low=0, high=0.5)
-        self.missing = require_number("missing", missing, low=0, above=noise == 0, high=1)
+        self.presentations = presentations = require_integer("presentations", presentations, low=1)
+        self.show_steps = show_steps = require_integer("show_steps", show_steps, low=1)
+        self.pause_steps = pause_steps = require_integer("pause_steps", pause_steps, low=0)
+        self.noise = noise = require_number("noise", noise, low=0, high=0.5)
+        self.missing = missing = require_number("missing", missing, low=0, above=noise == 0, high=1)
         if missing == 1:
             raise ValueError("missing must be below 1, got 1: a cue that shows nothing asks for nothing")
         self.num_missing = 0

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_choice, require_integer
+from bpa.arguments import plain, require_choice, require_integer
 from bpa.chance import fresh_generator
 from bpa.lesson import Lesson
 from bpa.patterns import asked_last, shown_in_turn
@@ -26,7 +26,7 @@ def digits(split: str) -> Tensor:
     """
     from sklearn.datasets import load_digits  # here, because importing it takes a second
 
-    require_choice("split", split, SPLITS)
+    split = require_choice("split", split, SPLITS)
     pictures = torch.from_numpy(load_digits().images).float() / 16
     border = len(pictures) * 3 // 4
     return pictures[:border] if split == "train" else pictures[border:]
@@ -40,7 +40,7 @@ def photographs(shrink: int) -> Tensor:
     """
     from sklearn.datasets import load_sample_images
 
-    require_integer("shrink", shrink, low=1)
+    shrink = require_integer("shrink", shrink, low=1)
     colours = torch.tensor(np.stack(load_sample_images().images)).float()
     luma = colours @ torch.tensor([0.299, 0.587, 0.114])  # how bright red, green and blue look (ITU-R BT.601)
     return torch.nn.functional.avg_pool2d(luma / 255, shrink)
@@ -48,7 +48,7 @@ def photographs(shrink: int) -> Tensor:
 
 def strip_columns(columns: int, split: str) -> list[range]:
     """Columns of each vertical strip that is for this split: no column is in strips of both."""
-    require_choice("split", split, SPLITS)
+    split = require_choice("split", split, SPLITS)
     width = columns // STRIPS
     return [range(k * width, (k + 1) * width) for k in range(STRIPS) if (k in (3, 7)) == (split == "test")]
 
@@ -135,16 +135,16 @@ class Pictures:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.source = require_choice("source", source, SOURCES)
-        self.split = require_choice("split", split, SPLITS)
-        self.num_pictures = require_integer("num_pictures", num_pictures, low=1)
+        self.source = source = require_choice("source", source, SOURCES)
+        self.split = split = require_choice("split", split, SPLITS)
+        self.num_pictures = num_pictures = require_integer("num_pictures", num_pictures, low=1)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
-        self.presentations = require_integer("presentations", presentations, low=1)
-        self.show_steps = require_integer("show_steps", show_steps, low=1)
-        self.pause_steps = require_integer("pause_steps", pause_steps, low=0)
+        self.presentations = presentations = require_integer("presentations", presentations, low=1)
+        self.show_steps = show_steps = require_integer("show_steps", show_steps, low=1)
+        self.pause_steps = pause_steps = require_integer("pause_steps", pause_steps, low=0)
         self.hidden = require_choice("hidden", hidden, HALVES)
         if source == "digits":
-            if patch_size not in (None, DIGIT_SIZE):
+            if patch_size is not None and plain(patch_size) != DIGIT_SIZE:
                 raise ValueError(f"patch_size must be {DIGIT_SIZE} or None for digits, got {patch_size!r}")
             self.size = DIGIT_SIZE
             self.pictures = digits(split)
@@ -224,7 +224,7 @@ def guess_error(train: Pictures, test: Pictures, lessons: int = 200, ridge: floa
         train, test: worlds with the same pictures' size and the same `hidden`.
         lessons: lessons drawn from each. ridge: penalty on squared weights, for each picture.
     """
-    require_integer("lessons", lessons, low=1)
+    lessons = require_integer("lessons", lessons, low=1)
 
     def cues_and_answers(world: Pictures) -> tuple[Tensor, Tensor, Tensor]:
         drawn = [world.sample() for _ in range(lessons)]

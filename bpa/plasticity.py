@@ -41,13 +41,13 @@ def declare_plasticity(
     Raises:
         ValueError: an option is out of range, or asks for something the variant does not have.
     """
-    net.plasticity = require_choice("plasticity", plasticity, PLASTICITIES)
+    net.plasticity = plasticity = require_choice("plasticity", plasticity, PLASTICITIES)
     net.fanout = require_flag("fanout", fanout) and plasticity in MODULATED
-    net.clip = require_number("clip", clip, low=0, above=True, infinite=True)
-    net.rule = require_choice("rule", rule, RULES)
-    net.clipping = require_choice("clipping", clipping, CLIPPINGS)
-    net.modulator = require_choice("modulator", modulator, MODULATORS)
-    require_choice("alpha", alpha, ALPHAS)
+    net.clip = clip = require_number("clip", clip, low=0, above=True, infinite=True)
+    net.rule = rule = require_choice("rule", rule, RULES)
+    net.clipping = clipping = require_choice("clipping", clipping, CLIPPINGS)
+    net.modulator = modulator = require_choice("modulator", modulator, MODULATORS)
+    alpha = require_choice("alpha", alpha, ALPHAS)
     refuse_meaningless(plasticity, rule, clip, clipping, modulator)
 
     shapes = {"synapse": (hidden_size, hidden_size), "neuron": (1, hidden_size), "network": (1,)}

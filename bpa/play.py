@@ -44,7 +44,7 @@ def episode(net: Any, config: TrainConfig, seed: int = 1) -> Iterator[Moment]:
     Raises:
         ValueError: the seed is out of range, or the task is not the maze.
     """
-    require_integer("seed", seed, low=0, high=2**63 - 1)
+    seed = require_integer("seed", seed, low=0, high=2**63 - 1)
     if config.task != "maze":
         raise ValueError(f"task must be 'maze' to be looked at, got {config.task!r}")
     maze = build_world(config, 1, torch.Generator().manual_seed(seed))
@@ -81,7 +81,7 @@ def save_film(moments: list[Moment], path: str | Path, fps: int = 10) -> None:
         ValueError: the file exists or cannot be written, is of another kind, or ffmpeg is missing.
     """
     path = Path(path)
-    require_integer("fps", fps, low=1, high=50)
+    fps = require_integer("fps", fps, low=1, high=50)
     if path.suffix.lower() not in FILMS:
         raise ValueError(f"save must end in {' or '.join(FILMS)}, got {path}")
     if path.exists():

@@ -365,7 +365,7 @@ def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
 
 def scores_by_variant(finals: Iterable[Final], mark: str = "mean") -> dict[str, list[float]]:
     """For each variant a score of each of its runs: the mean, median or another mark of a `Final`."""
-    require_choice("mark", mark, Final._fields[7:])
+    mark = require_choice("mark", mark, Final._fields[7:])
     scores: dict[str, list[float]] = {}
     for final in finals:
         scores.setdefault(final.variant, []).append(getattr(final, mark))
@@ -402,7 +402,7 @@ def difference_interval(
         first, second: scores of the runs of two variants, at least one each.
         generator: of the resamples. resamples: at least 1. level: of the interval; above 0, below 1.
     """
-    require_integer("resamples", resamples, low=1)
+    resamples = require_integer("resamples", resamples, low=1)
     if require_number("level", level, low=0, above=True) >= 1:
         raise ValueError(f"level must be below 1, got {level}")
     medians = []
@@ -598,8 +598,8 @@ def reproduce(
         KeyboardInterrupt: it was stopped; the tables hold what is finished, the rest can be gone on with.
     """
     out = Path(out)
-    require_integer("seeds", seeds, low=1, high=FIRST_EVALUATION_SEED)
-    require_integer("episodes", episodes, low=1)
+    seeds = require_integer("seeds", seeds, low=1, high=FIRST_EVALUATION_SEED)
+    episodes = require_integer("episodes", episodes, low=1)
     workers = cores() if workers is None else require_integer("workers", workers, low=1)
     if not variants:
         raise ValueError(f"variants must hold at least one of {', '.join((*VARIANTS, *CHANGES))}, got none")

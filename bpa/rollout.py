@@ -58,8 +58,8 @@ def draw_chance(
     episode_length: int, batch_size: int, generator: torch.Generator, device: torch.device | str = "cpu"
 ) -> Chance:
     """The luck of `batch_size` episodes of `episode_length` steps, drawn from `generator`, on `device`."""
-    require_integer("episode_length", episode_length, low=1)
-    require_integer("batch_size", batch_size, low=1)
+    episode_length = require_integer("episode_length", episode_length, low=1)
+    batch_size = require_integer("batch_size", batch_size, low=1)
     numbers = torch.rand(
         1 + 2 * episode_length, batch_size, generator=generator, device=generator.device, dtype=torch.float32
     ).to(device)

@@ -53,14 +53,16 @@ class Languages:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.num_symbols = require_integer("num_symbols", num_symbols, low=2, high=10_000)
-        self.order = require_integer("order", order, low=1, high=13)  # 2**13 < 10,000 < 2**14
+        self.num_symbols = num_symbols = require_integer("num_symbols", num_symbols, low=2, high=10_000)
+        self.order = order = require_integer("order", order, low=1, high=13)  # 2**13 < 10,000 < 2**14
         if num_symbols**order > 10_000:
             raise ValueError(
                 f"order must leave at most 10000 contexts of {num_symbols} symbols, got {order}, "
                 f"with {num_symbols**order}"
             )
-        self.sequence_length = require_integer("sequence_length", sequence_length, low=order + 1)
+        self.sequence_length = sequence_length = require_integer(
+            "sequence_length", sequence_length, low=order + 1
+        )
         self.concentration = require_number("concentration", concentration, low=0, above=True)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
         self.generator = fresh_generator() if generator is None else generator
@@ -164,11 +166,11 @@ class AssociativeRecall:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.num_keys = require_integer("num_keys", num_keys, low=1)
-        self.num_pairs = require_integer("num_pairs", num_pairs, low=1)
+        self.num_keys = num_keys = require_integer("num_keys", num_keys, low=1)
+        self.num_pairs = num_pairs = require_integer("num_pairs", num_pairs, low=1)
         if num_pairs > num_keys:
             raise ValueError(f"num_pairs must be at most {num_keys}, one for each key, got {num_pairs}")
-        self.num_values = require_integer("num_values", num_values, low=2)
+        self.num_values = num_values = require_integer("num_values", num_values, low=2)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
         self.generator = fresh_generator() if generator is None else generator
         self.device = torch.device(device or "cpu")

@@ -29,7 +29,7 @@ def matching_hidden_size(build: Callable[[int], nn.Module], parameters: int) -> 
     Raises:
         ValueError: even one hidden neuron has more than twice the parameters asked for.
     """
-    require_integer("parameters", parameters, low=1)
+    parameters = require_integer("parameters", parameters, low=1)
 
     def count(hidden_size: int) -> int:
         with torch.device("meta"):

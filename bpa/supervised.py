@@ -108,9 +108,9 @@ def fit(
         ValueError: a number is out of range, or the network does not fit the world.
         Diverged: a loss or a gradient is not finite. The weights before it are kept.
     """
-    require_integer("iterations", iterations, low=1)
-    require_number("learning_rate", learning_rate, low=0, above=True)
-    require_number("max_gradient_norm", max_gradient_norm, low=0, above=True)
+    iterations = require_integer("iterations", iterations, low=1)
+    learning_rate = require_number("learning_rate", learning_rate, low=0, above=True)
+    max_gradient_norm = require_number("max_gradient_norm", max_gradient_norm, low=0, above=True)
     if (net.input_size, net.num_actions) != (world.input_size, world.output_size):
         raise ValueError(
             f"net must have {world.input_size} inputs and {world.output_size} outputs for this world, "
@@ -142,6 +142,6 @@ def marks(net: Any, lesson: Lesson, engine: str = "auto") -> tuple[float, float]
 
 def examine(world: SupervisedWorld, net: Any, lessons: int = 10, engine: str = "auto") -> tuple[float, float]:
     """Mean loss and mean accuracy of `net` over new lessons, without training."""
-    require_integer("lessons", lessons, low=1)
+    lessons = require_integer("lessons", lessons, low=1)
     seen = [marks(net, world.sample(), engine) for _ in range(lessons)]
     return sum(loss for loss, _ in seen) / lessons, sum(right for _, right in seen) / lessons
