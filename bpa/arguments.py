@@ -109,6 +109,8 @@ def require_shape(
     letters = f"[{', '.join(map(str, shape))}]"
     if not isinstance(value, torch.Tensor):
         raise ValueError(f"{name} must be a tensor of shape {letters}, got {type(value).__name__}")
+    if value.layout != torch.strided:
+        raise ValueError(f"{name} must be a dense tensor of shape {letters}, got {value.layout}")
     fits = value.dim() == len(shape) and all(
         isinstance(want, str) or want == got for want, got in zip(shape, value.shape, strict=True)
     )
@@ -123,13 +125,36 @@ def require_shape(
         raise ValueError(f"{name} must be {like.dtype} on {like.device}, got {value.dtype} on {value.device}")
 
 
-def require_actions(value: Any, batch_size: int, num_actions: int) -> None:
-    """Raise ValueError unless `value` is int64 [B], every one from 0 to num_actions - 1."""
-    require_shape("actions", value, (batch_size,))
-    if value.dtype != torch.long or value.min() < 0 or value.max() >= num_actions:
-        raise ValueError(
-            f"actions must be int64 from 0 to {num_actions - 1}, got {value.dtype}: {value.tolist()}"
-        )
+def require_classes(
+    name: str, value: Any, shape: tuple[int | str, ...], count: int, *, like: torch.Tensor | None = None
+) -> None:
+    """Raise ValueError unless `value` is int64 of `shape`, every one from 0 to count - 1, where `like` is."""
+    require_shape(name, value, shape)
+    allowed = f"{name} must be int64 from 0 to {count - 1}"
+    if value.dtype != torch.int64:
+        raise ValueError(f"{allowed}, got {value.dtype}")
+    if like is not None and value.device != like.device:
+        raise ValueError(f"{allowed} on {like.device}, got some on {value.device}")
+    lowest, highest = value.min().item(), value.max().item()
+    if lowest < 0 or highest >= count:
+        raise ValueError(f"{allowed}, got {lowest if lowest < 0 else highest}")
+
+
+def real_numbers(name: str, value: torch.Tensor) -> torch.Tensor:
+    """`value` if it holds floating point numbers; whole numbers and truth values become float32.
+
+    Raises:
+        ValueError: the numbers are complex.
+    """
+    if value.is_complex():
+        raise ValueError(f"{name} must be real numbers, got {value.dtype}")
+    return value if value.is_floating_point() else value.to(torch.float32)
+
+
+def require_begun(environment: Any, asked: str) -> None:
+    """Raise RuntimeError before the first reset of `environment`, where there is no episode to ask about."""
+    if not hasattr(environment, "previous_action"):
+        raise RuntimeError(f"no episode has begun: call reset() before {asked}")
 
 
 def require_finite_weights(net: nn.Module) -> None:
@@ -140,3 +165,10 @@ def require_finite_weights(net: nn.Module) -> None:
             raise ValueError(
                 f"weights must be finite, got {bad} of {tensor.numel()} numbers in {name!r} that are not"
             )
+
+
+def require_finite_outputs(outputs: torch.Tensor) -> None:
+    """Raise ValueError if a network of finite weights gave outputs that are not finite."""
+    bad = int((~torch.isfinite(outputs)).sum())
+    if bad:
+        raise ValueError(f"weights must give finite outputs, got {bad} of {outputs.numel()} that are not")

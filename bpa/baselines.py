@@ -21,7 +21,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from bpa.arguments import require_choice, require_integer, require_number
+from bpa.arguments import require_begun, require_choice, require_integer, require_number
 from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
 
 POLICIES = ("random", "oracle", "explorer")
@@ -96,7 +96,8 @@ class Oracle:
         self.homing = homing_actions(grid)
 
     def __call__(self, maze: GridMaze) -> Tensor:
-        """Actions [B]."""
+        """Actions [B]; RuntimeError before the maze's first reset."""
+        require_begun(maze, "asking for actions")
         cell = self.grid.cell_at[maze.agent[:, 0], maze.agent[:, 1]]
         return self.homing[cell, maze.goal_index]
 
@@ -117,8 +118,11 @@ class Explorer:
         self.homing = homing_actions(grid)
 
     def __call__(self, maze: GridMaze) -> Tensor:
-        """Actions [B]."""
+        """Actions [B]; RuntimeError before the maze's first reset."""
+        require_begun(maze, "asking for actions")
         cell = self.grid.cell_at[maze.agent[:, 0], maze.agent[:, 1]]
+        if maze.time > 0 and not hasattr(self, "goal"):
+            raise RuntimeError("the explorer must see an episode from its first step: call reset() before it")
         if maze.time == 0:
             self.goal = torch.full_like(cell, -1)
         else:

@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_actions, require_choice, require_integer, require_number, require_shape
+from bpa.arguments import (
+    require_begun,
+    require_choice,
+    require_classes,
+    require_integer,
+    require_number,
+    require_shape,
+)
 from bpa.chance import fresh_generator
 from bpa.patterns import distinct_codes
 
@@ -186,7 +193,7 @@ class CueReward:
         """
         if self.time >= self.episode_length:
             raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
-        require_actions(actions, self.batch_size, NUM_ACTIONS)
+        require_classes("actions", actions, (self.batch_size,), NUM_ACTIONS, like=self.previous_action)
         answer = self.answers[self.time]
         right = (actions == answer).float()
         reward = torch.where(answer < 0, 0.0, right * self.reward - (1 - right) * self.wrong_penalty)
@@ -196,7 +203,12 @@ class CueReward:
         return self.observation(), reward, self.time == self.episode_length
 
     def observation(self) -> Tensor:
-        """What each agent senses now, [B, K + 6]; after the last step nothing is shown any more."""
+        """What each agent senses now, [B, K + 6]; after the last step nothing is shown any more.
+
+        Raises:
+            RuntimeError: no episode has begun.
+        """
+        require_begun(self, "observation()")
         extras = torch.zeros(self.batch_size, 4, device=self.device)
         cue = torch.zeros(self.batch_size, self.cue_bits, device=self.device)
         if self.time < self.episode_length:
@@ -217,7 +229,11 @@ def best_rewards(world: CueReward) -> Tensor:
     m of the c cues that are left in a pair, it says yes if m / c is above a half. Its answers do not
     change what it learns, so no other player does better. The player that knows the target from the
     start earns `reward` in every trial; a player that guesses, half of reward - wrong_penalty.
+
+    Raises:
+        RuntimeError: no episode has begun.
     """
+    require_begun(world, "best_rewards()")
     B, N = world.batch_size, world.num_cues
     one_hot = torch.eye(N, device=world.device)
     possible = torch.ones(B, N, N, device=world.device)  # episode, target, cue

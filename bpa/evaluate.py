@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.arguments import plain, require_integer
+from bpa.arguments import plain, require_finite_outputs, require_finite_weights, require_integer
 from bpa.baselines import expected_reward
 from bpa.config import TrainConfig
 from bpa.rollout import draw_luck, rollout
@@ -26,6 +26,7 @@ def fresh_worlds(net: Any, config: TrainConfig, episodes: int, seed: int) -> Ite
     """
     episodes = require_integer("episodes", episodes, low=1)
     seed = require_integer("seed", seed, low=0, high=2**63 - 1)
+    require_finite_weights(net)
     generator = torch.Generator().manual_seed(seed)
     for begun in range(0, episodes, LARGEST_BATCH):
         batch_size = min(LARGEST_BATCH, episodes - begun)
@@ -43,14 +44,18 @@ def step_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int =
         seed: of all chance in the episodes; 0 to 2**63 - 1.
 
     Raises:
-        ValueError: a number is out of range, or the task gives lessons, not rewards.
+        ValueError: a number is out of range, weights or outputs are not finite, or the task gives lessons,
+            not rewards.
     """
     if config.task not in REWARDED:
         raise ValueError(f"task must be one of {', '.join(REWARDED)} to give rewards, got {config.task!r}")
     worlds = fresh_worlds(net, config, episodes, seed)
-    return torch.cat(
-        [rollout(net, world, draw_luck(world), config.engine).rewards for world in worlds], dim=1
-    )
+    rewards = []
+    for world in worlds:
+        seen = rollout(net, world, draw_luck(world), config.engine)
+        require_finite_outputs(seen.logits)
+        rewards.append(seen.rewards)
+    return torch.cat(rewards, dim=1)
 
 
 def episode_rewards(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) -> Tensor:
@@ -73,6 +78,7 @@ def lesson_marks(net: Any, config: TrainConfig, episodes: int = 500, seed: int =
     for world in fresh_worlds(net, config, episodes, seed):
         lesson = world.sample()
         loss, accuracy = marks(net, lesson, config.engine)
+        require_finite_outputs(torch.tensor(loss))
         found = {"mean_loss": loss, "mean_accuracy": accuracy}
         if isinstance(world, Languages):
             found["bayes_loss"] = world.bayes_loss(lesson)[lesson.mask].mean().item()

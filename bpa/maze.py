@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_actions, require_integer, require_number, require_shape
+from bpa.arguments import require_begun, require_classes, require_integer, require_number, require_shape
 from bpa.chance import fresh_generator
 
 NUM_ACTIONS = 4
@@ -139,7 +139,7 @@ class GridMaze:
         """
         if self.time >= self.episode_length:
             raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
-        require_actions(actions, self.batch_size, NUM_ACTIONS)
+        require_classes("actions", actions, (self.batch_size,), NUM_ACTIONS, like=self.agent)
         uniform = self.draw() if uniform is None else self.checked_uniform(uniform)
 
         ahead = self.agent + self.moves[actions]
@@ -156,7 +156,8 @@ class GridMaze:
         return self.observation(), reward, self.time == self.episode_length
 
     def observation(self) -> Tensor:
-        """What each agent senses now, [B, 17]."""
+        """What each agent senses now, [B, 17]; RuntimeError before the first reset."""
+        require_begun(self, "observation()")
         rows = self.agent[:, 0, None, None] + self.window[:, None]
         columns = self.agent[:, 1, None, None] + self.window
         neighbourhood = self.walls[rows, columns].float().flatten(1)

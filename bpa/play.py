@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bpa.arguments import require_integer
+from bpa.arguments import require_finite_outputs, require_finite_weights, require_integer
 from bpa.config import TrainConfig
 from bpa.gym import drawn, written
 from bpa.rollout import draw_chance, rollout
@@ -42,14 +42,16 @@ def episode(net: Any, config: TrainConfig, seed: int = 1) -> Iterator[Moment]:
         seed: of goal, actions and teleports; 0 to 2**63 - 1.
 
     Raises:
-        ValueError: the seed is out of range, or the task is not the maze.
+        ValueError: the seed is out of range, the task is not the maze, or weights or outputs are not finite.
     """
     seed = require_integer("seed", seed, low=0, high=2**63 - 1)
     if config.task != "maze":
         raise ValueError(f"task must be 'maze' to be looked at, got {config.task!r}")
+    require_finite_weights(net)
     maze = build_world(config, 1, torch.Generator().manual_seed(seed))
     chance = draw_chance(maze.episode_length, 1, maze.generator, maze.device)
     seen = rollout(net, maze, chance, config.engine)
+    require_finite_outputs(seen.logits)
     maze.reset(chance.goal)
     total = 0.0
     yield Moment(0, None, 0.0, total, None, written(maze, 0), drawn(maze, 0))

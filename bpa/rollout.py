@@ -12,6 +12,7 @@ from bpa.arguments import require_integer, require_shape
 from bpa.cues import CueEpisodes, CueReward
 from bpa.engines.eager import Unrolled
 from bpa.maze import GridMaze
+from bpa.worlds import sizes
 
 
 class Chance(NamedTuple):
@@ -99,10 +100,17 @@ def rollout(
         engine: one of `bpa.engines.ENGINES`. A fast engine runs the world inside its loop.
 
     Raises:
-        ValueError: the numbers do not fit the world, or the engine was asked for by name and cannot run this.
+        ValueError: the network or the numbers do not fit the world, or the engine was asked for by name and
+            cannot run this.
     """
     T, B = world.episode_length, world.batch_size
-    if isinstance(world, CueReward) != isinstance(chance, CueChance):
+    needed = sizes(world)
+    if (net.input_size, net.num_actions) != needed:
+        raise ValueError(
+            f"net must have {needed[0]} inputs and {needed[1]} actions for {type(world).__name__}, "
+            f"got {net.input_size} and {net.num_actions}"
+        )
+    if not isinstance(chance, CueChance if isinstance(world, CueReward) else Chance):
         raise ValueError(
             f"chance must be drawn for {type(world).__name__}, as draw_luck does, got {type(chance).__name__}"
         )
