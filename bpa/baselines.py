@@ -22,6 +22,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from bpa.arguments import require_begun, require_choice, require_integer, require_number
+from bpa.chance import fresh_generator, integers
 from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
 
 POLICIES = ("random", "oracle", "explorer")
@@ -51,14 +52,15 @@ def maze_map(size: int) -> MazeMap:
     walls = maze_walls(size)
     cells = (~walls).nonzero()
     count = len(cells)
-    index = torch.full((size, size), -1)
-    index[cells[:, 0], cells[:, 1]] = torch.arange(count)
-    ahead = cells[:, None, :] + torch.tensor(MOVES)
+    index = torch.full((size, size), -1, dtype=torch.int64, device="cpu")
+    numbers = torch.arange(count, dtype=torch.int64, device="cpu")
+    index[cells[:, 0], cells[:, 1]] = numbers
+    ahead = cells[:, None, :] + torch.tensor(MOVES, dtype=torch.int64, device="cpu")
     successors = index[ahead[..., 0], ahead[..., 1]]
-    successors = torch.where(successors < 0, torch.arange(count)[:, None], successors)
+    successors = torch.where(successors < 0, numbers[:, None], successors)
 
-    distances = torch.full((count, count), -1)
-    reached = torch.eye(count, dtype=torch.bool)  # row: from; column: to
+    distances = torch.full((count, count), -1, dtype=torch.int64, device="cpu")
+    reached = torch.eye(count, dtype=torch.bool, device="cpu")  # row: from; column: to
     steps = 0
     while (distances < 0).any():
         distances[reached & (distances < 0)] = steps
@@ -81,11 +83,11 @@ class RandomWalk:
     """Each of the four actions with the same chance, whatever is sensed."""
 
     def __init__(self, generator: torch.Generator | None = None):
-        self.generator = generator
+        self.generator = fresh_generator() if generator is None else generator
 
     def __call__(self, maze: GridMaze) -> Tensor:
         """Actions [B]."""
-        return torch.randint(NUM_ACTIONS, (maze.batch_size,), generator=self.generator)
+        return integers(NUM_ACTIONS, maze.batch_size, generator=self.generator).to(maze.device)
 
 
 class Oracle:
@@ -203,7 +205,7 @@ def covering_path(size: int, episode_length: int = 200, beam_width: int = 2000) 
     for parent, action in reversed(steps):
         actions.append(int(action[path]))
         path = parent[path]
-    return torch.tensor(actions[::-1])
+    return torch.tensor(actions[::-1], dtype=torch.int64, device="cpu")
 
 
 def first_entries(grid: MazeMap, path: Tensor, episode_length: int) -> np.ndarray:
@@ -293,7 +295,7 @@ def explorer_bound(size: int = 11, episode_length: int = 200, reward: float = 10
 def play(maze: GridMaze, policy: Callable[[GridMaze], Tensor]) -> Tensor:
     """Reward [B] that `policy` earns in one batch of whole episodes. The maze is reset first."""
     maze.reset()
-    total = torch.zeros(maze.batch_size, dtype=torch.float64)
+    total = torch.zeros(maze.batch_size, dtype=torch.float64, device=maze.device)
     done = False
     while not done:
         _, reward, done = maze.step(policy(maze))

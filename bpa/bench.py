@@ -113,7 +113,7 @@ def peak_memory() -> float:
 def measure_here(case: Case, seconds: float) -> dict[str, Any]:
     """Train in the 11 x 11 maze for about `seconds`, at least three iterations, after three to warm up."""
     memory_before = peak_memory()
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device="cpu").manual_seed(0)
     # Triton's own device is CUDA; its interpreter runs on the CPU too.
     device = torch.device("cuda" if case.engine == "triton" and torch.cuda.is_available() else "cpu")
     net = Network(OBSERVATION_SIZE, case.hidden_size, NUM_ACTIONS, generator=generator).to(device)

@@ -15,7 +15,7 @@ from bpa.arguments import (
     require_number,
     require_shape,
 )
-from bpa.chance import fresh_generator
+from bpa.chance import fresh_generator, integers, uniform
 from bpa.patterns import distinct_codes
 
 NUM_ACTIONS = 2
@@ -132,9 +132,9 @@ class CueReward:
         """The two cues of each trial, in the order in which they are shown, int64 [B, R, 2]."""
         B, N = self.batch_size, self.num_cues
         if self.pairing == "random":
-            return torch.rand(B, trials, N, generator=self.generator).argsort(2)[:, :, :2]
+            return uniform(B, trials, N, generator=self.generator).argsort(2)[:, :, :2]
         rounds = -(-trials // (N // 2))
-        dealt = torch.rand(B, rounds, N, generator=self.generator).argsort(2)
+        dealt = uniform(B, rounds, N, generator=self.generator).argsort(2)
         return dealt.reshape(B, -1, 2)[:, :trials]
 
     def draw(self) -> CueEpisodes:
@@ -142,21 +142,21 @@ class CueReward:
         B, T, K = self.batch_size, self.episode_length, self.cue_bits
         trials = T // self.trial_length
         cues = distinct_codes(B, self.num_cues, K, self.generator)
-        target = torch.randint(self.num_cues, (B,), generator=self.generator)
+        target = integers(self.num_cues, B, generator=self.generator)
         pairs = self.draw_pairs(trials)
-        waits = torch.randint(self.jitter + 1, (B, trials), generator=self.generator)
+        waits = integers(self.jitter + 1, B, trials, generator=self.generator)
         starts = (waits + self.trial_length).cumsum(1) - self.trial_length  # each after its own wait
         fits = starts + self.trial_length <= T
         answer = (pairs == target[:, None, None]).any(2).long()
 
-        episodes = torch.arange(B)[:, None].expand(B, trials)
-        shown = torch.zeros(T, B, K)
+        episodes = torch.arange(B, dtype=torch.int64, device=cues.device)[:, None].expand(B, trials)
+        shown = torch.zeros(T, B, K, dtype=torch.float32, device=cues.device)
         for place in (0, 1):
             first = starts + place * (self.show_steps + self.pause_steps)
             for step in range(self.show_steps):
                 shown[(first + step)[fits], episodes[fits]] = cues[episodes, pairs[:, :, place]][fits]
         go = torch.where(fits, starts + 2 * (self.show_steps + self.pause_steps), T)
-        answers = torch.full((T, B), -1)
+        answers = torch.full((T, B), -1, dtype=torch.int64, device=cues.device)
         answers[go[fits], episodes[fits]] = answer[fits]
 
         drawn = (cues, target, pairs, go, shown, answers)
@@ -180,8 +180,8 @@ class CueReward:
                 require_shape(f"episodes.{name}", part, shape)
         self.cues, self.target, self.pairs, self.go, self.shown, self.answers = episodes
         self.time = 0
-        self.previous_reward = torch.zeros(self.batch_size, device=self.device)
-        self.previous_action = torch.zeros(self.batch_size, dtype=torch.long, device=self.device)
+        self.previous_reward = torch.zeros(self.batch_size, dtype=torch.float32, device=self.device)
+        self.previous_action = torch.zeros(self.batch_size, dtype=torch.int64, device=self.device)
         return self.observation()
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, bool]:
@@ -209,8 +209,8 @@ class CueReward:
             RuntimeError: no episode has begun.
         """
         require_begun(self, "observation()")
-        extras = torch.zeros(self.batch_size, 4, device=self.device)
-        cue = torch.zeros(self.batch_size, self.cue_bits, device=self.device)
+        extras = torch.zeros(self.batch_size, 4, dtype=torch.float32, device=self.device)
+        cue = torch.zeros(self.batch_size, self.cue_bits, dtype=torch.float32, device=self.device)
         if self.time < self.episode_length:
             cue = self.shown[self.time]
             extras[:, 0] = self.answers[self.time] >= 0
@@ -235,8 +235,8 @@ def best_rewards(world: CueReward) -> Tensor:
     """
     require_begun(world, "best_rewards()")
     B, N = world.batch_size, world.num_cues
-    one_hot = torch.eye(N, device=world.device)
-    possible = torch.ones(B, N, N, device=world.device)  # episode, target, cue
+    one_hot = torch.eye(N, dtype=torch.float32, device=world.device)
+    possible = torch.ones(B, N, N, dtype=torch.float32, device=world.device)  # episode, target, cue
     total = torch.zeros(B, dtype=torch.float64, device=world.device)
     for trial in range(world.pairs.shape[1]):
         in_pair = one_hot[world.pairs[:, trial]].sum(1)  # [B, N]

@@ -27,7 +27,7 @@ def fresh_worlds(net: Any, config: TrainConfig, episodes: int, seed: int) -> Ite
     episodes = require_integer("episodes", episodes, low=1)
     seed = require_integer("seed", seed, low=0, high=2**63 - 1)
     require_finite_weights(net)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device="cpu").manual_seed(seed)
     for begun in range(0, episodes, LARGEST_BATCH):
         batch_size = min(LARGEST_BATCH, episodes - begun)
         yield build_world(config, batch_size, generator, split="test", device=next(net.parameters()).device)
@@ -78,7 +78,7 @@ def lesson_marks(net: Any, config: TrainConfig, episodes: int = 500, seed: int =
     for world in fresh_worlds(net, config, episodes, seed):
         lesson = world.sample()
         loss, accuracy = marks(net, lesson, config.engine)
-        require_finite_outputs(torch.tensor(loss))
+        require_finite_outputs(torch.tensor(loss, dtype=torch.float64, device="cpu"))
         found = {"mean_loss": loss, "mean_accuracy": accuracy}
         if isinstance(world, Languages):
             found["bayes_loss"] = world.bayes_loss(lesson)[lesson.mask].mean().item()
@@ -96,7 +96,7 @@ def maze_marks(rewards: Tensor, config: TrainConfig) -> dict[str, float | None]:
     """
     first = first_hits(rewards)
     found = first > 0
-    later = torch.arange(1, len(rewards) + 1)[:, None] > first
+    later = torch.arange(1, len(rewards) + 1, dtype=torch.int64, device=rewards.device)[:, None] > first
     after = (rewards * later).sum(0)[found]
     rules = (config.size, config.episode_length, config.reward, config.wall_penalty)
     return {
@@ -120,7 +120,8 @@ def evaluate(net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1) 
         return said | lesson_marks(net, config, episodes, seed)
     seen = step_rewards(net, config, episodes, seed).double().cpu()
     rewards = seen.sum(0)
-    lower, median, upper = rewards.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+    quarters = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu")
+    lower, median, upper = rewards.quantile(quarters).tolist()
     deviation = rewards.std(correction=1).item() if episodes > 1 else 0.0
     said |= {
         "mean_reward": rewards.mean().item(),

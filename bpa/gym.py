@@ -142,7 +142,8 @@ class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def step(self, action: np.int64 | int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Move the agent: observation, reward, terminated (never), truncated (time is up), info (empty)."""
-        chosen = torch.tensor([require_integer("action", action, low=0, high=NUM_ACTIONS - 1)])
+        number = require_integer("action", action, low=0, high=NUM_ACTIONS - 1)
+        chosen = torch.tensor([number], dtype=torch.int64, device="cpu")
         observation, reward, done = self.maze.step(chosen, luck(self.np_random, 1))
         return observation[0].numpy(), reward.item(), False, done, {}
 

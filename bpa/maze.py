@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bpa import chance
 from bpa.arguments import require_begun, require_classes, require_integer, require_number, require_shape
-from bpa.chance import fresh_generator
 
 NUM_ACTIONS = 4
 OBSERVATION_SIZE = 17
@@ -25,7 +25,7 @@ def maze_walls(size: int) -> Tensor:
     size = require_integer("size", size, low=5)
     if size % 2 == 0:
         raise ValueError(f"size must be an odd number of at least 5, got {size}")
-    line = torch.arange(size)
+    line = torch.arange(size, dtype=torch.int64, device="cpu")
     edge = (line == 0) | (line == size - 1)
     even = line % 2 == 0
     walls = edge[:, None] | edge[None, :] | (even[:, None] & even[None, :])
@@ -96,20 +96,17 @@ class GridMaze:
         self.episode_length = require_integer("episode_length", episode_length, low=1)
         self.reward = require_number("reward", reward, low=0)
         self.wall_penalty = require_number("wall_penalty", wall_penalty, low=0)
-        self.generator = fresh_generator() if generator is None else generator
+        self.generator = chance.fresh_generator() if generator is None else generator
         self.free_cells = (~self.walls).nonzero()  # (row, column) of each free cell, row by row
-        self.centre = torch.tensor([size // 2, size // 2], device=self.device)
+        self.centre = torch.tensor([size // 2, size // 2], dtype=torch.int64, device=self.device)
         self.centre_index = (self.free_cells == self.centre).all(1).nonzero()[0, 0]
-        self.moves = torch.tensor(MOVES, device=self.device)
-        self.window = torch.arange(-1, 2, device=self.device)
+        self.moves = torch.tensor(MOVES, dtype=torch.int64, device=self.device)
+        self.window = torch.arange(-1, 2, dtype=torch.int64, device=self.device)
         self.time = self.episode_length  # no episode before the first reset
 
     def draw(self) -> Tensor:
         """B uniform numbers in [0, 1) from the generator."""
-        drawn_on = self.generator.device
-        return torch.rand(self.batch_size, generator=self.generator, device=drawn_on, dtype=torch.float32).to(
-            self.device
-        )
+        return chance.uniform(self.batch_size, generator=self.generator).to(self.device)
 
     def reset(self, uniform: Tensor | None = None) -> Tensor:
         """Start B new episodes and return their first observation [B, 17].
@@ -122,8 +119,8 @@ class GridMaze:
         self.goal = self.free_cells[self.goal_index]
         self.agent = self.centre.repeat(self.batch_size, 1)
         self.time = 0
-        self.previous_reward = torch.zeros(self.batch_size, device=self.device)
-        self.previous_action = torch.zeros(self.batch_size, dtype=torch.long, device=self.device)
+        self.previous_reward = torch.zeros(self.batch_size, dtype=torch.float32, device=self.device)
+        self.previous_action = torch.zeros(self.batch_size, dtype=torch.int64, device=self.device)
         return self.observation()
 
     def step(self, actions: Tensor, uniform: Tensor | None = None) -> tuple[Tensor, Tensor, bool]:
@@ -161,7 +158,7 @@ class GridMaze:
         rows = self.agent[:, 0, None, None] + self.window[:, None]
         columns = self.agent[:, 1, None, None] + self.window
         neighbourhood = self.walls[rows, columns].float().flatten(1)
-        extras = torch.zeros(self.batch_size, 4, device=self.device)
+        extras = torch.zeros(self.batch_size, 4, dtype=torch.float32, device=self.device)
         extras[:, 1] = 1
         extras[:, 2] = self.time / self.episode_length
         extras[:, 3] = self.previous_reward

@@ -48,7 +48,7 @@ def episode(net: Any, config: TrainConfig, seed: int = 1) -> Iterator[Moment]:
     if config.task != "maze":
         raise ValueError(f"task must be 'maze' to be looked at, got {config.task!r}")
     require_finite_weights(net)
-    maze = build_world(config, 1, torch.Generator().manual_seed(seed))
+    maze = build_world(config, 1, torch.Generator(device="cpu").manual_seed(seed))
     chance = draw_chance(maze.episode_length, 1, maze.generator, maze.device)
     seen = rollout(net, maze, chance, config.engine)
     require_finite_outputs(seen.logits)

@@ -257,7 +257,7 @@ def episode_scores(net: Any, config: TrainConfig, episodes: int, seed: int) -> T
         logits = net.unroll(lesson.inputs, engine=config.engine).logits
         each = [slice(b, b + 1) for b in range(world.batch_size)]
         losses += [lesson_loss(logits[:, one], lesson.part(one)).item() for one in each]
-    return torch.tensor(losses, dtype=torch.float64)
+    return torch.tensor(losses, dtype=torch.float64, device="cpu")
 
 
 def complete(job: Job, watch: Callable[[Any, list[Any]], None] | None = None) -> Final:
@@ -275,7 +275,8 @@ def complete(job: Job, watch: Callable[[Any, list[Any]], None] | None = None) ->
     checkpoint = runs.load_checkpoint(folder)
     net, config = load_weights(folder)
     scores = episode_scores(net, config, job.episodes, FIRST_EVALUATION_SEED + config.seed)
-    lower, median, upper = scores.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+    quarters = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu")
+    lower, median, upper = scores.quantile(quarters).tolist()
     final = Final(
         task=config.task,
         variant=job.variant,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
+from bpa.chance import uniform
 from bpa.cues import CueEpisodes, CueReward
 from bpa.engines.eager import Unrolled
 from bpa.maze import GridMaze
@@ -61,9 +62,7 @@ def draw_chance(
     """The luck of `batch_size` episodes of `episode_length` steps, drawn from `generator`, on `device`."""
     episode_length = require_integer("episode_length", episode_length, low=1)
     batch_size = require_integer("batch_size", batch_size, low=1)
-    numbers = torch.rand(
-        1 + 2 * episode_length, batch_size, generator=generator, device=generator.device, dtype=torch.float32
-    ).to(device)
+    numbers = uniform(1 + 2 * episode_length, batch_size, generator=generator).to(device)
     return Chance(numbers[0], numbers[1 : 1 + episode_length], numbers[1 + episode_length :])
 
 
@@ -73,8 +72,7 @@ def draw_luck(world: GridMaze | CueReward) -> Chance | CueChance:
     if isinstance(world, GridMaze):
         return draw_chance(T, B, world.generator, world.device)
     episodes = world.draw()
-    action = torch.rand(T, B, generator=world.generator, dtype=torch.float32)
-    return CueChance(episodes, action.to(world.device))
+    return CueChance(episodes, uniform(T, B, generator=world.generator).to(world.device))
 
 
 def sample(logits: Tensor, uniform: Tensor) -> Tensor:

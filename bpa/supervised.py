@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bpa.arguments import real_numbers, require_classes, require_integer, require_number, require_shape
-from bpa.descent import Diverged, clip_gradient, fault, gradient_norm
+from bpa.descent import Diverged, build_optimizers, clip_gradient, fault, gradient_norm
 from bpa.engines import room_for_loops
 from bpa.lesson import Lesson
 
@@ -127,7 +127,7 @@ def fit(
             f"net must have {world.input_size} inputs and {world.output_size} outputs for this world, "
             f"got {net.input_size} and {net.num_actions}"
         )
-    optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
+    (optimizer,) = build_optimizers(net, "adam", learning_rate, adam_eps=1e-8)
     history = []
     with room_for_loops(engine, net):
         for iteration in range(1, iterations + 1):

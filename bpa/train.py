@@ -180,7 +180,7 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
     device = config.torch_device()
     if config.tensorboard:
         summary_writer()  # refuses before anything is made
-    generator = torch.Generator().manual_seed(config.seed)
+    generator = torch.Generator(device="cpu").manual_seed(config.seed)
     net = runs.build_network(config, generator).to(device)
     optimizers = build_optimizers(net, config.optimizer, config.learning_rate, config.adam_eps)
     learner = Learner(net, optimizers, generator)
