@@ -5,13 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_choice, require_number, require_shape
+from bpa.arguments import real_numbers, require_choice, require_classes, require_number, require_shape
 
 BASELINES = ("own", "first")
 
 
 def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
-    """R_t = r_t + gamma R_{t+1}, with R_T = 0: rewards [T, ...] -> returns [T, ...]."""
+    """R_t = r_t + gamma R_{t+1}, with R_T = 0: rewards [T, ...] -> returns [T, ...].
+
+    Rewards that are whole numbers give float32.
+
+    Raises:
+        ValueError: rewards are no tensor of real numbers with at least one step.
+    """
+    if not isinstance(rewards, Tensor) or rewards.dim() == 0 or len(rewards) == 0:
+        got = list(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
+        raise ValueError(f"rewards must be a tensor [T, ...] with T at least 1, got {got}")
+    rewards = real_numbers("rewards", rewards)
     returns, reach = rewards.clone(), 1  # each is a sum of `reach` rewards so far, and that doubles
     while reach < len(rewards):
         returns[:-reach] += gamma**reach * returns[reach:]
@@ -26,7 +36,11 @@ def lambda_returns(rewards: Tensor, values: Tensor, gamma: float, gae_lambda: fl
 
     Args:
         rewards, values: [T, ...], of the same shape. gamma, gae_lambda: 0 to 1.
+
+    Raises:
+        ValueError: the shapes differ, or there is no step.
     """
+    require_shape("values", values, tuple(rewards.shape))
     ahead = torch.cat([values[1:], torch.zeros_like(values[:1])])
     return values + discounted_returns(rewards + gamma * ahead - values, gamma * gae_lambda)
 
@@ -50,7 +64,8 @@ def a2c_loss(
     The last term is the Simpson index of the policy: it grows as the policy concentrates on one action.
 
     Args:
-        logits: [T, B, A]. values: [T, B]. actions: int64 [T, B], each below A. rewards: [T, B].
+        logits: [T, B, A]. values: [T, B]. actions: int64 [T, B], each below A. rewards: [T, B], also whole
+            numbers. T, B and A are at least 1.
         gamma: discount a step, 0 to 1.
         value_coef, concentration_coef: at least 0.
         baseline: "own", V is each episode's own value; "first", V is the value of the batch's first episode
@@ -61,14 +76,17 @@ def a2c_loss(
         ValueError: a shape or a number does not fit.
     """
     require_shape("logits", logits, ("T", "B", "A"))
-    T, B, _ = logits.shape
-    for name, value in (("values", values), ("actions", actions), ("rewards", rewards)):
-        require_shape(name, value, (T, B))
-    require_number("gamma", gamma, low=0, high=1)
-    require_number("value_coef", value_coef, low=0)
-    require_number("concentration_coef", concentration_coef, low=0)
-    require_choice("baseline", baseline, BASELINES)
-    require_number("gae_lambda", gae_lambda, low=0, high=1)
+    T, B, num_actions = logits.shape
+    require_shape("values", values, (T, B))
+    require_shape("rewards", rewards, (T, B))
+    require_classes("actions", actions, (T, B), num_actions, like=logits)
+    logits, values = real_numbers("logits", logits), real_numbers("values", values)
+    rewards = real_numbers("rewards", rewards)
+    gamma = require_number("gamma", gamma, low=0, high=1)
+    value_coef = require_number("value_coef", value_coef, low=0)
+    concentration_coef = require_number("concentration_coef", concentration_coef, low=0)
+    baseline = require_choice("baseline", baseline, BASELINES)
+    gae_lambda = require_number("gae_lambda", gae_lambda, low=0, high=1)
 
     if baseline == "first":
         values = values[:, :1].expand(T, B)

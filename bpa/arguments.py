@@ -1,22 +1,56 @@
-"""Refusing bad input at the door: every error names the argument, what came and what is allowed."""
+"""Refusing bad input at the door: every error names the argument, what came and what is allowed.
+
+What is let in is returned plain, as Python's own int, float, bool or str, whatever kind of number came:
+NumPy's, or a tensor without dimensions. Callers keep what is returned, so that it can be written as JSON.
+"""
 
 from __future__ import annotations
 
 import math
+import numbers
+import operator
+import os
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
+
+
+def plain(value: Any) -> Any:
+    """`value` as Python's own int, float, bool or str if it is a scalar of any kind; all else as it is.
+
+    Scalars are what has `__index__`, the real numbers of Python and NumPy, and arrays and tensors without
+    dimensions. A tensor with dimensions is none, not even one with a single number in it.
+    """
+    if isinstance(value, torch.Tensor | np.ndarray) and (value.ndim or getattr(value, "is_meta", False)):
+        return value
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return str.__str__(value)  # of a subclass, such as a member of an enumeration, the text itself
+    if isinstance(value, bool):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        pass
+    try:
+        return float(value) if isinstance(value, numbers.Real) else value
+    except OverflowError:
+        return value
 
 
 def require_integer(name: str, value: Any, *, low: int, high: int | None = None) -> int:
-    """Return `value` if it is a whole number in [low, high]; raise ValueError otherwise."""
+    """Return `value` as an int if it is a whole number in [low, high]; raise ValueError otherwise."""
     allowed = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
-    if isinstance(value, bool) or not isinstance(value, int):
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, int):
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {allowed}, got {value}")
-    return value
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{name} must be {allowed}, got {number}")
+    return number
 
 
 def require_number(
@@ -29,51 +63,112 @@ def require_number(
     start = f"above {low:g}" if above else f"of at least {low:g}"
     end = "" if high == math.inf else f" and at most {high:g}"
     allowed = f"a {'' if infinite else 'finite '}number {start}{end}"
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, int | float):
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
-    inside = (value > low if above else value >= low) and value <= high
-    if not inside or (math.isinf(value) and not infinite):
-        raise ValueError(f"{name} must be {allowed}, got {value}")
-    return float(value)
+    inside = (number > low if above else number >= low) and number <= high
+    if not inside or (number == math.inf and not infinite):
+        raise ValueError(f"{name} must be {allowed}, got {number}")
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError(f"{name} must be {allowed}, got one that no float can hold") from None
 
 
 def require_choice(name: str, value: Any, allowed: Collection[str]) -> str:
-    """Return `value` if it is one of `allowed`; raise ValueError otherwise."""
-    if not isinstance(value, str) or value not in allowed:
+    """Return `value` as a str if it is one of `allowed`; raise ValueError otherwise."""
+    chosen = plain(value)
+    if not isinstance(chosen, str) or chosen not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
-    return value
+    return chosen
 
 
 def require_flag(name: str, value: Any) -> bool:
-    """Return `value` if it is True or False; raise ValueError otherwise."""
-    if not isinstance(value, bool):
+    """Return `value` as a bool if it is True or False, NumPy's too; raise ValueError otherwise."""
+    flag = plain(value)
+    if not isinstance(flag, bool):
         raise ValueError(f"{name} must be True or False, got {value!r}")
-    return value
+    return flag
+
+
+def require_path(name: str, value: Any) -> str:
+    """Return `value` as a str if it is the path of a file or folder; raise ValueError otherwise."""
+    path = os.fspath(value) if isinstance(value, os.PathLike) else plain(value)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError(f"{name} must be a path, as text or pathlib.Path, got {value!r}")
+    return path
 
 
 def require_shape(
     name: str, value: Any, shape: tuple[int | str, ...], *, like: torch.Tensor | None = None
 ) -> None:
-    """Raise ValueError unless `value` is a tensor of `shape`; a letter in `shape` stands for any length.
+    """Raise ValueError unless `value` is a tensor of `shape`; a letter stands for any length of at least 1.
 
     With `like`, the dtype and the device must be those of `like` too.
     """
     letters = f"[{', '.join(map(str, shape))}]"
     if not isinstance(value, torch.Tensor):
         raise ValueError(f"{name} must be a tensor of shape {letters}, got {type(value).__name__}")
+    if value.layout != torch.strided:
+        raise ValueError(f"{name} must be a dense tensor of shape {letters}, got {value.layout}")
     fits = value.dim() == len(shape) and all(
         isinstance(want, str) or want == got for want, got in zip(shape, value.shape, strict=True)
     )
     if not fits:
         raise ValueError(f"{name} must have shape {letters}, got {list(value.shape)}")
+    for want, got in zip(shape, value.shape, strict=True):
+        if isinstance(want, str) and got == 0:
+            raise ValueError(
+                f"{name} must have shape {letters} with {want} at least 1, got {list(value.shape)}"
+            )
     if like is not None and (value.dtype != like.dtype or value.device != like.device):
         raise ValueError(f"{name} must be {like.dtype} on {like.device}, got {value.dtype} on {value.device}")
 
 
-def require_actions(value: Any, batch_size: int, num_actions: int) -> None:
-    """Raise ValueError unless `value` is int64 [B], every one from 0 to num_actions - 1."""
-    require_shape("actions", value, (batch_size,))
-    if value.dtype != torch.long or value.min() < 0 or value.max() >= num_actions:
-        raise ValueError(
-            f"actions must be int64 from 0 to {num_actions - 1}, got {value.dtype}: {value.tolist()}"
-        )
+def require_classes(
+    name: str, value: Any, shape: tuple[int | str, ...], count: int, *, like: torch.Tensor | None = None
+) -> None:
+    """Raise ValueError unless `value` is int64 of `shape`, every one from 0 to count - 1, where `like` is."""
+    require_shape(name, value, shape)
+    allowed = f"{name} must be int64 from 0 to {count - 1}"
+    if value.dtype != torch.int64:
+        raise ValueError(f"{allowed}, got {value.dtype}")
+    if like is not None and value.device != like.device:
+        raise ValueError(f"{allowed} on {like.device}, got some on {value.device}")
+    lowest, highest = value.min().item(), value.max().item()
+    if lowest < 0 or highest >= count:
+        raise ValueError(f"{allowed}, got {lowest if lowest < 0 else highest}")
+
+
+def real_numbers(name: str, value: torch.Tensor) -> torch.Tensor:
+    """`value` if it holds floating point numbers; whole numbers and truth values become float32.
+
+    Raises:
+        ValueError: the numbers are complex.
+    """
+    if value.is_complex():
+        raise ValueError(f"{name} must be real numbers, got {value.dtype}")
+    return value if value.is_floating_point() else value.to(torch.float32)
+
+
+def require_begun(environment: Any, asked: str) -> None:
+    """Raise RuntimeError before the first reset of `environment`, where there is no episode to ask about."""
+    if not hasattr(environment, "previous_action"):
+        raise RuntimeError(f"no episode has begun: call reset() before {asked}")
+
+
+def require_finite_weights(net: nn.Module) -> None:
+    """Raise ValueError if a parameter of `net` holds numbers that are not finite: which, and how many."""
+    for name, tensor in net.state_dict().items():
+        bad = int((~torch.isfinite(tensor)).sum())
+        if bad:
+            raise ValueError(
+                f"weights must be finite, got {bad} of {tensor.numel()} numbers in {name!r} that are not"
+            )
+
+
+def require_finite_outputs(outputs: torch.Tensor) -> None:
+    """Raise ValueError if a network of finite weights gave outputs that are not finite."""
+    bad = int((~torch.isfinite(outputs)).sum())
+    if bad:
+        raise ValueError(f"weights must give finite outputs, got {bad} of {outputs.numel()} that are not")

@@ -22,7 +22,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from bpa.arguments import require_choice, require_integer, require_number
+from bpa.arguments import require_begun, require_choice, require_integer, require_number
+from bpa.chance import fresh_generator, integers
 from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
 
 POLICIES = ("random", "oracle", "explorer")
@@ -71,14 +72,16 @@ class MazeMap(NamedTuple):
 
 def maze_map(size: int) -> MazeMap:
     """The map of the maze of side n."""
+    size = require_integer("size", size, low=5)
     walls = maze_walls(size)
     cells = (~walls).nonzero()
     count = len(cells)
-    index = torch.full((size, size), -1)
-    index[cells[:, 0], cells[:, 1]] = torch.arange(count)
-    ahead = cells[:, None, :] + torch.tensor(MOVES)
+    index = torch.full((size, size), -1, dtype=torch.int64, device="cpu")
+    numbers = torch.arange(count, dtype=torch.int64, device="cpu")
+    index[cells[:, 0], cells[:, 1]] = numbers
+    ahead = cells[:, None, :] + torch.tensor(MOVES, dtype=torch.int64, device="cpu")
     successors = index[ahead[..., 0], ahead[..., 1]]
-    successors = torch.where(successors < 0, torch.arange(count)[:, None], successors)
+    successors = torch.where(successors < 0, numbers[:, None], successors)
     return MazeMap(cells, index, successors, int(index[size // 2, size // 2]))
 
 
@@ -107,11 +110,11 @@ class RandomWalk:
     """Each of the four actions with the same chance, whatever is sensed."""
 
     def __init__(self, generator: torch.Generator | None = None):
-        self.generator = generator
+        self.generator = fresh_generator() if generator is None else generator
 
     def __call__(self, maze: GridMaze) -> Tensor:
         """Actions [B]."""
-        return torch.randint(NUM_ACTIONS, (maze.batch_size,), generator=self.generator)
+        return integers(NUM_ACTIONS, maze.batch_size, generator=self.generator).to(maze.device)
 
 
 class Oracle:
@@ -121,7 +124,8 @@ class Oracle:
         self.grid = grid
 
     def __call__(self, maze: GridMaze) -> Tensor:
-        """Actions [B]."""
+        """Actions [B]; RuntimeError before the maze's first reset."""
+        require_begun(maze, "asking for actions")
         cell = self.grid.cell_at[maze.agent[:, 0], maze.agent[:, 1]]
         return homing_actions(self.grid, cell, maze.goal_index)
 
@@ -141,8 +145,11 @@ class Explorer:
         self.grid, self.path = grid, path
 
     def __call__(self, maze: GridMaze) -> Tensor:
-        """Actions [B]."""
+        """Actions [B]; RuntimeError before the maze's first reset."""
+        require_begun(maze, "asking for actions")
         cell = self.grid.cell_at[maze.agent[:, 0], maze.agent[:, 1]]
+        if maze.time > 0 and not hasattr(self, "goal"):
+            raise RuntimeError("the explorer must see an episode from its first step: call reset() before it")
         if maze.time == 0:
             self.goal = torch.full_like(cell, -1)
         else:
@@ -194,8 +201,8 @@ def covering_path(size: int, episode_length: int = 200, beam_width: int = 2000) 
     Args:
         size: side n of the maze. episode_length: T, at least 1. beam_width: at least 1.
     """
-    require_integer("episode_length", episode_length, low=1)
-    require_integer("beam_width", beam_width, low=1)
+    episode_length = require_integer("episode_length", episode_length, low=1)
+    beam_width = require_integer("beam_width", beam_width, low=1)
     grid = maze_map(size)
     T, count = episode_length, len(grid.cells)
     values, successors = finding_values(grid, T), grid.successors.numpy()
@@ -231,7 +238,7 @@ def covering_path(size: int, episode_length: int = 200, beam_width: int = 2000) 
     for parent, action in reversed(steps):
         actions.append(int(action[path]))
         path = parent[path]
-    return torch.tensor(actions[::-1])
+    return torch.tensor(actions[::-1], dtype=torch.int64, device="cpu")
 
 
 def first_entries(grid: MazeMap, path: Tensor, episode_length: int) -> np.ndarray:
@@ -245,12 +252,16 @@ def first_entries(grid: MazeMap, path: Tensor, episode_length: int) -> np.ndarra
     return times
 
 
-def checked(policy: str, episode_length: int, reward: float, wall_penalty: float) -> None:
-    """Raise ValueError for what no episode can have."""
-    require_choice("policy", policy, POLICIES)
-    require_integer("episode_length", episode_length, low=1)
-    require_number("reward", reward, low=0)
-    require_number("wall_penalty", wall_penalty, low=0)
+def checked(
+    policy: str, episode_length: int, reward: float, wall_penalty: float
+) -> tuple[str, int, float, float]:
+    """The same, plain; ValueError for what no episode can have."""
+    return (
+        require_choice("policy", policy, POLICIES),
+        require_integer("episode_length", episode_length, low=1),
+        require_number("reward", reward, low=0),
+        require_number("wall_penalty", wall_penalty, low=0),
+    )
 
 
 def expected_reward(
@@ -267,7 +278,7 @@ def expected_reward(
     Raises:
         ValueError: the policy is unknown, or a number is out of range.
     """
-    checked(policy, episode_length, reward, wall_penalty)
+    policy, episode_length, reward, wall_penalty = checked(policy, episode_length, reward, wall_penalty)
     grid, T = maze_map(size), episode_length
     if policy == "random":
         return random_reward(grid, T, reward, wall_penalty)
@@ -330,7 +341,7 @@ def explorer_bound(size: int = 11, episode_length: int = 200, reward: float = 10
     bound gives each cell one such time, in the way that earns most (an assignment problem); a real path
     must also connect them. With T = 200 and reward 10: 382.94, 279.76, 213.24 for sides 9, 11 and 13.
     """
-    checked("explorer", episode_length, reward, 0.0)
+    _, episode_length, reward, _ = checked("explorer", episode_length, reward, 0.0)
     grid = maze_map(size)
     values = finding_values(grid, episode_length)
     colour = ((grid.cells - grid.cells[grid.centre]).sum(1) % 2).numpy()
@@ -346,7 +357,7 @@ def explorer_bound(size: int = 11, episode_length: int = 200, reward: float = 10
 def play(maze: GridMaze, policy: Callable[[GridMaze], Tensor]) -> Tensor:
     """Reward [B] that `policy` earns in one batch of whole episodes. The maze is reset first."""
     maze.reset()
-    total = torch.zeros(maze.batch_size, dtype=torch.float64)
+    total = torch.zeros(maze.batch_size, dtype=torch.float64, device=maze.device)
     done = False
     while not done:
         _, reward, done = maze.step(policy(maze))
@@ -370,8 +381,8 @@ def score(
     Raises:
         ValueError: the policy is unknown, there are fewer than 2 episodes, or a number is out of range.
     """
-    checked(policy, episode_length, reward, wall_penalty)
-    require_integer("episodes", episodes, low=2)
+    policy, episode_length, reward, wall_penalty = checked(policy, episode_length, reward, wall_penalty)
+    episodes = require_integer("episodes", episodes, low=2)
     maze = GridMaze(size, episodes, episode_length, reward, wall_penalty, generator=generator)
     act: Callable[[GridMaze], Tensor]
     if policy == "random":

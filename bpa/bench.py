@@ -82,17 +82,13 @@ def cases(
 
     "eager" runs the centre alone: its memory grows with B T H^2.
     """
-    for engine in engines:
-        require_choice("engines", engine, ENGINES)
-    for name, values in (
-        ("batch_sizes", batch_sizes),
-        ("hidden_sizes", hidden_sizes),
-        ("episode_lengths", lengths),
-    ):
-        if not values:
+    engines = [require_choice("engines", engine, ENGINES) for engine in engines]
+    named = {"batch_sizes": batch_sizes, "hidden_sizes": hidden_sizes, "episode_lengths": lengths}
+    for name, values in named.items():
+        if len(values) == 0:
             raise ValueError(f"{name} must hold at least one number, got none")
-        for value in values:
-            require_integer(name, value, low=1)
+        named[name] = [require_integer(name, value, low=1) for value in values]
+    batch_sizes, hidden_sizes, lengths = named.values()
     b, h, t = batch_sizes[0], hidden_sizes[0], lengths[0]
     others = [
         *((size, h, t) for size in batch_sizes[1:]),
@@ -117,7 +113,7 @@ def peak_memory() -> float:
 def measure_here(case: Case, seconds: float) -> dict[str, Any]:
     """Train in the 11 x 11 maze for about `seconds`, at least three iterations, after three to warm up."""
     memory_before = peak_memory()
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device="cpu").manual_seed(0)
     # Triton's own device is CUDA; its interpreter runs on the CPU too.
     device = torch.device("cuda" if case.engine == "triton" and torch.cuda.is_available() else "cpu")
     net = Network(OBSERVATION_SIZE, case.hidden_size, NUM_ACTIONS, generator=generator).to(device)
@@ -215,8 +211,8 @@ def bench(
     Raises:
         ValueError: an argument is out of range, or a case cannot run here.
     """
-    require_integer("rounds", rounds, low=1)
-    require_number("seconds", seconds, low=0, above=True)
+    rounds = require_integer("rounds", rounds, low=1)
+    seconds = require_number("seconds", seconds, low=0, above=True)
     if not chosen:
         raise ValueError("there must be at least one case, got none")
     peak = measure_peak(chosen[0].hidden_size)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 
 from bpa.a2c import BASELINES
-from bpa.arguments import require_choice, require_flag, require_integer, require_number
+from bpa.arguments import (
+    plain,
+    require_choice,
+    require_flag,
+    require_integer,
+    require_number,
+    require_path,
+)
 from bpa.descent import OPTIMIZERS, POLICIES, SCHEDULES
 from bpa.engines import ENGINES
 from bpa.plasticity import ALPHAS, PLASTICITIES, RULES, refuse_meaningless
@@ -45,6 +53,9 @@ LARGEST_OF_A_TASK = 1000  # for every other whole number in the settings of a ta
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """Settings of one training run. Every field is checked when the config is made.
+
+    Whole and real numbers of every kind, NumPy's too, and paths are welcome; they are stored as plain int,
+    float, bool and str.
 
     Raises:
         ValueError: a field is out of range; the message names it, what came and what is allowed.
@@ -142,52 +153,58 @@ class TrainConfig:
             if not isinstance(settings, kind):
                 raise ValueError(f"{task} must be a {kind.__name__}, got {type(settings).__name__}")
         for name, value in self.named_settings().items():
-            most = LARGEST.get(name, LARGEST_OF_A_TASK if "." in name else None)
+            most, value = LARGEST.get(name, LARGEST_OF_A_TASK if "." in name else None), plain(value)
             if isinstance(value, int) and most is not None and value > most:
                 raise ValueError(f"{name} must be at most {most}, got {value}")
-        require_choice("task", self.task, TASKS)
-        require_integer("iterations", self.iterations, low=1)
-        require_integer("seed", self.seed, low=0, high=2**63 - 1)
-        if self.out is not None and (not isinstance(self.out, str) or not self.out):
-            raise ValueError(f"out must be the name of a folder or None, got {self.out!r}")
-        require_flag("resume", self.resume)
+
+        def store(door: Callable[..., Any], name: str, *allowed: Any, **bounds: Any) -> None:
+            object.__setattr__(self, name, door(name, getattr(self, name), *allowed, **bounds))
+
+        store(require_choice, "task", TASKS)
+        store(require_integer, "iterations", low=1)
+        store(require_integer, "seed", low=0, high=2**63 - 1)
+        if self.out is not None:
+            store(require_path, "out")
+        store(require_flag, "resume")
         if self.resume and self.out is None:
             raise ValueError("resume needs out, the folder of the run to continue")
-        require_integer("checkpoint_every", self.checkpoint_every, low=1)
-        require_flag("quiet", self.quiet)
-        require_flag("tensorboard", self.tensorboard)
+        store(require_integer, "checkpoint_every", low=1)
+        store(require_flag, "quiet")
+        store(require_flag, "tensorboard")
         if self.tensorboard and self.out is None:
             raise ValueError("tensorboard needs out, the folder for its files")
-        require_choice("device", self.device, DEVICES)
-        require_choice("engine", self.engine, ENGINES)
-        require_integer("batch_size", self.batch_size, low=1)
-        build_world(self, batch_size=1, task="maze")
+        store(require_choice, "device", DEVICES)
+        store(require_choice, "engine", ENGINES)
+        store(require_integer, "batch_size", low=1)
+        maze = build_world(self, batch_size=1, task="maze")
+        for name in ("size", "episode_length", "reward", "wall_penalty"):
+            object.__setattr__(self, name, getattr(maze, name))
         for task, kind in SETTINGS.items():
             if task == self.task or getattr(self, task) != kind():
                 build_world(self, batch_size=1, task=task)
-        require_choice("cell", self.cell, CELLS)
-        require_integer("hidden_size", self.hidden_size, low=1)
-        require_choice("plasticity", self.plasticity, PLASTICITIES)
-        require_choice("alpha", self.alpha, ALPHAS)
-        require_flag("fanout", self.fanout)
-        require_number("clip", self.clip, low=0, above=True)
-        require_choice("rule", self.rule, RULES)
+        store(require_choice, "cell", CELLS)
+        store(require_integer, "hidden_size", low=1)
+        store(require_choice, "plasticity", PLASTICITIES)
+        store(require_choice, "alpha", ALPHAS)
+        store(require_flag, "fanout")
+        store(require_number, "clip", low=0, above=True)
+        store(require_choice, "rule", RULES)
         refuse_meaningless(self.plasticity, self.rule, self.clip)
         if self.cell == "lstm" and self.rule != "hebb":
             raise ValueError(f"cell 'lstm' needs rule 'hebb', got {self.rule!r}")
-        require_choice("optimizer", self.optimizer, OPTIMIZERS)
-        require_number("learning_rate", self.learning_rate, low=0, above=True)
-        require_choice("learning_rate_schedule", self.learning_rate_schedule, SCHEDULES)
-        require_number("adam_eps", self.adam_eps, low=0, above=True)
-        require_number("max_gradient_norm", self.max_gradient_norm, low=0, above=True)
-        require_number("gradient_norm_limit", self.gradient_norm_limit, low=0, above=True)
-        require_choice("on_divergence", self.on_divergence, POLICIES)
-        require_integer("warmup_iterations", self.warmup_iterations, low=0)
-        require_number("gamma", self.gamma, low=0, high=1)
-        require_number("gae_lambda", self.gae_lambda, low=0, high=1)
-        require_number("value_coef", self.value_coef, low=0)
-        require_number("concentration_coef", self.concentration_coef, low=0)
-        require_choice("baseline", self.baseline, BASELINES)
+        store(require_choice, "optimizer", OPTIMIZERS)
+        store(require_number, "learning_rate", low=0, above=True)
+        store(require_choice, "learning_rate_schedule", SCHEDULES)
+        store(require_number, "adam_eps", low=0, above=True)
+        store(require_number, "max_gradient_norm", low=0, above=True)
+        store(require_number, "gradient_norm_limit", low=0, above=True)
+        store(require_choice, "on_divergence", POLICIES)
+        store(require_integer, "warmup_iterations", low=0)
+        store(require_number, "gamma", low=0, high=1)
+        store(require_number, "gae_lambda", low=0, high=1)
+        store(require_number, "value_coef", low=0)
+        store(require_number, "concentration_coef", low=0)
+        store(require_choice, "baseline", BASELINES)
 
     def replace(self, **changes: Any) -> TrainConfig:
         """This config with some fields changed, checked anew."""

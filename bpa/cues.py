@@ -7,8 +7,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_actions, require_choice, require_integer, require_number, require_shape
-from bpa.chance import fresh_generator
+from bpa.arguments import (
+    require_begun,
+    require_choice,
+    require_classes,
+    require_integer,
+    require_number,
+    require_shape,
+)
+from bpa.chance import fresh_generator, integers, uniform
 from bpa.patterns import distinct_codes
 
 NUM_ACTIONS = 2
@@ -96,24 +103,24 @@ class CueReward:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.num_cues = require_integer("num_cues", num_cues, low=2)
-        self.cue_bits = require_integer("cue_bits", cue_bits, low=1)
+        self.num_cues = num_cues = require_integer("num_cues", num_cues, low=2)
+        self.cue_bits = cue_bits = require_integer("cue_bits", cue_bits, low=1)
         if num_cues > 2**cue_bits:
             raise ValueError(
                 f"num_cues must be at most {2**cue_bits}, as many as {cue_bits} bits can tell apart, "
                 f"got {num_cues}"
             )
-        self.pairing = require_choice("pairing", pairing, PAIRINGS)
+        self.pairing = pairing = require_choice("pairing", pairing, PAIRINGS)
         if pairing == "dealt" and num_cues % 2:
             raise ValueError(f"num_cues must be even to be dealt out in pairs, got {num_cues}")
         self.batch_size = require_integer("batch_size", batch_size, low=1)
         self.reward = require_number("reward", reward, low=0)
         self.wrong_penalty = require_number("wrong_penalty", wrong_penalty, low=0)
-        self.show_steps = require_integer("show_steps", show_steps, low=1)
-        self.pause_steps = require_integer("pause_steps", pause_steps, low=0)
-        self.jitter = require_integer("jitter", jitter, low=0)
+        self.show_steps = show_steps = require_integer("show_steps", show_steps, low=1)
+        self.pause_steps = pause_steps = require_integer("pause_steps", pause_steps, low=0)
+        self.jitter = jitter = require_integer("jitter", jitter, low=0)
         self.trial_length = 2 * show_steps + 1 + 3 * pause_steps
-        self.episode_length = require_integer(
+        self.episode_length = episode_length = require_integer(
             "episode_length", episode_length, low=self.trial_length + jitter
         )
         self.generator = fresh_generator() if generator is None else generator
@@ -125,9 +132,9 @@ class CueReward:
         """The two cues of each trial, in the order in which they are shown, int64 [B, R, 2]."""
         B, N = self.batch_size, self.num_cues
         if self.pairing == "random":
-            return torch.rand(B, trials, N, generator=self.generator).argsort(2)[:, :, :2]
+            return uniform(B, trials, N, generator=self.generator).argsort(2)[:, :, :2]
         rounds = -(-trials // (N // 2))
-        dealt = torch.rand(B, rounds, N, generator=self.generator).argsort(2)
+        dealt = uniform(B, rounds, N, generator=self.generator).argsort(2)
         return dealt.reshape(B, -1, 2)[:, :trials]
 
     def draw(self) -> CueEpisodes:
@@ -135,21 +142,21 @@ class CueReward:
         B, T, K = self.batch_size, self.episode_length, self.cue_bits
         trials = T // self.trial_length
         cues = distinct_codes(B, self.num_cues, K, self.generator)
-        target = torch.randint(self.num_cues, (B,), generator=self.generator)
+        target = integers(self.num_cues, B, generator=self.generator)
         pairs = self.draw_pairs(trials)
-        waits = torch.randint(self.jitter + 1, (B, trials), generator=self.generator)
+        waits = integers(self.jitter + 1, B, trials, generator=self.generator)
         starts = (waits + self.trial_length).cumsum(1) - self.trial_length  # each after its own wait
         fits = starts + self.trial_length <= T
         answer = (pairs == target[:, None, None]).any(2).long()
 
-        episodes = torch.arange(B)[:, None].expand(B, trials)
-        shown = torch.zeros(T, B, K)
+        episodes = torch.arange(B, dtype=torch.int64, device=cues.device)[:, None].expand(B, trials)
+        shown = torch.zeros(T, B, K, dtype=torch.float32, device=cues.device)
         for place in (0, 1):
             first = starts + place * (self.show_steps + self.pause_steps)
             for step in range(self.show_steps):
                 shown[(first + step)[fits], episodes[fits]] = cues[episodes, pairs[:, :, place]][fits]
         go = torch.where(fits, starts + 2 * (self.show_steps + self.pause_steps), T)
-        answers = torch.full((T, B), -1)
+        answers = torch.full((T, B), -1, dtype=torch.int64, device=cues.device)
         answers[go[fits], episodes[fits]] = answer[fits]
 
         drawn = (cues, target, pairs, go, shown, answers)
@@ -173,8 +180,8 @@ class CueReward:
                 require_shape(f"episodes.{name}", part, shape)
         self.cues, self.target, self.pairs, self.go, self.shown, self.answers = episodes
         self.time = 0
-        self.previous_reward = torch.zeros(self.batch_size, device=self.device)
-        self.previous_action = torch.zeros(self.batch_size, dtype=torch.long, device=self.device)
+        self.previous_reward = torch.zeros(self.batch_size, dtype=torch.float32, device=self.device)
+        self.previous_action = torch.zeros(self.batch_size, dtype=torch.int64, device=self.device)
         return self.observation()
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, bool]:
@@ -186,7 +193,7 @@ class CueReward:
         """
         if self.time >= self.episode_length:
             raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
-        require_actions(actions, self.batch_size, NUM_ACTIONS)
+        require_classes("actions", actions, (self.batch_size,), NUM_ACTIONS, like=self.previous_action)
         answer = self.answers[self.time]
         right = (actions == answer).float()
         reward = torch.where(answer < 0, 0.0, right * self.reward - (1 - right) * self.wrong_penalty)
@@ -196,9 +203,14 @@ class CueReward:
         return self.observation(), reward, self.time == self.episode_length
 
     def observation(self) -> Tensor:
-        """What each agent senses now, [B, K + 6]; after the last step nothing is shown any more."""
-        extras = torch.zeros(self.batch_size, 4, device=self.device)
-        cue = torch.zeros(self.batch_size, self.cue_bits, device=self.device)
+        """What each agent senses now, [B, K + 6]; after the last step nothing is shown any more.
+
+        Raises:
+            RuntimeError: no episode has begun.
+        """
+        require_begun(self, "observation()")
+        extras = torch.zeros(self.batch_size, 4, dtype=torch.float32, device=self.device)
+        cue = torch.zeros(self.batch_size, self.cue_bits, dtype=torch.float32, device=self.device)
         if self.time < self.episode_length:
             cue = self.shown[self.time]
             extras[:, 0] = self.answers[self.time] >= 0
@@ -217,10 +229,14 @@ def best_rewards(world: CueReward) -> Tensor:
     m of the c cues that are left in a pair, it says yes if m / c is above a half. Its answers do not
     change what it learns, so no other player does better. The player that knows the target from the
     start earns `reward` in every trial; a player that guesses, half of reward - wrong_penalty.
+
+    Raises:
+        RuntimeError: no episode has begun.
     """
+    require_begun(world, "best_rewards()")
     B, N = world.batch_size, world.num_cues
-    one_hot = torch.eye(N, device=world.device)
-    possible = torch.ones(B, N, N, device=world.device)  # episode, target, cue
+    one_hot = torch.eye(N, dtype=torch.float32, device=world.device)
+    possible = torch.ones(B, N, N, dtype=torch.float32, device=world.device)  # episode, target, cue
     total = torch.zeros(B, dtype=torch.float64, device=world.device)
     for trial in range(world.pairs.shape[1]):
         in_pair = one_hot[world.pairs[:, trial]].sum(1)  # [B, N]

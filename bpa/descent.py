@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,10 +32,27 @@ def build_optimizers(
     for name, parameter in net.named_parameters():
         between_neurons = kind == "muon" and name in ("w", "alpha") and min(parameter.shape) > 1
         (matrices if between_neurons else others).append(parameter)
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(others, lr=learning_rate, eps=adam_eps)]
+    adam = torch.optim.Adam(others, lr=learning_rate, eps=adam_eps)
+    adam.register_step_pre_hook(begin_counting)
+    optimizers: list[torch.optim.Optimizer] = [adam]
     if matrices:
         optimizers.append(Muon(matrices, lr=learning_rate))
     return optimizers
+
+
+def begin_counting(adam: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    """Before a step of Adam: what it remembers of a parameter at first, all zero.
+
+    Adam would make the same, but count its steps in PyTorch's default precision on the default device.
+    """
+    for group in adam.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None and not adam.state[parameter]:
+                adam.state[parameter] = {
+                    "step": torch.zeros((), dtype=torch.float32, device="cpu"),
+                    "exp_avg": torch.zeros_like(parameter),
+                    "exp_avg_sq": torch.zeros_like(parameter),
+                }
 
 
 def optimizer_state(net: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
@@ -60,7 +78,7 @@ def load_optimizer_state(
                 continue
             for key, value in held.items():
                 shape = () if key == "step" else tuple(parameter.shape)
-                like = torch.empty(0, dtype=parameter.dtype)  # on the CPU, where files are read to
+                like = torch.empty(0, dtype=parameter.dtype, device="cpu")  # where files are read to
                 require_shape(f"{name}.{parameter_name}.{key}", value, shape, like=like)
             optimizer.state[parameter] = {
                 key: value if key == "step" else value.to(parameter.device)  # type: ignore[union-attr]
@@ -87,7 +105,8 @@ def gradient_norm(net: nn.Module) -> float:
 
 def clip_gradient(net: nn.Module, norm: float, max_gradient_norm: float) -> None:
     """Scale the gradient of norm `norm` down to `max_gradient_norm` if it is above."""
-    nn.utils.clip_grads_with_norm_(net.parameters(), max_gradient_norm, torch.tensor(norm))
+    total = torch.tensor(norm, dtype=torch.float32, device="cpu")
+    nn.utils.clip_grads_with_norm_(net.parameters(), max_gradient_norm, total)
 
 
 def fault(loss: float, norm: float, norm_limit: float = math.inf, bad_traces: float = 0) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_integer
+from bpa.arguments import plain, require_finite_outputs, require_finite_weights, require_integer
 from bpa.baselines import affordable, expected_reward
 from bpa.config import TrainConfig
 from bpa.rollout import draw_luck, rollout
@@ -25,9 +25,10 @@ def fresh_worlds(net: Any, config: TrainConfig, episodes: int, seed: int) -> Ite
 
     They live where `net` does.
     """
-    require_integer("episodes", episodes, low=1)
-    require_integer("seed", seed, low=0, high=2**63 - 1)
-    generator = torch.Generator().manual_seed(seed)
+    episodes = require_integer("episodes", episodes, low=1)
+    seed = require_integer("seed", seed, low=0, high=2**63 - 1)
+    require_finite_weights(net)
+    generator = torch.Generator(device="cpu").manual_seed(seed)
     for begun in range(0, episodes, LARGEST_BATCH):
         batch_size = min(LARGEST_BATCH, episodes - begun)
         yield build_world(config, batch_size, generator, split="test", device=next(net.parameters()).device)
@@ -47,13 +48,18 @@ def step_rewards(
         engine: one of `bpa.engines.ENGINES`, whatever the network was trained with.
 
     Raises:
-        ValueError: a number is out of range, the task gives lessons, not rewards, or the engine was asked for
-            by name and cannot run this.
+        ValueError: a number is out of range, weights or outputs are not finite, the task gives lessons, not
+            rewards, or the engine was asked for by name and cannot run this.
     """
     if config.task not in REWARDED:
         raise ValueError(f"task must be one of {', '.join(REWARDED)} to give rewards, got {config.task!r}")
     worlds = fresh_worlds(net, config, episodes, seed)
-    return torch.cat([rollout(net, world, draw_luck(world), engine).rewards for world in worlds], dim=1)
+    rewards = []
+    for world in worlds:
+        seen = rollout(net, world, draw_luck(world), engine)
+        require_finite_outputs(seen.logits)
+        rewards.append(seen.rewards)
+    return torch.cat(rewards, dim=1)
 
 
 def episode_rewards(
@@ -80,6 +86,7 @@ def lesson_marks(
     for world in fresh_worlds(net, config, episodes, seed):
         lesson = world.sample()
         loss, accuracy = marks(net, lesson, engine)
+        require_finite_outputs(torch.tensor(loss, dtype=torch.float64, device="cpu"))
         found = {"mean_loss": loss, "mean_accuracy": accuracy}
         if isinstance(world, Languages):
             found["bayes_loss"] = world.bayes_loss(lesson)[lesson.mask].mean().item()
@@ -97,7 +104,7 @@ def maze_marks(rewards: Tensor, config: TrainConfig) -> dict[str, float | None]:
     """
     first = first_hits(rewards)
     found = first > 0
-    later = torch.arange(1, len(rewards) + 1)[:, None] > first
+    later = torch.arange(1, len(rewards) + 1, dtype=torch.int64, device=rewards.device)[:, None] > first
     after = (rewards * later).sum(0)[found]
     rules = (config.size, config.episode_length)
     exact = {
@@ -122,12 +129,14 @@ def evaluate(
     Where it is rewarded: mean, median, quartiles, standard deviation and error of the reward, and in the maze
     `maze_marks`. Where it is given lessons: `lesson_marks`.
     """
+    episodes, seed = plain(episodes), plain(seed)
     said: dict[str, Any] = {"episodes": episodes, "seed": seed}
     if config.task not in REWARDED:
         return said | lesson_marks(net, config, episodes, seed, engine)
     seen = step_rewards(net, config, episodes, seed, engine).double().cpu()
     rewards = seen.sum(0)
-    lower, median, upper = rewards.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+    quarters = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu")
+    lower, median, upper = rewards.quantile(quarters).tolist()
     deviation = rewards.std(correction=1).item() if episodes > 1 else 0.0
     said |= {
         "mean_reward": rewards.mean().item(),

@@ -16,7 +16,7 @@ from bpa import engines
 from bpa.arguments import require_choice, require_flag, require_integer, require_shape
 from bpa.engines import eager
 from bpa.network import outer
-from bpa.plasticity import reset_parameters
+from bpa.plasticity import linear, reset_parameters
 
 WRITINGS = ("sum", "delta")
 
@@ -61,19 +61,19 @@ class FastWeightNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.input_size = require_integer("input_size", input_size, low=1)
-        self.hidden_size = require_integer("hidden_size", hidden_size, low=1)
-        self.num_actions = require_integer("num_actions", num_actions, low=1)
+        self.input_size = input_size = require_integer("input_size", input_size, low=1)
+        self.hidden_size = hidden_size = require_integer("hidden_size", hidden_size, low=1)
+        self.num_actions = num_actions = require_integer("num_actions", num_actions, low=1)
         self.writing = require_choice("writing", writing, WRITINGS)
-        self.gated = require_flag("gated", gated)
-        self.i2h = nn.utils.skip_init(nn.Linear, input_size, 3 * hidden_size + 1 + gated)
-        self.h2o = nn.utils.skip_init(nn.Linear, hidden_size, num_actions)
-        self.h2v = nn.utils.skip_init(nn.Linear, hidden_size, 1)
+        self.gated = gated = require_flag("gated", gated)
+        self.i2h = linear(input_size, 3 * hidden_size + 1 + gated)
+        self.h2o = linear(hidden_size, num_actions)
+        self.h2v = linear(hidden_size, 1)
         reset_parameters(self, generator)
 
     def initial_state(self, batch_size: int) -> FastWeightHidden:
         """Nothing read and nothing written."""
-        require_integer("batch_size", batch_size, low=1)
+        batch_size = require_integer("batch_size", batch_size, low=1)
         h = self.i2h.weight.new_zeros(batch_size, self.hidden_size)
         return FastWeightHidden(h, h.new_zeros(batch_size, self.hidden_size, self.hidden_size))
 

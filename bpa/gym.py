@@ -17,7 +17,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from bpa.arguments import require_choice, require_integer
+from bpa.arguments import require_begun, require_choice, require_integer
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 
 RENDER_MODES = ("rgb_array", "ansi")
@@ -38,6 +38,7 @@ def observation_space(maze: GridMaze) -> spaces.Box:
 
 def drawn(maze: GridMaze, episode: int) -> np.ndarray:
     """A picture of one episode, uint8 [24 n, 24 n, 3]: the goal a square, the agent a disc."""
+    require_begun(maze, "render()")
     picture = np.where(maze.walls.numpy()[..., None], WALL, FLOOR).astype(np.uint8)
     row, column = maze.goal[episode].tolist()
     picture[row, column] = GOAL
@@ -52,6 +53,7 @@ def drawn(maze: GridMaze, episode: int) -> np.ndarray:
 
 def written(maze: GridMaze, episode: int) -> str:
     """One episode as text, a line a row: # wall, . free, G goal, A agent."""
+    require_begun(maze, "render()")
     letters = np.where(maze.walls.numpy(), "#", ".")
     letters[tuple(maze.goal[episode].tolist())] = "G"
     letters[tuple(maze.agent[episode].tolist())] = "A"
@@ -61,6 +63,24 @@ def written(maze: GridMaze, episode: int) -> str:
 def luck(generator: np.random.Generator, count: int) -> torch.Tensor:
     """Uniform numbers in [0, 1), float32 [count]: all chance comes from Gymnasium's own generator."""
     return torch.from_numpy(generator.random(count, dtype=np.float32))
+
+
+def whole_actions(actions: Any, count: int) -> torch.Tensor:
+    """Actions of any whole-number kind, a list of them too, as a tensor of our own, int64 [count].
+
+    Raises:
+        ValueError: they are something else, or too many or too few, or out of range.
+    """
+    allowed = f"actions must be {count} whole numbers from 0 to {NUM_ACTIONS - 1}"
+    try:
+        given = np.asarray(actions)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{allowed}, got {type(actions).__name__} that is no array of numbers") from None
+    if given.dtype.kind not in "iu" or given.shape != (count,):
+        raise ValueError(f"{allowed}, got {given.dtype} of shape {list(given.shape)}")
+    if given.min() < 0 or given.max() >= NUM_ACTIONS:
+        raise ValueError(f"{allowed}, got {given.min() if given.min() < 0 else given.max()}")
+    return torch.from_numpy(given.astype(np.int64))
 
 
 class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
@@ -107,7 +127,7 @@ class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
         render_mode: str | None = None,
     ):
         if render_mode is not None:
-            require_choice("render_mode", render_mode, RENDER_MODES)
+            render_mode = require_choice("render_mode", render_mode, RENDER_MODES)
         self.render_mode = render_mode
         self.maze = GridMaze(size, 1, episode_length, reward, wall_penalty)
         self.observation_space = observation_space(self.maze)
@@ -122,9 +142,9 @@ class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def step(self, action: np.int64 | int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Move the agent: observation, reward, terminated (never), truncated (time is up), info (empty)."""
-        if not self.action_space.contains(action):
-            raise ValueError(f"action must be a whole number from 0 to 3, got {action!r}")
-        observation, reward, done = self.maze.step(torch.tensor([int(action)]), luck(self.np_random, 1))
+        number = require_integer("action", action, low=0, high=NUM_ACTIONS - 1)
+        chosen = torch.tensor([number], dtype=torch.int64, device="cpu")
+        observation, reward, done = self.maze.step(chosen, luck(self.np_random, 1))
         return observation[0].numpy(), reward.item(), False, done, {}
 
     def render(self) -> np.ndarray | str | None:
@@ -176,13 +196,15 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ):
         if render_mode is not None:
-            require_choice("render_mode", render_mode, RENDER_MODES)
+            render_mode = require_choice("render_mode", render_mode, RENDER_MODES)
         if not isinstance(autoreset_mode, AutoresetMode):
-            require_choice("autoreset_mode", autoreset_mode, [mode.value for mode in AutoresetMode])
+            autoreset_mode = require_choice(
+                "autoreset_mode", autoreset_mode, [mode.value for mode in AutoresetMode]
+            )
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
-        self.num_envs = require_integer("num_envs", num_envs, low=1)
+        self.num_envs = num_envs = require_integer("num_envs", num_envs, low=1)
         self.maze = GridMaze(size, num_envs, episode_length, reward, wall_penalty)
         self.over = False
         self.single_observation_space = observation_space(self.maze)
@@ -204,7 +226,7 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ValueError: the seed is not one number, or a mask leaves out an episode.
         """
         if seed is not None:
-            require_integer("seed", seed, low=0)
+            seed = require_integer("seed", seed, low=0)
         mask = (options or {}).get("reset_mask", True)
         if not np.all(mask):
             raise ValueError(f"reset_mask must be True everywhere: all episodes begin together, got {mask}")
@@ -218,9 +240,7 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         terminated = np.zeros(self.num_envs, dtype=bool)
         if self.over and self.autoreset_mode == AutoresetMode.NEXT_STEP:
             return self.begin(), np.zeros(self.num_envs), terminated, terminated.copy(), {}
-        chosen = torch.from_numpy(np.array(actions))
-        if not chosen.is_floating_point() and chosen.dtype != torch.bool:
-            chosen = chosen.long()
+        chosen = whole_actions(actions, self.num_envs)
         seen, reward, done = self.maze.step(chosen, luck(self.np_random, self.num_envs))
         self.over = done
         observation = seen.numpy()

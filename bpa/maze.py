@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_actions, require_integer, require_number, require_shape
-from bpa.chance import fresh_generator
+from bpa import chance
+from bpa.arguments import require_begun, require_classes, require_integer, require_number, require_shape
 
 NUM_ACTIONS = 4
 OBSERVATION_SIZE = 17
@@ -22,10 +22,10 @@ def maze_walls(size: int) -> Tensor:
     Raises:
         ValueError: the size is even or too small.
     """
-    require_integer("size", size, low=5)
+    size = require_integer("size", size, low=5)
     if size % 2 == 0:
         raise ValueError(f"size must be an odd number of at least 5, got {size}")
-    line = torch.arange(size)
+    line = torch.arange(size, dtype=torch.int64, device="cpu")
     edge = (line == 0) | (line == size - 1)
     even = line % 2 == 0
     walls = edge[:, None] | edge[None, :] | (even[:, None] & even[None, :])
@@ -90,26 +90,23 @@ class GridMaze:
         device: torch.device | str | None = None,
     ):
         self.device = torch.device(device or "cpu")
+        self.size = size = require_integer("size", size, low=5)
         self.walls = maze_walls(size).to(self.device)
-        self.size = size
         self.batch_size = require_integer("batch_size", batch_size, low=1)
         self.episode_length = require_integer("episode_length", episode_length, low=1)
         self.reward = require_number("reward", reward, low=0)
         self.wall_penalty = require_number("wall_penalty", wall_penalty, low=0)
-        self.generator = fresh_generator() if generator is None else generator
+        self.generator = chance.fresh_generator() if generator is None else generator
         self.free_cells = (~self.walls).nonzero()  # (row, column) of each free cell, row by row
-        self.centre = torch.tensor([size // 2, size // 2], device=self.device)
+        self.centre = torch.tensor([size // 2, size // 2], dtype=torch.int64, device=self.device)
         self.centre_index = (self.free_cells == self.centre).all(1).nonzero()[0, 0]
-        self.moves = torch.tensor(MOVES, device=self.device)
-        self.window = torch.arange(-1, 2, device=self.device)
+        self.moves = torch.tensor(MOVES, dtype=torch.int64, device=self.device)
+        self.window = torch.arange(-1, 2, dtype=torch.int64, device=self.device)
         self.time = self.episode_length  # no episode before the first reset
 
     def draw(self) -> Tensor:
         """B uniform numbers in [0, 1) from the generator."""
-        drawn_on = self.generator.device
-        return torch.rand(self.batch_size, generator=self.generator, device=drawn_on, dtype=torch.float32).to(
-            self.device
-        )
+        return chance.uniform(self.batch_size, generator=self.generator).to(self.device)
 
     def reset(self, uniform: Tensor | None = None) -> Tensor:
         """Start B new episodes and return their first observation [B, 17].
@@ -122,8 +119,8 @@ class GridMaze:
         self.goal = self.free_cells[self.goal_index]
         self.agent = self.centre.repeat(self.batch_size, 1)
         self.time = 0
-        self.previous_reward = torch.zeros(self.batch_size, device=self.device)
-        self.previous_action = torch.zeros(self.batch_size, dtype=torch.long, device=self.device)
+        self.previous_reward = torch.zeros(self.batch_size, dtype=torch.float32, device=self.device)
+        self.previous_action = torch.zeros(self.batch_size, dtype=torch.int64, device=self.device)
         return self.observation()
 
     def step(self, actions: Tensor, uniform: Tensor | None = None) -> tuple[Tensor, Tensor, bool]:
@@ -139,7 +136,7 @@ class GridMaze:
         """
         if self.time >= self.episode_length:
             raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
-        require_actions(actions, self.batch_size, NUM_ACTIONS)
+        require_classes("actions", actions, (self.batch_size,), NUM_ACTIONS, like=self.agent)
         uniform = self.draw() if uniform is None else self.checked_uniform(uniform)
 
         ahead = self.agent + self.moves[actions]
@@ -156,11 +153,12 @@ class GridMaze:
         return self.observation(), reward, self.time == self.episode_length
 
     def observation(self) -> Tensor:
-        """What each agent senses now, [B, 17]."""
+        """What each agent senses now, [B, 17]; RuntimeError before the first reset."""
+        require_begun(self, "observation()")
         rows = self.agent[:, 0, None, None] + self.window[:, None]
         columns = self.agent[:, 1, None, None] + self.window
         neighbourhood = self.walls[rows, columns].float().flatten(1)
-        extras = torch.zeros(self.batch_size, 4, device=self.device)
+        extras = torch.zeros(self.batch_size, 4, dtype=torch.float32, device=self.device)
         extras[:, 1] = 1
         extras[:, 2] = self.time / self.episode_length
         extras[:, 3] = self.previous_reward

@@ -54,7 +54,7 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.9):
-        require_number("lr", lr, low=0, above=True)
+        lr = require_number("lr", lr, low=0, above=True)
         if require_number("momentum", momentum, low=0, high=1) == 1:
             raise ValueError("momentum must be below 1, got 1")
         params = list(params)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
 from bpa.engines.eager import Unrolled, matching_state
-from bpa.plasticity import MODULATED, MODULATORS, declare_plasticity, reset_parameters
+from bpa.plasticity import MODULATED, MODULATORS, declare_plasticity, linear, reset_parameters
 
 
 class Hidden(NamedTuple):
@@ -106,6 +106,8 @@ class Network(nn.Module):
         clipping: "hard" or "soft". modulator: "tanh", "sigmoid" or "linear".
         generator: source of the initial weights; PyTorch's global one if None.
 
+    Parameters are float32 on the CPU, whatever PyTorch's defaults are; `.to(device)` moves them.
+
     Raises:
         ValueError: an argument is out of range, or a combination has no meaning.
     """
@@ -127,19 +129,19 @@ class Network(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.input_size = require_integer("input_size", input_size, low=1)
-        self.hidden_size = require_integer("hidden_size", hidden_size, low=1)
-        self.num_actions = require_integer("num_actions", num_actions, low=1)
-        self.i2h = nn.utils.skip_init(nn.Linear, input_size, hidden_size)
-        self.w = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.input_size = input_size = require_integer("input_size", input_size, low=1)
+        self.hidden_size = hidden_size = require_integer("hidden_size", hidden_size, low=1)
+        self.num_actions = num_actions = require_integer("num_actions", num_actions, low=1)
+        self.i2h = linear(input_size, hidden_size)
+        self.w = nn.Parameter(torch.empty(hidden_size, hidden_size, dtype=torch.float32, device="cpu"))
         declare_plasticity(self, hidden_size, plasticity, alpha, fanout, clip, rule, clipping, modulator)
-        self.h2o = nn.utils.skip_init(nn.Linear, hidden_size, num_actions)
-        self.h2v = nn.utils.skip_init(nn.Linear, hidden_size, 1)
+        self.h2o = linear(hidden_size, num_actions)
+        self.h2v = linear(hidden_size, 1)
         reset_parameters(self, generator)
 
     def initial_state(self, batch_size: int) -> Hidden:
         """All activity and all traces zero, as at the start of an episode."""
-        require_integer("batch_size", batch_size, low=1)
+        batch_size = require_integer("batch_size", batch_size, low=1)
         h = self.w.new_zeros(batch_size, self.hidden_size)
         trace = self.w.new_zeros(batch_size, self.hidden_size, self.hidden_size)
         hebb = trace if self.plasticity != "none" else None

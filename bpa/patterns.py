@@ -6,8 +6,18 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import require_integer, require_number
-from bpa.chance import fresh_generator
+from bpa.chance import fresh_generator, integers, uniform
 from bpa.lesson import Lesson
+
+
+def signs(bits: Tensor) -> Tensor:
+    """float32 +1 and -1 for bits 1 and 0."""
+    return 2 * bits.float() - 1
+
+
+def chosen(items: Tensor, which: Tensor) -> Tensor:
+    """One of the N items [B, N, P] of each episode, by its number [B]: [B, P]."""
+    return items[torch.arange(len(items), dtype=torch.int64, device=items.device), which]
 
 
 def distinct_codes(batch_size: int, count: int, bits: int, generator: torch.Generator) -> Tensor:
@@ -17,16 +27,17 @@ def distinct_codes(batch_size: int, count: int, bits: int, generator: torch.Gene
         count: N, at most 2**bits.
     """
     if 2**bits <= 16 * count:  # few are left over: deal from the shuffled deck of all codes
-        deck = torch.rand(batch_size, 2**bits, generator=generator).argsort(dim=1)[:, :count]
-        return 2.0 * (deck[:, :, None] >> torch.arange(bits) & 1) - 1
-    codes = 2.0 * torch.randint(2, (batch_size, count, bits), generator=generator) - 1
+        deck = uniform(batch_size, 2**bits, generator=generator).argsort(dim=1)[:, :count]
+        places = torch.arange(bits, dtype=torch.int64, device=deck.device)
+        return signs(deck[:, :, None] >> places & 1)
+    codes = signs(integers(2, batch_size, count, bits, generator=generator))
     while True:
         # The inner product of two codes is `bits` only if they are equal. Dealing again every code that
         # equals an earlier one leaves the rest as they are, so the sets stay uniform.
         twice = ((codes @ codes.mT).tril(-1) == bits).any(-1)
         if not twice.any():
             return codes
-        codes[twice] = 2.0 * torch.randint(2, (int(twice.sum()), bits), generator=generator) - 1
+        codes[twice] = signs(integers(2, int(twice.sum()), bits, generator=generator))
 
 
 def shown_in_turn(
@@ -49,8 +60,8 @@ def shown_in_turn(
     pause = items.new_zeros(pause_steps, B, P)
     parts = []
     for _ in range(presentations):
-        for shown in torch.rand(N, B, generator=generator).argsort(0):
-            parts += [items[torch.arange(B), shown].expand(show_steps, B, P), pause]
+        for shown in uniform(N, B, generator=generator).argsort(0).to(items.device):
+            parts += [chosen(items, shown).expand(show_steps, B, P), pause]
     return torch.cat([*parts, cue.expand(show_steps, B, P)])
 
 
@@ -109,14 +120,14 @@ class Patterns:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.pattern_size = require_integer("pattern_size", pattern_size, low=2)
-        self.num_patterns = require_integer("num_patterns", num_patterns, low=1)
+        self.pattern_size = pattern_size = require_integer("pattern_size", pattern_size, low=2)
+        self.num_patterns = num_patterns = require_integer("num_patterns", num_patterns, low=1)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
-        self.presentations = require_integer("presentations", presentations, low=1)
-        self.show_steps = require_integer("show_steps", show_steps, low=1)
-        self.pause_steps = require_integer("pause_steps", pause_steps, low=0)
-        self.noise = require_number("noise", noise, low=0, high=0.5)
-        self.missing = require_number("missing", missing, low=0, above=noise == 0, high=1)
+        self.presentations = presentations = require_integer("presentations", presentations, low=1)
+        self.show_steps = show_steps = require_integer("show_steps", show_steps, low=1)
+        self.pause_steps = pause_steps = require_integer("pause_steps", pause_steps, low=0)
+        self.noise = noise = require_number("noise", noise, low=0, high=0.5)
+        self.missing = missing = require_number("missing", missing, low=0, above=noise == 0, high=1)
         if missing == 1:
             raise ValueError("missing must be below 1, got 1: a cue that shows nothing asks for nothing")
         self.num_missing = 0
@@ -136,13 +147,13 @@ class Patterns:
     def sample(self) -> Lesson:
         """B new episodes."""
         B, N, P = self.batch_size, self.num_patterns, self.pattern_size
-        is_missing = torch.rand(B, P, generator=self.generator).argsort(1) < self.num_missing
-        patterns = 2.0 * torch.randint(2, (B, N, P), generator=self.generator) - 1
+        is_missing = uniform(B, P, generator=self.generator).argsort(1) < self.num_missing
+        patterns = signs(integers(2, B, N, P, generator=self.generator))
         codes = distinct_codes(B, N, P - self.num_missing, self.generator)
         patterns[~is_missing[:, None].expand(B, N, P)] = codes.flatten()
 
-        asked = patterns[torch.arange(B), torch.randint(N, (B,), generator=self.generator)]
-        turned = torch.rand(B, P, generator=self.generator) < self.noise
+        asked = chosen(patterns, integers(N, B, generator=self.generator))
+        turned = uniform(B, P, generator=self.generator) < self.noise
         cue = torch.where(turned, -asked, asked).masked_fill(is_missing, 0)
         inputs = shown_in_turn(
             patterns, cue, self.presentations, self.show_steps, self.pause_steps, self.generator

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_choice, require_integer
-from bpa.chance import fresh_generator
+from bpa.arguments import plain, require_choice, require_integer
+from bpa.chance import fresh_generator, integers
 from bpa.lesson import Lesson
-from bpa.patterns import asked_last, shown_in_turn
+from bpa.patterns import asked_last, chosen, shown_in_turn
 
 SOURCES = ("digits", "photographs")
 SPLITS = ("train", "test")
@@ -26,7 +26,7 @@ def digits(split: str) -> Tensor:
     """
     from sklearn.datasets import load_digits  # here, because importing it takes a second
 
-    require_choice("split", split, SPLITS)
+    split = require_choice("split", split, SPLITS)
     pictures = torch.from_numpy(load_digits().images).float() / 16
     border = len(pictures) * 3 // 4
     return pictures[:border] if split == "train" else pictures[border:]
@@ -40,15 +40,16 @@ def photographs(shrink: int) -> Tensor:
     """
     from sklearn.datasets import load_sample_images
 
-    require_integer("shrink", shrink, low=1)
-    colours = torch.tensor(np.stack(load_sample_images().images)).float()
-    luma = colours @ torch.tensor([0.299, 0.587, 0.114])  # how bright red, green and blue look (ITU-R BT.601)
+    shrink = require_integer("shrink", shrink, low=1)
+    colours = torch.from_numpy(np.stack(load_sample_images().images)).float()
+    # How bright red, green and blue look (ITU-R BT.601).
+    luma = colours @ torch.tensor([0.299, 0.587, 0.114], dtype=torch.float32, device="cpu")
     return torch.nn.functional.avg_pool2d(luma / 255, shrink)
 
 
 def strip_columns(columns: int, split: str) -> list[range]:
     """Columns of each vertical strip that is for this split: no column is in strips of both."""
-    require_choice("split", split, SPLITS)
+    split = require_choice("split", split, SPLITS)
     width = columns // STRIPS
     return [range(k * width, (k + 1) * width) for k in range(STRIPS) if (k in (3, 7)) == (split == "test")]
 
@@ -71,7 +72,7 @@ def patch_corners(pictures: Tensor, size: int, split: str) -> Tensor:
     mean = torch.nn.functional.avg_pool2d(pictures.double(), size, stride=1)
     square = torch.nn.functional.avg_pool2d(pictures.double().square(), size, stride=1)
     usable = square - mean.square() > FLATTEST**2
-    inside = torch.zeros(usable.shape[2], dtype=torch.bool)
+    inside = torch.zeros(usable.shape[2], dtype=torch.bool, device="cpu")
     for columns in strips:
         inside[columns.start : columns.stop - size + 1] = True
     return (usable & inside).nonzero()
@@ -135,20 +136,21 @@ class Pictures:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.source = require_choice("source", source, SOURCES)
-        self.split = require_choice("split", split, SPLITS)
-        self.num_pictures = require_integer("num_pictures", num_pictures, low=1)
+        self.source = source = require_choice("source", source, SOURCES)
+        self.split = split = require_choice("split", split, SPLITS)
+        self.num_pictures = num_pictures = require_integer("num_pictures", num_pictures, low=1)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
-        self.presentations = require_integer("presentations", presentations, low=1)
-        self.show_steps = require_integer("show_steps", show_steps, low=1)
-        self.pause_steps = require_integer("pause_steps", pause_steps, low=0)
+        self.presentations = presentations = require_integer("presentations", presentations, low=1)
+        self.show_steps = show_steps = require_integer("show_steps", show_steps, low=1)
+        self.pause_steps = pause_steps = require_integer("pause_steps", pause_steps, low=0)
         self.hidden = require_choice("hidden", hidden, HALVES)
         if source == "digits":
-            if patch_size not in (None, DIGIT_SIZE):
+            if patch_size is not None and plain(patch_size) != DIGIT_SIZE:
                 raise ValueError(f"patch_size must be {DIGIT_SIZE} or None for digits, got {patch_size!r}")
             self.size = DIGIT_SIZE
             self.pictures = digits(split)
-            self.corners = torch.arange(len(self.pictures))[:, None] * torch.tensor([1, 0, 0])
+            self.corners = torch.zeros(len(self.pictures), 3, dtype=torch.int64, device="cpu")
+            self.corners[:, 0] = torch.arange(len(self.pictures), dtype=torch.int64, device="cpu")
             blocked = 1
         else:
             self.size = require_integer("patch_size", 12 if patch_size is None else patch_size, low=2)
@@ -168,40 +170,43 @@ class Pictures:
         self.input_size = self.output_size = self.size**2
         self.episode_length = presentations * num_pictures * (show_steps + pause_steps) + show_steps
 
+    def draw_below(self, high: int, *shape: int) -> Tensor:
+        """Whole numbers below `high`, on the CPU, where the pictures are."""
+        return integers(high, *shape, generator=self.generator).cpu()
+
     def draw(self) -> Tensor:
         """Corners of N different pictures for each episode, int64 [B, N, 3]; patches do not overlap."""
-        shape = (self.batch_size, self.num_pictures)
-        chosen = torch.randint(len(self.corners), shape, generator=self.generator)
+        which = self.draw_below(len(self.corners), self.batch_size, self.num_pictures)
         while True:
-            corners = self.corners[chosen]
+            corners = self.corners[which]
             apart = (corners[:, :, None] - corners[:, None]).abs()  # [B, N, N, 3]
             overlap = (apart[..., 0] == 0) & (apart[..., 1:] < self.size).all(-1)
             again = overlap.tril(-1).any(-1)
             if not again.any():
                 return corners
-            chosen[again] = torch.randint(len(self.corners), (int(again.sum()),), generator=self.generator)
+            which[again] = self.draw_below(len(self.corners), int(again.sum()))
 
     def cut(self, corners: Tensor) -> Tensor:
         """The pictures at `corners` [..., 3], scaled: [..., S, S]."""
-        window = torch.arange(self.size)
+        window = torch.arange(self.size, dtype=torch.int64, device="cpu")
         picture, row, column = corners[..., None, None].unbind(-3)
         return standardised(self.pictures[picture, row + window[:, None], column + window])
 
     def hidden_pixels(self) -> Tensor:
         """Which pixels each cue hides, bool [B, S, S]."""
         B, S = self.batch_size, self.size
-        masks = torch.zeros(4, S, S, dtype=torch.bool)
+        masks = torch.zeros(4, S, S, dtype=torch.bool, device="cpu")
         masks[0, : S // 2] = masks[1, S - S // 2 :] = masks[2, :, : S // 2] = masks[3, :, S - S // 2 :] = True
         if self.hidden != "random":
             return masks[HALVES.index(self.hidden)].expand(B, S, S)
-        return masks[torch.randint(4, (B,), generator=self.generator)]
+        return masks[self.draw_below(4, B)]
 
     def sample(self) -> Lesson:
         """B new episodes."""
         B, N = self.batch_size, self.num_pictures
         pictures = self.cut(self.draw()).flatten(2)  # [B, N, S * S]
         hidden = self.hidden_pixels().flatten(1)
-        asked = pictures[torch.arange(B), torch.randint(N, (B,), generator=self.generator)]
+        asked = chosen(pictures, self.draw_below(N, B))
         inputs = shown_in_turn(
             pictures,
             asked.masked_fill(hidden, 0),
@@ -224,21 +229,21 @@ def guess_error(train: Pictures, test: Pictures, lessons: int = 200, ridge: floa
         train, test: worlds with the same pictures' size and the same `hidden`.
         lessons: lessons drawn from each. ridge: penalty on squared weights, for each picture.
     """
-    require_integer("lessons", lessons, low=1)
+    lessons = require_integer("lessons", lessons, low=1)
 
     def cues_and_answers(world: Pictures) -> tuple[Tensor, Tensor, Tensor]:
         drawn = [world.sample() for _ in range(lessons)]
-        parts = [(one.inputs[-1], one.targets[-1], one.mask[-1]) for one in drawn]
+        parts = [(one.inputs[-1].cpu(), one.targets[-1].cpu(), one.mask[-1].cpu()) for one in drawn]
         cues, answers, masks = (torch.cat(part).double() for part in zip(*parts, strict=True))
         return cues, answers, masks.bool()
 
     cues, answers, masks = cues_and_answers(train)
     new_cues, new_answers, new_masks = cues_and_answers(test)
-    squares = torch.zeros((), dtype=torch.float64)
+    squares = torch.zeros((), dtype=torch.float64, device="cpu")
     for half in masks.unique(dim=0):
         mine, theirs = (masks == half).all(1), (new_masks == half).all(1)
         x, y = cues[mine][:, ~half], answers[mine][:, half]
-        penalty = ridge * len(x) * torch.eye(x.shape[1], dtype=torch.float64)
+        penalty = ridge * len(x) * torch.eye(x.shape[1], dtype=torch.float64, device="cpu")
         weights = torch.linalg.solve(x.T @ x + penalty, x.T @ y)
         squares += (new_cues[theirs][:, ~half] @ weights - new_answers[theirs][:, half]).square().sum()
     return (squares / new_masks.sum()).item()

@@ -22,6 +22,11 @@ CLIPPINGS = ("hard", "soft")
 MODULATORS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": lambda m: m}
 
 
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer without values yet, float32 on the CPU whatever PyTorch's defaults are."""
+    return nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float32, device="cpu")
+
+
 def declare_plasticity(
     net: Any,
     hidden_size: int,
@@ -41,23 +46,25 @@ def declare_plasticity(
     Raises:
         ValueError: an option is out of range, or asks for something the variant does not have.
     """
-    net.plasticity = require_choice("plasticity", plasticity, PLASTICITIES)
+    net.plasticity = plasticity = require_choice("plasticity", plasticity, PLASTICITIES)
     net.fanout = require_flag("fanout", fanout) and plasticity in MODULATED
-    net.clip = require_number("clip", clip, low=0, above=True, infinite=True)
-    net.rule = require_choice("rule", rule, RULES)
-    net.clipping = require_choice("clipping", clipping, CLIPPINGS)
-    net.modulator = require_choice("modulator", modulator, MODULATORS)
-    require_choice("alpha", alpha, ALPHAS)
+    net.clip = clip = require_number("clip", clip, low=0, above=True, infinite=True)
+    net.rule = rule = require_choice("rule", rule, RULES)
+    net.clipping = clipping = require_choice("clipping", clipping, CLIPPINGS)
+    net.modulator = modulator = require_choice("modulator", modulator, MODULATORS)
+    alpha = require_choice("alpha", alpha, ALPHAS)
     refuse_meaningless(plasticity, rule, clip, clipping, modulator)
 
     shapes = {"synapse": (hidden_size, hidden_size), "neuron": (1, hidden_size), "network": (1,)}
-    net.alpha = nn.Parameter(torch.empty(shapes[alpha])) if plasticity != "none" else None
+    net.alpha = None
+    if plasticity != "none":
+        net.alpha = nn.Parameter(torch.empty(shapes[alpha], dtype=torch.float32, device="cpu"))
     if plasticity in ("plastic", "retroactive"):
-        net.eta = nn.Parameter(torch.empty(1))
+        net.eta = nn.Parameter(torch.empty(1, dtype=torch.float32, device="cpu"))
     if plasticity in MODULATED:
-        net.h2mod = nn.utils.skip_init(nn.Linear, hidden_size, 1)
+        net.h2mod = linear(hidden_size, 1)
     if net.fanout:
-        net.modfanout = nn.utils.skip_init(nn.Linear, 1, hidden_size)
+        net.modfanout = linear(1, hidden_size)
 
 
 def refuse_meaningless(
@@ -89,13 +96,21 @@ def reset_parameters(
     named in `bounds` are drawn uniformly within +- the bound given there instead.
     """
     bounds = bounds or {}
+
+    def draw(parameter: nn.Parameter, low: float, high: float) -> None:
+        if generator is None or generator.device == parameter.device:
+            parameter.uniform_(low, high, generator=generator)
+        else:
+            drawn = torch.empty_like(parameter, device=generator.device)
+            parameter.copy_(drawn.uniform_(low, high, generator=generator))
+
     for name, parameter in net.named_parameters():
         if name in bounds:
-            parameter.uniform_(-bounds[name], bounds[name], generator=generator)
+            draw(parameter, -bounds[name], bounds[name])
         elif name in ("w", "alpha"):
-            parameter.uniform_(0, 0.001, generator=generator)
+            draw(parameter, 0, 0.001)
         elif name == "eta":
             parameter.fill_(0.01)
         else:
             bound = 1 / math.sqrt(net.get_parameter(name.split(".")[0] + ".weight").shape[1])
-            parameter.uniform_(-bound, bound, generator=generator)
+            draw(parameter, -bound, bound)

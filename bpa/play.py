@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bpa.arguments import require_integer
+from bpa.arguments import require_finite_outputs, require_finite_weights, require_integer
 from bpa.config import TrainConfig
 from bpa.gym import drawn, written
 from bpa.rollout import draw_chance, rollout
@@ -43,17 +43,19 @@ def episode(net: Any, config: TrainConfig, seed: int = 1, engine: str = "auto") 
         engine: one of `bpa.engines.ENGINES`, whatever the network was trained with.
 
     Raises:
-        ValueError: the seed is out of range, the task is not the maze, or the engine was asked for by name
-            and cannot run this.
+        ValueError: the seed is out of range, the task is not the maze, weights or outputs are not finite, or
+            the engine was asked for by name and cannot run this.
     """
-    require_integer("seed", seed, low=0, high=2**63 - 1)
+    seed = require_integer("seed", seed, low=0, high=2**63 - 1)
     if config.task != "maze":
         raise ValueError(f"task must be 'maze' to be looked at, got {config.task!r}")
-    generator = torch.Generator().manual_seed(seed)
+    require_finite_weights(net)
+    generator = torch.Generator(device="cpu").manual_seed(seed)
     maze = build_world(config, 1, generator)  # on the CPU, where it is looked at
     lived_in = build_world(config, 1, generator, device=next(net.parameters()).device)
     chance = draw_chance(maze.episode_length, 1, generator)
     seen = rollout(net, lived_in, type(chance)(*(part.to(lived_in.device) for part in chance)), engine)
+    require_finite_outputs(seen.logits)
     maze.reset(chance.goal)
     total = 0.0
     yield Moment(0, None, 0.0, total, None, written(maze, 0), drawn(maze, 0))
@@ -85,7 +87,7 @@ def save_film(moments: list[Moment], path: str | Path, fps: int = 10) -> None:
         ValueError: the file exists or cannot be written, is of another kind, or ffmpeg is missing.
     """
     path = Path(path)
-    require_integer("fps", fps, low=1, high=50)
+    fps = require_integer("fps", fps, low=1, high=50)
     if path.suffix.lower() not in FILMS:
         raise ValueError(f"save must end in {' or '.join(FILMS)}, got {path}")
     if path.exists():

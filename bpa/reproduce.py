@@ -259,7 +259,7 @@ def episode_scores(net: Any, config: TrainConfig, episodes: int, seed: int) -> T
         logits = net.unroll(lesson.inputs, engine=config.engine).logits
         each = [slice(b, b + 1) for b in range(world.batch_size)]
         losses += [lesson_loss(logits[:, one], lesson.part(one)).item() for one in each]
-    return torch.tensor(losses, dtype=torch.float64)
+    return torch.tensor(losses, dtype=torch.float64, device="cpu")
 
 
 def complete(job: Job, watch: Callable[[Any, list[Any]], None] | None = None) -> Final:
@@ -277,7 +277,8 @@ def complete(job: Job, watch: Callable[[Any, list[Any]], None] | None = None) ->
     checkpoint = runs.load_checkpoint(folder)
     net, config = load_weights(folder)
     scores = episode_scores(net, config, job.episodes, FIRST_EVALUATION_SEED + config.seed)
-    lower, median, upper = scores.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+    quarters = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu")
+    lower, median, upper = scores.quantile(quarters).tolist()
     final = Final(
         task=config.task,
         variant=job.variant,
@@ -366,7 +367,7 @@ def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
 
 def scores_by_variant(finals: Iterable[Final], mark: str = "mean") -> dict[str, list[float]]:
     """For each variant a score of each of its runs: the mean, median or another mark of a `Final`."""
-    require_choice("mark", mark, Final._fields[7:])
+    mark = require_choice("mark", mark, Final._fields[7:])
     scores: dict[str, list[float]] = {}
     for final in finals:
         scores.setdefault(final.variant, []).append(getattr(final, mark))
@@ -403,7 +404,7 @@ def difference_interval(
         first, second: scores of the runs of two variants, at least one each.
         generator: of the resamples. resamples: at least 1. level: of the interval; above 0, below 1.
     """
-    require_integer("resamples", resamples, low=1)
+    resamples = require_integer("resamples", resamples, low=1)
     if require_number("level", level, low=0, above=True) >= 1:
         raise ValueError(f"level must be below 1, got {level}")
     medians = []
@@ -635,8 +636,8 @@ def reproduce(
         KeyboardInterrupt: it was stopped; the tables hold what is finished, the rest can be gone on with.
     """
     out = Path(out)
-    require_integer("seeds", seeds, low=1, high=FIRST_EVALUATION_SEED)
-    require_integer("episodes", episodes, low=1)
+    seeds = require_integer("seeds", seeds, low=1, high=FIRST_EVALUATION_SEED)
+    episodes = require_integer("episodes", episodes, low=1)
     workers = cores() if workers is None else require_integer("workers", workers, low=1)
     if not variants:
         raise ValueError(f"variants must hold at least one of {', '.join((*VARIANTS, *CHANGES))}, got none")

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
+from bpa.chance import uniform
 from bpa.cues import CueEpisodes, CueReward
 from bpa.engines.eager import Unrolled
 from bpa.maze import GridMaze
+from bpa.worlds import sizes
 
 
 class Chance(NamedTuple):
@@ -58,11 +60,9 @@ def draw_chance(
     episode_length: int, batch_size: int, generator: torch.Generator, device: torch.device | str = "cpu"
 ) -> Chance:
     """The luck of `batch_size` episodes of `episode_length` steps, drawn from `generator`, on `device`."""
-    require_integer("episode_length", episode_length, low=1)
-    require_integer("batch_size", batch_size, low=1)
-    numbers = torch.rand(
-        1 + 2 * episode_length, batch_size, generator=generator, device=generator.device, dtype=torch.float32
-    ).to(device)
+    episode_length = require_integer("episode_length", episode_length, low=1)
+    batch_size = require_integer("batch_size", batch_size, low=1)
+    numbers = uniform(1 + 2 * episode_length, batch_size, generator=generator).to(device)
     return Chance(numbers[0], numbers[1 : 1 + episode_length], numbers[1 + episode_length :])
 
 
@@ -72,8 +72,7 @@ def draw_luck(world: GridMaze | CueReward) -> Chance | CueChance:
     if isinstance(world, GridMaze):
         return draw_chance(T, B, world.generator, world.device)
     episodes = world.draw()
-    action = torch.rand(T, B, generator=world.generator, dtype=torch.float32)
-    return CueChance(episodes, action.to(world.device))
+    return CueChance(episodes, uniform(T, B, generator=world.generator).to(world.device))
 
 
 def sample(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -99,10 +98,17 @@ def rollout(
         engine: one of `bpa.engines.ENGINES`. A fast engine runs the world inside its loop.
 
     Raises:
-        ValueError: the numbers do not fit the world, or the engine was asked for by name and cannot run this.
+        ValueError: the network or the numbers do not fit the world, or the engine was asked for by name and
+            cannot run this.
     """
     T, B = world.episode_length, world.batch_size
-    if isinstance(world, CueReward) != isinstance(chance, CueChance):
+    needed = sizes(world)
+    if (net.input_size, net.num_actions) != needed:
+        raise ValueError(
+            f"net must have {needed[0]} inputs and {needed[1]} actions for {type(world).__name__}, "
+            f"got {net.input_size} and {net.num_actions}"
+        )
+    if not isinstance(chance, CueChance if isinstance(world, CueReward) else Chance):
         raise ValueError(
             f"chance must be drawn for {type(world).__name__}, as draw_luck does, got {type(chance).__name__}"
         )

@@ -180,7 +180,8 @@ def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
         path = path / "weights.safetensors"
     tensors, metadata = read_tensors(path)
     config = read_config(path, metadata)
-    net = build_network(config, torch.Generator())  # not PyTorch's global one, for weights that are not kept
+    # Not PyTorch's global generator, for weights that are not kept.
+    net = build_network(config, torch.Generator(device="cpu"))
     load_state(path, net, tensors)
     return net, config
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import require_integer, require_number, require_shape
-from bpa.chance import fresh_generator
+from bpa.chance import fresh_generator, integers, uniform
 from bpa.lesson import Lesson
 
 
@@ -53,14 +53,16 @@ class Languages:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.num_symbols = require_integer("num_symbols", num_symbols, low=2, high=10_000)
-        self.order = require_integer("order", order, low=1, high=13)  # 2**13 < 10,000 < 2**14
+        self.num_symbols = num_symbols = require_integer("num_symbols", num_symbols, low=2, high=10_000)
+        self.order = order = require_integer("order", order, low=1, high=13)  # 2**13 < 10,000 < 2**14
         if num_symbols**order > 10_000:
             raise ValueError(
                 f"order must leave at most 10000 contexts of {num_symbols} symbols, got {order}, "
                 f"with {num_symbols**order}"
             )
-        self.sequence_length = require_integer("sequence_length", sequence_length, low=order + 1)
+        self.sequence_length = sequence_length = require_integer(
+            "sequence_length", sequence_length, low=order + 1
+        )
         self.concentration = require_number("concentration", concentration, low=0, above=True)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
         self.generator = fresh_generator() if generator is None else generator
@@ -71,7 +73,7 @@ class Languages:
     def draw_tables(self) -> Tensor:
         """B languages, [B, A**order, A]: the chance of each next symbol after each context."""
         # torch has no Dirichlet draw that takes a generator; NumPy's is seeded from ours.
-        seed = torch.randint(2**62, (), generator=self.generator).item()
+        seed = integers(2**62, generator=self.generator).item()
         rows = np.random.default_rng(int(seed)).dirichlet(
             [self.concentration] * self.num_symbols, (self.batch_size, self.num_symbols**self.order)
         )
@@ -81,18 +83,18 @@ class Languages:
         """One sequence from each language, int64 [sequence_length, B]."""
         A, B = self.num_symbols, self.batch_size
         reached = tables.cumsum(2)[:, :, :-1]
-        symbols = list(torch.randint(A, (self.order, B), generator=self.generator))
-        for uniform in torch.rand(
-            self.sequence_length - self.order, B, generator=self.generator, dtype=torch.float64
-        ):
-            row = reached[torch.arange(B), contexts(torch.stack(symbols[-self.order :]), A, self.order)[-1]]
-            symbols.append((uniform[:, None] >= row).sum(1))
+        episodes = torch.arange(B, dtype=torch.int64, device="cpu")
+        symbols = list(integers(A, self.order, B, generator=self.generator).cpu())
+        later = self.sequence_length - self.order
+        for numbers in uniform(later, B, generator=self.generator, dtype=torch.float64).cpu():
+            row = reached[episodes, contexts(torch.stack(symbols[-self.order :]), A, self.order)[-1]]
+            symbols.append((numbers[:, None] >= row).sum(1))
         return torch.stack(symbols)
 
     def sample(self) -> Lesson:
         """B new languages, and one sequence from each."""
         symbols = self.draw_symbols(self.draw_tables())
-        mask = torch.ones(self.episode_length, self.batch_size, dtype=torch.bool)
+        mask = torch.ones(self.episode_length, self.batch_size, dtype=torch.bool, device="cpu")
         mask[: self.order - 1] = False
         targets = symbols[1:].masked_fill(~mask, 0)
         inputs = one_hot(symbols[:-1], self.num_symbols)
@@ -109,7 +111,7 @@ class Languages:
         A, T, B = self.num_symbols, self.episode_length, self.batch_size
         require_shape("lesson.inputs", lesson.inputs, (T, B, A))
         context = contexts(lesson.inputs.argmax(2), A, self.order)
-        episodes = torch.arange(B, device=lesson.inputs.device)
+        episodes = torch.arange(B, dtype=torch.int64, device=lesson.inputs.device)
         counts = torch.full(
             (B, A**self.order, A), self.concentration, dtype=torch.float64, device=lesson.inputs.device
         )
@@ -127,7 +129,8 @@ def contexts(symbols: Tensor, count: int, order: int) -> Tensor:
     int64 [L, B] -> [L - order + 1, B]: the first entry belongs to the first step that has a whole context.
     """
     windows = symbols.unfold(0, order, 1)  # [L - order + 1, B, order], oldest first
-    return (windows * count ** torch.arange(order - 1, -1, -1, device=symbols.device)).sum(2)
+    places = torch.arange(order - 1, -1, -1, dtype=torch.int64, device=symbols.device)
+    return (windows * count**places).sum(2)
 
 
 class AssociativeRecall:
@@ -164,11 +167,11 @@ class AssociativeRecall:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.num_keys = require_integer("num_keys", num_keys, low=1)
-        self.num_pairs = require_integer("num_pairs", num_pairs, low=1)
+        self.num_keys = num_keys = require_integer("num_keys", num_keys, low=1)
+        self.num_pairs = num_pairs = require_integer("num_pairs", num_pairs, low=1)
         if num_pairs > num_keys:
             raise ValueError(f"num_pairs must be at most {num_keys}, one for each key, got {num_pairs}")
-        self.num_values = require_integer("num_values", num_values, low=2)
+        self.num_values = num_values = require_integer("num_values", num_values, low=2)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
         self.generator = fresh_generator() if generator is None else generator
         self.device = torch.device(device or "cpu")
@@ -178,19 +181,19 @@ class AssociativeRecall:
     def sample(self) -> Lesson:
         """B new episodes."""
         N, K, V, B = self.num_pairs, self.num_keys, self.num_values, self.batch_size
-        keys = torch.rand(K, B, generator=self.generator).argsort(0)[:N]
-        values = torch.randint(V, (N, B), generator=self.generator)
-        load = torch.arange(1, N + 1)[:, None]
-        asked = (torch.rand(N, B, generator=self.generator, dtype=torch.float64) * load).long()
+        keys = uniform(K, B, generator=self.generator).argsort(0)[:N]
+        values = integers(V, N, B, generator=self.generator)
+        load = torch.arange(1, N + 1, dtype=torch.int64, device=keys.device)[:, None]
+        asked = (uniform(N, B, generator=self.generator, dtype=torch.float64) * load).long()
 
-        inputs = torch.zeros(N, 3, B, self.input_size)
+        inputs = torch.zeros(N, 3, B, self.input_size, dtype=torch.float32, device=keys.device)
         inputs[:, 0, :, :K] = one_hot(keys, K)
         inputs[:, 1, :, K : K + V] = one_hot(values, V)
         inputs[:, 2, :, :K] = one_hot(keys.gather(0, asked), K)
         inputs[:, 2, :, -1] = 1
-        targets = torch.zeros(N, 3, B, dtype=torch.long)
+        targets = torch.zeros(N, 3, B, dtype=torch.int64, device=keys.device)
         targets[:, 2] = values.gather(0, asked)
-        mask = torch.zeros(N, 3, B, dtype=torch.bool)
+        mask = torch.zeros(N, 3, B, dtype=torch.bool, device=keys.device)
         mask[:, 2] = True
         lesson = Lesson(inputs.flatten(0, 1), targets.flatten(0, 1), mask.flatten(0, 1))
         return Lesson(*(part.to(self.device) for part in lesson))

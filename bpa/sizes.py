@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from bpa.arguments import require_integer
 
@@ -13,6 +15,19 @@ from bpa.arguments import require_integer
 def count_parameters(net: nn.Module) -> int:
     """How many numbers training can change."""
     return sum(parameter.numel() for parameter in net.parameters())
+
+
+class NamedDevicesToo(TorchFunctionMode):
+    """Within, a device that is named means PyTorch's meta device too."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call `func` as asked, but on the meta device where a device is named."""
+        kwargs = dict(kwargs or {})
+        if kwargs.get("device") is not None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
 
 
 def matching_hidden_size(build: Callable[[int], nn.Module], parameters: int) -> int:
@@ -29,10 +44,10 @@ def matching_hidden_size(build: Callable[[int], nn.Module], parameters: int) -> 
     Raises:
         ValueError: even one hidden neuron has more than twice the parameters asked for.
     """
-    require_integer("parameters", parameters, low=1)
+    parameters = require_integer("parameters", parameters, low=1)
 
     def count(hidden_size: int) -> int:
-        with torch.device("meta"):
+        with torch.device("meta"), NamedDevicesToo():
             return count_parameters(build(hidden_size))
 
     high = 1

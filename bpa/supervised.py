@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from bpa.arguments import require_integer, require_number, require_shape
-from bpa.descent import Diverged, clip_gradient, fault, gradient_norm
+from bpa.arguments import real_numbers, require_classes, require_integer, require_number, require_shape
+from bpa.descent import Diverged, build_optimizers, clip_gradient, fault, gradient_norm
 from bpa.engines import room_for_loops
 from bpa.lesson import Lesson
 
@@ -35,7 +35,7 @@ def masked_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tens
     """Mean of (output - target)^2 over what counts, a scalar.
 
     Args:
-        outputs, targets: [T, B, A]. mask: bool [T, B, A], True somewhere.
+        outputs, targets: [T, B, A], also whole numbers. mask: bool [T, B, A], True somewhere.
 
     Raises:
         ValueError: shapes do not fit, or nothing counts.
@@ -43,6 +43,7 @@ def masked_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tens
     require_shape("outputs", outputs, ("T", "B", "A"))
     require_shape("targets", targets, tuple(outputs.shape))
     require_counting(mask, tuple(outputs.shape))
+    outputs, targets = real_numbers("outputs", outputs), real_numbers("targets", targets)
     return (outputs - targets)[mask].square().mean()
 
 
@@ -53,12 +54,14 @@ def masked_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor) -> Tenso
         logits: [T, B, A]. targets: int64 [T, B], below A. mask: bool [T, B], True somewhere.
 
     Raises:
-        ValueError: shapes do not fit, or nothing counts.
+        ValueError: shapes do not fit, nothing counts, or a target that counts is no class.
     """
     require_shape("logits", logits, ("T", "B", "A"))
     require_shape("targets", targets, tuple(logits.shape[:2]))
     require_counting(mask, tuple(logits.shape[:2]))
-    return nn.functional.cross_entropy(logits[mask], targets[mask])
+    logits, counting = real_numbers("logits", logits), targets[mask]
+    require_classes("targets", counting, ("N",), logits.shape[2], like=logits)
+    return nn.functional.cross_entropy(logits[mask], counting)
 
 
 def require_counting(mask: Tensor, shape: tuple[int, ...]) -> None:
@@ -78,7 +81,15 @@ def lesson_loss(outputs: Tensor, lesson: Lesson) -> Tensor:
 
 
 def lesson_accuracy(outputs: Tensor, lesson: Lesson) -> float:
-    """Share of what counts that is right: the likeliest class, or the sign where the targets are numbers."""
+    """Share of what counts that is right: the likeliest class, or the sign where the targets are numbers.
+
+    Raises:
+        ValueError: shapes do not fit, or nothing counts.
+    """
+    require_shape("outputs", outputs, ("T", "B", "A"))
+    shape = tuple(outputs.shape[: 3 if lesson.targets.is_floating_point() else 2])
+    require_shape("targets", lesson.targets, shape)
+    require_counting(lesson.mask, shape)
     if lesson.targets.is_floating_point():
         right = outputs.sign() == lesson.targets.sign()
     else:
@@ -108,15 +119,15 @@ def fit(
         ValueError: a number is out of range, or the network does not fit the world.
         Diverged: a loss or a gradient is not finite. The weights before it are kept.
     """
-    require_integer("iterations", iterations, low=1)
-    require_number("learning_rate", learning_rate, low=0, above=True)
-    require_number("max_gradient_norm", max_gradient_norm, low=0, above=True)
+    iterations = require_integer("iterations", iterations, low=1)
+    learning_rate = require_number("learning_rate", learning_rate, low=0, above=True)
+    max_gradient_norm = require_number("max_gradient_norm", max_gradient_norm, low=0, above=True)
     if (net.input_size, net.num_actions) != (world.input_size, world.output_size):
         raise ValueError(
             f"net must have {world.input_size} inputs and {world.output_size} outputs for this world, "
             f"got {net.input_size} and {net.num_actions}"
         )
-    optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
+    (optimizer,) = build_optimizers(net, "adam", learning_rate, adam_eps=1e-8)
     history = []
     with room_for_loops(engine, net):
         for iteration in range(1, iterations + 1):
@@ -142,6 +153,6 @@ def marks(net: Any, lesson: Lesson, engine: str = "auto") -> tuple[float, float]
 
 def examine(world: SupervisedWorld, net: Any, lessons: int = 10, engine: str = "auto") -> tuple[float, float]:
     """Mean loss and mean accuracy of `net` over new lessons, without training."""
-    require_integer("lessons", lessons, low=1)
+    lessons = require_integer("lessons", lessons, low=1)
     seen = [marks(net, world.sample(), engine) for _ in range(lessons)]
     return sum(loss for loss, _ in seen) / lessons, sum(right for _, right in seen) / lessons

@@ -202,7 +202,7 @@ def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = 
     team.share(config.batch_size)
     if config.tensorboard:
         summary_writer()  # refuses, as all that may refuse does, before anything is made
-    generator = torch.Generator().manual_seed(config.seed)
+    generator = torch.Generator(device="cpu").manual_seed(config.seed)
     net = runs.build_network(config, generator).to(device)
     optimizers = build_optimizers(net, config.optimizer, config.learning_rate, config.adam_eps)
     learner = Learner(net, optimizers, generator)

@@ -109,8 +109,13 @@ def frames(
 
 def maze_settings(size: int, episode_length: int, reward: float, wall_penalty: float) -> dict[str, Any]:
     """What the scripts need to know of a maze; the arguments are refused as `GridMaze` refuses them."""
-    GridMaze(size, 1, episode_length, reward, wall_penalty)
-    return {"size": size, "episodeLength": episode_length, "reward": reward, "wallPenalty": wall_penalty}
+    maze = GridMaze(size, 1, episode_length, reward, wall_penalty)
+    return {
+        "size": maze.size,
+        "episodeLength": maze.episode_length,
+        "reward": maze.reward,
+        "wallPenalty": maze.wall_penalty,
+    }
 
 
 def play_maze(
@@ -132,7 +137,7 @@ def play_maze(
         title, caption: set above and below.
     """
     if seed is not None:
-        require_integer("seed", seed, low=0, high=2**32 - 1)
+        seed = require_integer("seed", seed, low=0, high=2**32 - 1)
     data = {"maze": maze_settings(size, episode_length, reward, wall_penalty), "seed": seed}
     return Live("play.html", ["maze.js", "board.js", "play.js"], data, title, caption)
 
@@ -195,7 +200,7 @@ def watch_agent(
             f"got {net.input_size} and {net.num_actions}"
         )
     if seed is not None:
-        require_integer("seed", seed, low=0, high=2**32 - 1)
+        seed = require_integer("seed", seed, low=0, high=2**32 - 1)
     settings = network_settings(net)
     data = {
         "maze": maze_settings(size, episode_length, reward, wall_penalty),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from bpa.arguments import plain
 from bpa.cues import CueReward
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.patterns import Patterns
@@ -20,8 +21,16 @@ TASKS = ("maze", "cues", "patterns", "pictures", "sequences", "recall")
 REWARDED = ("maze", "cues")  # an agent acts and is rewarded; the other worlds give lessons
 
 
+class Settings:
+    """Settings of a task, stored as plain numbers and text, whatever kind they came as."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain(value))
+
+
 @dataclasses.dataclass(frozen=True)
-class CueSettings:
+class CueSettings(Settings):
     """The cue-reward task: find out by reward alone which cue counts."""
 
     num_cues: int = 4
@@ -43,7 +52,7 @@ class CueSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class PatternSettings:
+class PatternSettings(Settings):
     """Binary patterns to remember and complete."""
 
     pattern_size: int = 50
@@ -63,7 +72,7 @@ class PatternSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureSettings:
+class PictureSettings(Settings):
     """Real pictures to remember and complete."""
 
     source: Literal["digits", "photographs"] = "digits"
@@ -85,7 +94,7 @@ class PictureSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class SequenceSettings:
+class SequenceSettings(Settings):
     """Little languages, each of which lasts for one sequence."""
 
     num_symbols: int = 4
@@ -99,7 +108,7 @@ class SequenceSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class RecallSettings:
+class RecallSettings(Settings):
     """Pairs of keys and values to recall."""
 
     num_pairs: int = 8

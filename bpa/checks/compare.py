@@ -25,7 +25,7 @@ def as_tensors(value: Any) -> list[Tensor]:
     if isinstance(value, tuple | list):
         return [tensor for part in value for tensor in as_tensors(part)]
     try:
-        return [torch.as_tensor(value).detach().to(torch.float64)]
+        return [torch.as_tensor(value, dtype=torch.float64, device="cpu").detach()]
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"expected numbers or tensors, got {type(value).__name__}") from None
 

@@ -284,7 +284,7 @@ def live(
     steps, batch_size = chance.action.shape
     observations = chance.action.new_empty(steps, batch_size, input_size)
     rewards = torch.empty_like(chance.action)
-    actions = torch.empty(steps, batch_size, dtype=torch.long)
+    actions = torch.empty(steps, batch_size, dtype=torch.int64, device="cpu")
     inside = world_for_loop(world, chance)
     luck = chance.action.contiguous()
     in_parallel(loop, batch_size, *mind, inside, luck, observations, actions, rewards, *run)

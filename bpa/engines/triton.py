@@ -91,7 +91,7 @@ def try_out(device: torch.device) -> None:
     if device.type != "cuda" and not triton_kernels.interpreted():
         raise RuntimeError(f"no kernel runs on {device} but with TRITON_INTERPRET=1 set before Python starts")
     with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
-        triton_kernels.touch_kernel[(1,)](torch.empty(1, device=device))
+        triton_kernels.touch_kernel[(1,)](torch.empty(1, dtype=torch.float32, device=device))
 
 
 def stacked(nets: Sequence[Any]) -> Cell:
@@ -260,7 +260,7 @@ def unroll_together(
     Raises:
         ValueError: the networks, or the sequences, are not alike.
     """
-    first = sequences[0] if sequences else torch.empty(0, 0, 0)
+    first = sequences[0] if sequences else torch.empty(0, 0, 0, dtype=torch.float32, device="cpu")
     shape = shape_of(nets, first.shape[1])
     if len(sequences) != len(nets) or any(xs.shape != first.shape for xs in sequences):
         raise ValueError(
