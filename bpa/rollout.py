@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bpa import engines
-from bpa.arguments import require_integer, require_shape
+from bpa.arguments import require_integer, require_uniform
 from bpa.cues import CueEpisodes, CueReward
 from bpa.engines.eager import Unrolled
 from bpa.maze import GridMaze
@@ -99,17 +99,17 @@ def rollout(
         engine: one of `bpa.engines.ENGINES`. A fast engine runs the world inside its loop.
 
     Raises:
-        ValueError: the numbers do not fit the world, or the engine was asked for by name and cannot run this.
+        ValueError: the numbers do not fit the world or are out of range, or the engine was asked for by name
+            and cannot run this.
     """
     T, B = world.episode_length, world.batch_size
-    if isinstance(world, CueReward) != isinstance(chance, CueChance):
+    if not isinstance(chance, CueChance if isinstance(world, CueReward) else Chance):
         raise ValueError(
             f"chance must be drawn for {type(world).__name__}, as draw_luck does, got {type(chance).__name__}"
         )
-    numbers = torch.empty(0, dtype=torch.float32, device=world.device)
     for name, shape in (("goal", (B,)), ("action", (T, B)), ("teleport", (T, B))):
         if name in chance._fields:
-            require_shape(f"chance.{name}", getattr(chance, name), shape, like=numbers)
+            require_uniform(f"chance.{name}", getattr(chance, name), shape, world.device)
     start: Any = chance.goal if isinstance(chance, Chance) else chance.episodes
     chosen = engines.choose(engine, net, world)
     observation = world.reset(start)
