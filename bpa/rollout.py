@@ -13,6 +13,8 @@ from bpa.cues import CueEpisodes, CueReward
 from bpa.engines.eager import Unrolled
 from bpa.maze import GridMaze
 
+SMALLEST = 2.0**-126  # the smallest normal number of float32; below it engines round differently
+
 
 class Chance(NamedTuple):
     """All the luck of a batch of episodes in the maze, drawn before it begins.
@@ -79,10 +81,14 @@ def draw_luck(world: GridMaze | CueReward) -> Chance | CueChance:
 def sample(logits: Tensor, uniform: Tensor) -> Tensor:
     """Sample an action [B] from each policy softmax(logits) [B, A] by its uniform number [B].
 
-    It is the first action at which the summed probabilities exceed the number.
+    It is the first action at which the summed probabilities exceed the number, or the last that has one
+    where rounding leaves their sum below it. An action of probability 0 is never taken, and what is too small
+    for a normal number of float32 counts as 0. Without a policy, where a logit is NaN, it is action 0.
     """
-    reached = torch.softmax(logits, dim=-1).cumsum(dim=-1)
-    return (uniform[:, None] >= reached[:, :-1]).sum(dim=-1)
+    policy = torch.nn.functional.threshold(torch.softmax(logits, dim=-1), SMALLEST, 0.0)
+    passed = (uniform[:, None] >= policy.cumsum(dim=-1)[:, :-1]).sum(dim=-1)
+    places = torch.arange(policy.shape[-1], device=policy.device)
+    return torch.minimum(passed, (places * (policy > 0)).amax(dim=-1))
 
 
 def rollout(

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 from networks import random_network
+from test_widgets import run_javascript
 
 import bpa
-from bpa import GridMaze
+from bpa import GridMaze, Network
 from bpa.cues import CueEpisodes, CueReward
 from bpa.lstm import LSTM
 from bpa.rollout import draw_chance, draw_luck, rollout
@@ -150,3 +151,80 @@ def test_noise_and_episodes_of_any_layout_give_the_same_in_every_engine(layout):
     ]
     assert torch.equal(seen[0].actions, seen[1].actions)
     assert torch.equal(seen[0].rewards, seen[1].rewards)
+
+
+NEVER = -math.inf
+POLICIES = [  # as logits; what has no chance is the first action, one in the middle, the last, or several
+    *(
+        [NEVER if a in gone else 0.3 * a for a in range(4)]
+        for gone in ((0,), (1,), (3,), (0, 1), (2, 3), (0, 3))
+    ),
+    *([x, 0.0, 0.5, x] for x in (-87.0, -88.0, -95.0, -103.0, -104.0, -200.0, -1e30)),
+    *([low] * a + [7.0] + [low] * (3 - a) for a in range(4) for low in (NEVER, -90.0)),
+    [math.nan, 0.0, 1.0, 2.0],
+    [NEVER] * 4,
+    [math.inf, 0.0, NEVER, 1.0],
+    [1.0, 2.0, 3.0, 4.0],
+]
+FINE = [
+    [0.0, -20.0, -17.0, -16.5],
+    [-16.5, 0.0, -20.0, -17.0],
+]  # finer than the page's numbers and ours agree
+NUMBERS = [0.0, 2.0**-149, 2.0**-25, 2.0**-24, 0.25, 0.5, 0.75, 1 - 2.0**-23, 1 - 2.0**-24]
+
+
+def sums_that_end_below_1():
+    """Policies without a last action, whose other chances add up to less than the largest number below 1."""
+    logits = torch.randn(3000, 4, generator=torch.Generator().manual_seed(8))
+    logits[:, 3] = NEVER
+    ends = torch.softmax(logits, -1).cumsum(-1)[:, 3]
+    short = logits[ends <= 1 - 2.0**-24]
+    assert len(short) > 20
+    return short[:20].tolist()
+
+
+def chosen(engine, logits, kind=Network):
+    """The action for each of NUMBERS in a policy that has these logits whatever it sees."""
+    net = kind(17, 3, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        net.h2o.weight.zero_()
+        net.h2o.bias.copy_(torch.tensor(logits))
+        count = len(NUMBERS)
+        chance = draw_chance(1, count, torch.Generator().manual_seed(0))._replace(
+            action=torch.tensor([NUMBERS])
+        )
+        return rollout(net, GridMaze(5, count, 1), chance, engine).actions[0].tolist()
+
+
+def likely_actions(logits):
+    """The actions that have a chance at all; the first where there is no policy."""
+    policy = torch.softmax(torch.tensor(logits, dtype=torch.float64), -1)
+    return [0] if policy.isnan().any() else (policy > 2.0**-126).nonzero()[:, 0].tolist()
+
+
+@pytest.mark.parametrize("logits", [*POLICIES, *FINE, *sums_that_end_below_1()], ids=str)
+def test_an_action_without_a_chance_is_never_taken(logits):
+    allowed = likely_actions(logits)
+    actions = chosen("eager", logits)
+    assert set(actions) <= set(allowed)
+    assert actions == sorted(actions)
+    assert actions[0] == allowed[0]
+    assert chosen("numba", logits) == actions
+    assert chosen("numba", logits, LSTM) == actions
+
+
+def test_the_page_takes_the_same_actions():
+    policies = [*POLICIES, *sums_that_end_below_1()]
+    names = {math.inf: "Infinity", NEVER: "-Infinity"}
+    given = {
+        "policies": [[names.get(x, "NaN" if math.isnan(x) else x) for x in logits] for logits in policies],
+        "numbers": NUMBERS,
+    }
+    actions = run_javascript(
+        "({policies, numbers}) => policies.map((logits) => "
+        "numbers.map((uniform) => sampleAction(logits.map(Number), uniform)))",
+        given,
+    )
+    for logits, mine in zip(policies, actions, strict=True):
+        assert set(mine) <= set(likely_actions(logits)), logits
+        assert mine == chosen("eager", logits), logits

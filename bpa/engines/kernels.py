@@ -39,6 +39,7 @@ ROWS = 4  # rows of Hebb swept at once; H is filled up to a multiple of it
 MAZE, CUES = 0, 1  # worlds
 
 float32, int32 = np.float32, np.int32
+SMALLEST = float32(2.0**-126)  # as in bpa.rollout
 LOG2_E, LN_2 = float32(1 / math.log(2)), float32(math.log(2))
 TAYLOR = tuple(float32(1 / math.factorial(n)) for n in range(2, 8))  # of exp(r) - 1 - r, by powers of r
 
@@ -505,17 +506,23 @@ def add_input(weight, bias, x, some, sums):
 
 @compiled
 def sample(logits, uniform):
-    """As in bpa.rollout: the first action at which the summed probabilities exceed the number."""
+    """As in bpa.rollout: the first action at which the summed probabilities exceed the number.
+
+    Never one of probability 0, whatever rounding does to the sum; action 0 where a logit is NaN.
+    """
     highest = logits.max()
     everything = float32(0)
     for a in range(len(logits)):
         logits[a] = math.exp(logits[a] - highest)
         everything += logits[a]
-    reached, action = float32(0), 0
-    for a in range(len(logits) - 1):
-        reached += logits[a] / everything
+    reached, action, last = float32(0), 0, 0
+    for a in range(len(logits)):
+        probability = logits[a] / everything
+        if probability > SMALLEST:
+            reached += probability
+            last = a
         action += uniform >= reached
-    return action
+    return min(action, last)
 
 
 @compiled
