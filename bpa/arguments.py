@@ -172,3 +172,23 @@ def require_finite_outputs(outputs: torch.Tensor) -> None:
     bad = int((~torch.isfinite(outputs)).sum())
     if bad:
         raise ValueError(f"weights must give finite outputs, got {bad} of {outputs.numel()} that are not")
+
+
+def require_uniform(name: str, value: Any, shape: tuple[int, ...], device: torch.device) -> None:
+    """Raise ValueError unless `value` is float32 of `shape` on `device`, each number in [0, 1)."""
+    require_shape(name, value, shape, like=torch.empty(0, dtype=torch.float32, device=device))
+    require_range(name, value, low=0, below=1)
+
+
+def require_range(name: str, value: torch.Tensor, *, low: float, below: float) -> None:
+    """Raise ValueError unless every number of `value`, which has one at least, is in [low, below).
+
+    The message names the first that is not, and where it lies. NaN is in no range.
+    """
+    least, most = torch.stack(torch.aminmax(value.detach())).tolist()
+    if least >= low and most < below:  # of NaN neither is true
+        return
+    outside = ~((value >= low) & (value < below))
+    place = outside.nonzero()[0]
+    got = value[tuple(place)].item()
+    raise ValueError(f"{name} must hold numbers in [{low}, {below}), got {got} at {place.tolist()}")

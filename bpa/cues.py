@@ -13,6 +13,7 @@ from bpa.arguments import (
     require_classes,
     require_integer,
     require_number,
+    require_range,
     require_shape,
 )
 from bpa.chance import fresh_generator, integers, uniform
@@ -162,22 +163,35 @@ class CueReward:
         drawn = (cues, target, pairs, go, shown, answers)
         return CueEpisodes(*(part.to(self.device) for part in drawn))
 
+    def check(self, episodes: Any) -> None:
+        """Raise ValueError unless `episodes` are of this world's shapes, types and ranges."""
+        if not isinstance(episodes, CueEpisodes):
+            raise ValueError(f"episodes must be CueEpisodes, as draw gives, got {type(episodes).__name__}")
+        B, N, T, K = self.batch_size, self.num_cues, self.episode_length, self.cue_bits
+        R = T // self.trial_length
+        shapes = ((B, N, K), (B,), (B, R, 2), (B, R), (T, B, K), (T, B))
+        ranges = {"target": (0, N), "pairs": (0, N), "go": (0, T + 1), "answers": (-1, NUM_ACTIONS)}
+        for name, part, shape in zip(CueEpisodes._fields, episodes, shapes, strict=True):
+            dtype = torch.long if name in ranges else torch.float32
+            require_shape(
+                f"episodes.{name}", part, shape, like=torch.empty(0, dtype=dtype, device=self.device)
+            )
+            if name in ranges:
+                low, below = ranges[name]
+                require_range(f"episodes.{name}", part, low=low, below=below)
+
     def reset(self, episodes: CueEpisodes | None = None) -> Tensor:
         """Begin `episodes`, or B new ones, and return their first observation [B, K + 6].
 
         The parts of `CueEpisodes` are attributes of the world from now on.
 
         Raises:
-            ValueError: `episodes` are not of this world's shapes.
+            ValueError: `episodes` are not of this world's shapes, types and ranges.
         """
         if episodes is None:
             episodes = self.draw()
         else:
-            B, N, T, K = self.batch_size, self.num_cues, self.episode_length, self.cue_bits
-            R = T // self.trial_length
-            shapes = ((B, N, K), (B,), (B, R, 2), (B, R), (T, B, K), (T, B))
-            for name, part, shape in zip(CueEpisodes._fields, episodes, shapes, strict=True):
-                require_shape(f"episodes.{name}", part, shape)
+            self.check(episodes)
         self.cues, self.target, self.pairs, self.go, self.shown, self.answers = episodes
         self.time = 0
         self.previous_reward = torch.zeros(self.batch_size, dtype=torch.float32, device=self.device)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bpa import chance
-from bpa.arguments import require_begun, require_classes, require_integer, require_number, require_shape
+from bpa.arguments import require_begun, require_classes, require_integer, require_number, require_uniform
 
 NUM_ACTIONS = 4
 OBSERVATION_SIZE = 17
@@ -113,6 +113,9 @@ class GridMaze:
 
         Args:
             uniform: numbers in [0, 1) [B] that choose the goals; drawn from the generator if None.
+
+        Raises:
+            ValueError: the numbers are of the wrong shape, type or range.
         """
         uniform = self.draw() if uniform is None else self.checked_uniform(uniform)
         self.goal_index = pick_except(uniform, len(self.free_cells), self.centre_index)
@@ -131,7 +134,7 @@ class GridMaze:
             uniform: numbers in [0, 1) [B] that choose where agents on their goal are put; drawn if None.
 
         Raises:
-            ValueError: actions are of the wrong shape, type or range.
+            ValueError: actions or numbers are of the wrong shape, type or range.
             RuntimeError: the episodes are over, or none has begun.
         """
         if self.time >= self.episode_length:
@@ -166,11 +169,6 @@ class GridMaze:
         return torch.cat([neighbourhood, extras, action.float()], dim=1)
 
     def checked_uniform(self, uniform: Tensor) -> Tensor:
-        """`uniform` if it is float32 [B] on the maze's device; its range is the caller's promise."""
-        require_shape(
-            "uniform",
-            uniform,
-            (self.batch_size,),
-            like=torch.empty(0, dtype=torch.float32, device=self.device),
-        )
+        """`uniform` if it is float32 [B] on the maze's device, each number in [0, 1); else ValueError."""
+        require_uniform("uniform", uniform, (self.batch_size,), self.device)
         return uniform

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from bpa import engines
-from bpa.arguments import require_integer, require_shape
+from bpa.arguments import require_integer, require_uniform
 from bpa.chance import uniform
 from bpa.cues import CueEpisodes, CueReward
 from bpa.engines.eager import Unrolled
 from bpa.maze import GridMaze
 from bpa.worlds import sizes
+
+SMALLEST = 2.0**-126  # the smallest normal number of float32; below it engines round differently
 
 
 class Chance(NamedTuple):
@@ -78,10 +80,14 @@ def draw_luck(world: GridMaze | CueReward) -> Chance | CueChance:
 def sample(logits: Tensor, uniform: Tensor) -> Tensor:
     """Sample an action [B] from each policy softmax(logits) [B, A] by its uniform number [B].
 
-    It is the first action at which the summed probabilities exceed the number.
+    It is the first action at which the summed probabilities exceed the number, or the last that has one
+    where rounding leaves their sum below it. An action of probability 0 is never taken, and what is too small
+    for a normal number of float32 counts as 0. Without a policy, where a logit is NaN, it is action 0.
     """
-    reached = torch.softmax(logits, dim=-1).cumsum(dim=-1)
-    return (uniform[:, None] >= reached[:, :-1]).sum(dim=-1)
+    policy = torch.nn.functional.threshold(torch.softmax(logits, dim=-1), SMALLEST, 0.0)
+    passed = (uniform[:, None] >= policy.cumsum(dim=-1)[:, :-1]).sum(dim=-1)
+    places = torch.arange(policy.shape[-1], device=policy.device)
+    return torch.minimum(passed, (places * (policy > 0)).amax(dim=-1))
 
 
 def rollout(
@@ -98,8 +104,8 @@ def rollout(
         engine: one of `bpa.engines.ENGINES`. A fast engine runs the world inside its loop.
 
     Raises:
-        ValueError: the network or the numbers do not fit the world, or the engine was asked for by name and
-            cannot run this.
+        ValueError: the network or the numbers do not fit the world, a number is out of range, or the engine
+            was asked for by name and cannot run this.
     """
     T, B = world.episode_length, world.batch_size
     needed = sizes(world)
@@ -112,10 +118,9 @@ def rollout(
         raise ValueError(
             f"chance must be drawn for {type(world).__name__}, as draw_luck does, got {type(chance).__name__}"
         )
-    numbers = torch.empty(0, dtype=torch.float32, device=world.device)
     for name, shape in (("goal", (B,)), ("action", (T, B)), ("teleport", (T, B))):
         if name in chance._fields:
-            require_shape(f"chance.{name}", getattr(chance, name), shape, like=numbers)
+            require_uniform(f"chance.{name}", getattr(chance, name), shape, world.device)
     start: Any = chance.goal if isinstance(chance, Chance) else chance.episodes
     chosen = engines.choose(engine, net, world)
     observation = world.reset(start)

@@ -292,6 +292,28 @@ def luck(steps, batch_size, seed):
     return draw_chance(steps, batch_size, torch.Generator().manual_seed(seed), DEVICE)
 
 
+@needs_triton
+def test_an_action_without_a_chance_is_never_taken():
+    never = -math.inf
+    numbers = [0.0, 2.0**-24, 0.5, 1 - 2.0**-24]
+    net = lively_network(0)
+    for logits in (
+        [never, 0.0, 0.3, never], [0.0, never, 0.3, 0.1], [0.0, 0.3, 0.6, never], [never, never, never, 0.0],
+        [-95.0, 0.0, 0.5, -95.0], [math.nan, 0.0, 1.0, 2.0], [never] * 4, [1.0, 2.0, 3.0, 4.0],
+    ):  # fmt: skip
+        with torch.no_grad():
+            net.h2o.weight.zero_()
+            net.h2o.bias.copy_(torch.tensor(logits))
+            chance = luck(1, 4, 0)._replace(action=torch.tensor([numbers], device=DEVICE))
+            mine, right = [
+                rollout(net, fresh_maze(5, 4, 1), chance, engine).actions[0].tolist()
+                for engine in ("triton", "eager")
+            ]
+        assert mine == right, logits
+        if not any(map(math.isnan, torch.tensor(logits).softmax(0).tolist())):
+            assert all(logits[action] > -90 for action in mine), logits
+
+
 def assert_same_life(mine, right, what=""):
     for name in ("actions", "rewards", "observations"):
         one, two = getattr(mine, name), getattr(right, name)

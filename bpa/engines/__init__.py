@@ -37,9 +37,11 @@ def log_once(level: int, message: str) -> None:
 
 @functools.cache
 def numba_engine() -> ModuleType | str:
-    """The module `bpa.engines.numba`, or why it does not work here. Importing it takes a second."""
+    """The module `bpa.engines.numba`, or why it does not work here. It compiles a first kernel."""
     try:
         from bpa.engines import numba
+
+        numba.try_out()
     except Exception as error:  # a broken installation may raise anything; training goes on without it
         reason = f"Numba does not work here ({type(error).__name__}: {error})"
         log_once(logging.WARNING, f"{reason}: the eager engine computes instead, many times slower")
@@ -157,7 +159,7 @@ def choose(engine: str, net: Any, world: Any = None) -> Any:
             return lstm
         return numba_engine()
     if engine == fast:
-        raise ValueError(f"engine {engine!r} cannot run this: {reason}")
+        raise ValueError(f"engine {engine!r} cannot run this: {reason}; engine='eager' can")
     log_once(logging.INFO, f"engine eager, because of the {fast.capitalize()} engine: {reason}")
     return eager
 

@@ -30,6 +30,7 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic, models, register_model
 
 from bpa.engines.cell import FIXED, HEBBIAN, RETROACTIVE, SIGMOID, TANH
@@ -39,8 +40,28 @@ ROWS = 4  # rows of Hebb swept at once; H is filled up to a multiple of it
 MAZE, CUES = 0, 1  # worlds
 
 float32, int32 = np.float32, np.int32
+SMALLEST = float32(2.0**-126)  # as in bpa.rollout
 LOG2_E, LN_2 = float32(1 / math.log(2)), float32(math.log(2))
 TAYLOR = tuple(float32(1 / math.factorial(n)) for n in range(2, 8))  # of exp(r) - 1 - r, by powers of r
+
+
+class Cache(FunctionCache):
+    """Numba's cache of one function, which never ends a run: what cannot be read or kept is compiled anew."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """As Numba's, and None where the files are damaged or cannot be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # a damaged pickle raises anything
+            warn_uncached(f"{type(error).__name__}: {error}", self.cache_path)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """As Numba's, and nothing where there is no room or no right to write."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:  # a full disk, a folder that is a file; a damaged index is read here too
+            warn_uncached(f"{type(error).__name__}: {error}", self.cache_path)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -49,25 +70,28 @@ def compiled(function: Callable[..., Any]) -> Any:
     "contract" lets a product and a sum become one instruction. The flags that would let the compiler forget
     NaN and infinity, or take a sum in another order, are left off.
     """
-    options: dict[str, Any] = {
-        "nogil": True,
-        "fastmath": {"contract"},
-        "error_model": "numpy",
-    }
+    dispatcher: Any = numba.njit(function, nogil=True, fastmath={"contract"}, error_model="numpy")
     try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # no folder that Numba may write to
-        warn_uncached()
-        return numba.njit(function, **options)
+        cache = Cache(function)
+    except Exception as error:  # no folder that Numba may write to
+        warn_uncached(f"{type(error).__name__}: {error}")
+    else:
+        dispatcher._cache = cache  # as dispatcher.enable_caching does
+    return dispatcher
 
 
-def warn_uncached(said: list[bool] = []) -> None:  # noqa: B006, remembers that it has spoken
+SAID: list[str] = []  # the warnings given
+
+
+def warn_uncached(reason: str, folder: str | None = None) -> None:
     """Say once that every process will compile anew."""
-    if not said:
-        logging.getLogger("bpa").warning(
-            "Numba has no folder for its cache, so every process compiles anew; NUMBA_CACHE_DIR can name one"
+    if not SAID:
+        place = "has no folder for its cache" if folder is None else f"cannot use its cache in {folder}"
+        SAID.append(
+            f"Numba {place} ({reason}), so every process compiles anew; "
+            "NUMBA_CACHE_DIR can name another folder"
         )
-        said.append(True)
+        logging.getLogger("bpa").warning(SAID[0])
 
 
 class World(NamedTuple):
@@ -505,17 +529,23 @@ def add_input(weight, bias, x, some, sums):
 
 @compiled
 def sample(logits, uniform):
-    """As in bpa.rollout: the first action at which the summed probabilities exceed the number."""
+    """As in bpa.rollout: the first action at which the summed probabilities exceed the number.
+
+    Never one of probability 0, whatever rounding does to the sum; action 0 where a logit is NaN.
+    """
     highest = logits.max()
     everything = float32(0)
     for a in range(len(logits)):
         logits[a] = math.exp(logits[a] - highest)
         everything += logits[a]
-    reached, action = float32(0), 0
-    for a in range(len(logits) - 1):
-        reached += logits[a] / everything
+    reached, action, last = float32(0), 0, 0
+    for a in range(len(logits)):
+        probability = logits[a] / everything
+        if probability > SMALLEST:
+            reached += probability
+            last = a
         action += uniform >= reached
-    return action
+    return min(action, last)
 
 
 @compiled

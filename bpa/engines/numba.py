@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,6 +26,15 @@ from bpa.engines.threads import loop_threads
 
 GROUP = 4  # most episodes that live in step in one loop
 KEEP_EVERY = 16  # steps between two stored traces: memory against what fits in the cache when rebuilt
+
+
+def try_out() -> None:
+    """Compile and run the smallest kernel; whatever Numba lacks is raised."""
+    if getattr(numba.config, "DISABLE_JIT", False):
+        raise RuntimeError("compiling is switched off, by NUMBA_DISABLE_JIT")
+    numbers = np.arange(kernels.LANES, dtype=np.float32)
+    if kernels.dot(numbers, numbers) != numbers @ numbers:
+        raise RuntimeError("a product of two vectors is wrong")
 
 
 class Run(NamedTuple):

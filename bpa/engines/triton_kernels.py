@@ -20,6 +20,7 @@ from bpa.engines import cell
 FIXED, HEBBIAN, RETROACTIVE = map(tl.constexpr, (cell.FIXED, cell.HEBBIAN, cell.RETROACTIVE))
 TANH, SIGMOID = map(tl.constexpr, (cell.TANH, cell.SIGMOID))
 OBSERVATION, ACTIONS = tl.constexpr(17), tl.constexpr(4)  # of the maze
+SMALLEST = tl.constexpr(2.0**-126)  # as in bpa.rollout
 SENSES = tl.constexpr(32)  # OBSERVATION rounded up to a power of two
 COUNTS = ("steps", "batch")  # a kernel serves any of them, once compiled
 
@@ -240,9 +241,11 @@ def act_kernel(
             policy = tl.load(policy_row + q * H, mask=valid, other=0.0)
             logits += tl.where(a == q, tl.sum(policy * post, 0), 0.0)
         likely = tl.exp(logits - tl.max(logits, 0))
-        reached = tl.cumsum(likely / tl.sum(likely, 0), 0)
-        passed = (tl.load(action_chance + now) >= reached) & (a < ACTIONS - 1)
-        action = tl.sum(passed.to(tl.int32), 0)
+        policy = likely / tl.sum(likely, 0)
+        policy = tl.where(policy > SMALLEST, policy, 0.0)
+        passed = tl.load(action_chance + now) >= tl.cumsum(policy, 0)
+        last = tl.max(tl.where(policy > 0.0, a, 0), 0)  # that has a chance, however the sum was rounded
+        action = tl.minimum(tl.sum(passed.to(tl.int32), 0), last)
         row_ahead = row + tl.load(moves + 2 * action)
         column_ahead = column + tl.load(moves + 2 * action + 1)
         blocked = tl.load(walls + row_ahead * side + column_ahead) != 0

@@ -115,13 +115,19 @@ function softmax(logits) {
   return weights.map((weight) => weight / sum);
 }
 
-// The first action at which the summed probabilities exceed the uniform number.
+const SMALLEST = 2 ** -126; // as in bpa.rollout
+
+// The first action at which the summed probabilities exceed the uniform number. Never one of probability 0,
+// whatever rounding does to the sum; action 0 where a logit is NaN.
 function sampleAction(logits, uniform) {
   let reached = 0;
+  let last = 0;
   const policy = softmax(logits);
-  for (let action = 0; action < policy.length - 1; action++) {
+  for (let action = 0; action < policy.length; action++) {
+    if (!(policy[action] > SMALLEST)) continue;
     reached += policy[action];
-    if (uniform < reached) return action;
+    last = action;
+    if (uniform < reached) break;
   }
-  return policy.length - 1;
+  return last;
 }

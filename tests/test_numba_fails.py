@@ -1,0 +1,130 @@
+"""What is wrong with Numba or its cache costs time and one warning, and never the run.
+
+Each case runs in a process of its own, with a cache folder of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from test_noise import in_a_process_of_its_own
+
+from bpa.engines import kernels
+
+FIRST_KERNEL = """
+import logging, sys
+logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
+{before}
+from bpa import Network, engines
+for _ in range(2):
+    print(engines.choose("auto", Network(5, 4, 3)).__name__)
+"""
+
+TRAINING = """
+import logging, sys
+logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
+{before}
+from bpa import TrainConfig, train
+config = TrainConfig(iterations=2, quiet=True, size=5, episode_length=4, batch_size=2, hidden_size=3)
+print(len(train(config.replace(seed=1)).history))
+"""
+
+FULL_DISK = """
+import resource, signal, torch._dynamo  # which looks for a temporary folder of its own
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may have a single byte
+"""
+
+
+def said(script, folder, before="", **variables):
+    """The lines that `script` prints with a cache in `folder`."""
+    variables = {"NUMBA_CACHE_DIR": str(folder)} | variables
+    return in_a_process_of_its_own(script.format(before=before), **variables).splitlines()
+
+
+def assert_goes_on_with_numba(lines, *words):
+    warning, *names = lines
+    assert names == ["bpa.engines.numba"] * 2
+    assert warning.startswith("WARNING Numba cannot use its cache in ")
+    assert "NUMBA_CACHE_DIR can name another folder" in warning
+    for word in words:
+        assert word in warning
+
+
+def test_compiling_switched_off_leaves_it_to_the_definition(tmp_path):
+    lines = said(TRAINING, tmp_path, NUMBA_DISABLE_JIT="1")
+    assert [line for line in lines if "one core" not in line] == [
+        "WARNING Numba does not work here (RuntimeError: compiling is switched off, by NUMBA_DISABLE_JIT): "
+        "the eager engine computes instead, many times slower",
+        "2",
+    ]
+
+
+def test_compiling_switched_off_is_said_where_numba_was_asked_for(tmp_path):
+    script = """
+from bpa import Network, engines
+try:
+    engines.choose("numba", Network(5, 4, 3))
+except ValueError as error:
+    print(error)
+"""
+    (_, line) = ["", *said(script, tmp_path, NUMBA_DISABLE_JIT="1")][-2:]
+    assert line.startswith(
+        "engine 'numba' cannot run this: Numba does not work here (RuntimeError: compiling"
+    )
+    assert "engine='eager'" in line
+
+
+@pytest.fixture(scope="module")
+def whole_cache(tmp_path_factory):
+    """A cache folder that holds the first kernel."""
+    folder = tmp_path_factory.mktemp("cache")
+    assert said(FIRST_KERNEL, folder) == ["bpa.engines.numba"] * 2
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("ending", "damaged"),
+    [
+        ("nbi", lambda whole: b""),
+        ("nbi", lambda whole: whole[: len(whole) // 2]),
+        ("nbi", lambda whole: b"c__main__\nnothing\n."),
+        ("nbc", lambda whole: b""),
+        ("nbc", lambda whole: whole[: len(whole) // 2]),
+    ],
+    ids=["no index", "half an index", "another index", "no code", "half a code"],
+)
+def test_a_damaged_cache_is_compiled_anew(whole_cache, tmp_path, damaged, ending):
+    shutil.copytree(whole_cache, tmp_path, dirs_exist_ok=True)
+    files = list(tmp_path.rglob(f"*dot*.{ending}"))
+    assert files
+    for file in files:
+        file.write_bytes(damaged(file.read_bytes()))
+    assert_goes_on_with_numba(said(FIRST_KERNEL, tmp_path), str(tmp_path))
+
+
+def test_a_cache_folder_on_a_full_disk(tmp_path):
+    assert_goes_on_with_numba(said(FIRST_KERNEL, tmp_path, FULL_DISK), str(tmp_path))
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+def test_no_cache_folder_at_all(tmp_path):
+    before = """
+from numba.core import caching
+caching.CacheImpl._locator_classes = []
+"""
+    variables = {"NUMBA_CACHE_DIR": "", "NUMBA_CACHE_LOCATOR_CLASSES": ""}
+    warning, *names = said(FIRST_KERNEL, tmp_path, before, **variables)
+    assert warning.startswith(
+        "WARNING Numba has no folder for its cache (RuntimeError: cannot cache function"
+    )
+    assert names == ["bpa.engines.numba"] * 2
+
+
+def test_a_numba_that_computes_nonsense_is_not_used(monkeypatch):
+    from bpa.engines import numba
+
+    monkeypatch.setattr(kernels, "dot", lambda a, b: 0)
+    with pytest.raises(RuntimeError, match="a product of two vectors is wrong"):
+        numba.try_out()
