@@ -66,7 +66,7 @@ class MazeMap(NamedTuple):
     @property
     def distances(self) -> Tensor:
         """Steps between any two cells, int64 [F, F]: for small mazes, since F grows like n squared."""
-        every = torch.arange(len(self.cells))
+        every = torch.arange(len(self.cells), dtype=torch.int64, device="cpu")
         return self.distances_between(every[:, None], every)
 
 
@@ -174,8 +174,9 @@ def finding_values(grid: MazeMap, episode_length: int, goals: np.ndarray | None 
     # Nobody walks farther than T steps, nor than from one corner to the other and round one pillar.
     farthest = min(T, 2 * len(grid.cell_at))
     chance = np.zeros((len(goals), farthest))
-    for place, goal in enumerate(goals):
-        steps = grid.distances_between(torch.arange(count), torch.tensor(goal))
+    cells = torch.arange(count, dtype=torch.int64, device="cpu")
+    for place, goal in enumerate(torch.from_numpy(goals)):
+        steps = grid.distances_between(cells, goal)
         # A teleport never ends on the goal itself.
         chance[place] = np.bincount(steps, minlength=farthest + 1)[1 : farthest + 1] / (count - 1)
     away = np.arange(1, farthest + 1)
@@ -284,7 +285,9 @@ def expected_reward(
         return random_reward(grid, T, reward, wall_penalty)
     if policy == "oracle":
         goals, share = distinct_goals(grid)
-        times = grid.distances_between(torch.tensor(grid.centre), torch.from_numpy(goals)).numpy()
+        times = grid.distances_between(
+            torch.tensor(grid.centre, dtype=torch.int64, device="cpu"), torch.from_numpy(goals)
+        ).numpy()
         goals, share, times = (each[times <= T] for each in (goals, share, times))
     else:
         goals = np.delete(np.arange(len(grid.cells)), grid.centre)

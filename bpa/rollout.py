@@ -86,7 +86,7 @@ def sample(logits: Tensor, uniform: Tensor) -> Tensor:
     """
     policy = torch.nn.functional.threshold(torch.softmax(logits, dim=-1), SMALLEST, 0.0)
     passed = (uniform[:, None] >= policy.cumsum(dim=-1)[:, :-1]).sum(dim=-1)
-    places = torch.arange(policy.shape[-1], device=policy.device)
+    places = torch.arange(policy.shape[-1], dtype=torch.int64, device=policy.device)
     return torch.minimum(passed, (places * (policy > 0)).amax(dim=-1))
 
 

@@ -50,7 +50,8 @@ def install(wheel: Path, folder: Path) -> Path:
     subprocess.run([*PIP, "--python", python, "install", *options, wheel], check=True)
     others = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
     places = {"base": str(home), "platbase": str(home)}
-    Path(sysconfig.get_path("purelib", "venv", places), "others.pth").write_text("\n".join(others))
+    paths = Path(sysconfig.get_path("purelib", "venv", places), "others.pth")
+    paths.write_text("\n".join(others), encoding="utf-8", newline="\n")
     environment = os.environ | {"PYTHONPATH": ""}
     if subprocess.run([python, "-c", CHECK], cwd=folder, env=environment).returncode:
         raise RuntimeError(f"{python} imports bpa from elsewhere, not from {wheel.name}")
@@ -63,7 +64,7 @@ def write_kernel(python: Path, folder: Path) -> None:
     place.mkdir(parents=True)
     command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": command, "display_name": KERNEL, "language": "python", "env": {"PYTHONPATH": ""}}
-    (place / "kernel.json").write_text(json.dumps(spec), encoding="utf8")
+    (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8", newline="\n")
 
 
 def copy_chapters(book: Path, folder: Path) -> None:
