@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from bpa import runs
-from bpa.arguments import require_integer
+from bpa.arguments import require_integer, require_path
 from bpa.bench import bench, cases, table
 from bpa.config import PRESETS, TASKS, TrainConfig, beginning
 from bpa.console import forgiving_streams
@@ -174,6 +174,7 @@ def value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 def settings_in(path: str) -> dict[str, Any]:
     """What a TOML file says; ValueError if it cannot be read."""
+    path = require_path("config", path)
     try:
         return tomllib.loads(utf8_text(path))
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from bpa.arguments import require_integer
+from bpa.arguments import require_integer, require_path
 from bpa.plots import COLORS, STYLE, draw_finals, draw_learning_curves, png_bytes
 from bpa.reproduce import Final, Point, read_table, score_name, scores_by_variant
 from bpa.runs import FREE_TO_CHANGE, read_history, read_settings, write_atomically
@@ -35,7 +36,7 @@ def save_curves(folders: Sequence[str], path: str | Path, window: int = 100) -> 
     Raises:
         ValueError: a folder is no run, runs do not fit together, or the file exists or cannot be written.
     """
-    path = Path(path)
+    path = Path(require_path("save", path))
     require_integer("window", window, low=1)
     if path.suffix.lower() not in PICTURES:
         raise ValueError(f"save must end in {', '.join(PICTURES)}, got {path}")
@@ -66,7 +67,9 @@ def save_curves(folders: Sequence[str], path: str | Path, window: int = 100) -> 
         if scores == {"accuracy"}:
             axes.set_ylabel("share of right answers")
         try:
-            figure.savefig(path)
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=path.suffix[1:].lower())
+            write_atomically(path, drawn.getvalue())
         except OSError as error:
             raise ValueError(f"save {path} cannot be written: {error.strerror}") from None
         finally:

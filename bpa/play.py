@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,10 +14,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bpa.arguments import require_finite_outputs, require_finite_weights, require_integer
+from bpa.arguments import require_finite_outputs, require_finite_weights, require_integer, require_path
 from bpa.config import TrainConfig
 from bpa.gym import drawn, written
 from bpa.rollout import draw_chance, rollout
+from bpa.runs import write_atomically
 from bpa.worlds import build_world
 
 FILMS = (".gif", ".mp4")
@@ -86,7 +89,7 @@ def save_film(moments: list[Moment], path: str | Path, fps: int = 10) -> None:
     Raises:
         ValueError: the file exists or cannot be written, is of another kind, or ffmpeg is missing.
     """
-    path = Path(path)
+    path = Path(require_path("save", path))
     fps = require_integer("fps", fps, low=1, high=50)
     if path.suffix.lower() not in FILMS:
         raise ValueError(f"save must end in {' or '.join(FILMS)}, got {path}")
@@ -99,7 +102,9 @@ def save_film(moments: list[Moment], path: str | Path, fps: int = 10) -> None:
     try:
         if path.suffix.lower() == ".gif":
             first, *others = [Image.fromarray(moment.picture) for moment in moments]
-            first.save(path, save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
+            film, pause = io.BytesIO(), round(1000 / fps)
+            first.save(film, format="gif", save_all=True, append_images=others, duration=pause, loop=0)
+            write_atomically(path, film.getvalue())
         else:
             save_with_ffmpeg(moments, path, fps)
     except OSError as error:
@@ -111,7 +116,16 @@ def save_with_ffmpeg(moments: list[Moment], path: Path, fps: int) -> None:
     rows, columns = moments[0].picture.shape[:2]
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{columns}x{rows}", "-r", str(fps), "-i", "-"]
     even = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p"]  # what every player can show
-    command = ["ffmpeg", "-n", "-loglevel", "error", *raw, *even, str(path)]
-    shown = subprocess.run(command, input=b"".join(m.picture.tobytes() for m in moments), capture_output=True)
-    if shown.returncode:
-        raise OSError(shown.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["ffmpeg failed"])
+    partial = path.with_name(path.name + ".partial")
+    command = ["ffmpeg", "-y", "-loglevel", "error", *raw, *even, "-f", "mp4", str(partial)]
+    try:
+        shown = subprocess.run(
+            command, input=b"".join(m.picture.tobytes() for m in moments), capture_output=True
+        )
+        if shown.returncode:
+            raise OSError(
+                shown.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["ffmpeg failed"]
+            )
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

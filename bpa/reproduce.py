@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 
 from bpa import runs
-from bpa.arguments import require_choice, require_integer, require_number
+from bpa.arguments import require_choice, require_integer, require_number, require_path
 from bpa.bench import processor
 from bpa.config import PRESETS, TrainConfig
 from bpa.engines.threads import cores
@@ -635,7 +635,7 @@ def reproduce(
         ValueError: an argument is out of range, or the folder holds something else or other settings.
         KeyboardInterrupt: it was stopped; the tables hold what is finished, the rest can be gone on with.
     """
-    out = Path(out)
+    out = Path(require_path("out", out))
     seeds = require_integer("seeds", seeds, low=1, high=FIRST_EVALUATION_SEED)
     episodes = require_integer("episodes", episodes, low=1)
     workers = cores() if workers is None else require_integer("workers", workers, low=1)

@@ -28,7 +28,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bpa import data
-from bpa.arguments import require_integer, require_number
+from bpa.arguments import require_integer, require_number, require_path
 from bpa.config import TrainConfig
 from bpa.lstm import LSTM
 from bpa.network import Network
@@ -86,11 +86,15 @@ class Checkpoint(NamedTuple):
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that its name holds either the old bytes or the new ones, never half of them."""
     partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:  # a full disk, or Ctrl-C
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def build_network(
@@ -155,7 +159,9 @@ def read_config(path: Path, metadata: dict[str, str]) -> TrainConfig:
 
 def save_weights(path: str | Path, net: Network | LSTM, config: TrainConfig) -> None:
     """Write the weights of `net`, with the settings inside, atomically."""
-    write_tensors(Path(path), dict(net.state_dict()), {"config": json.dumps(config.as_dict())})
+    write_tensors(
+        Path(require_path("path", path)), dict(net.state_dict()), {"config": json.dumps(config.as_dict())}
+    )
 
 
 def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
@@ -168,9 +174,7 @@ def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
     Raises:
         ValueError: it does not exist, is torn or foreign, or its tensors do not fit its settings.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise ValueError(f"path must be a run folder, a .safetensors file or an agent's name, got {path!r}")
-    path = Path(path)
+    path = Path(require_path("path", path))
     if not os.path.exists(path):
         if str(path) not in data.agents():
             names = ", ".join(data.agents())
@@ -248,7 +252,7 @@ def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
 
     It is filled under another name and then renamed, so that a run killed here leaves no half of a folder.
     """
-    folder = Path(out)
+    folder = Path(require_path("out", out))
     if folder.exists() or folder.is_symlink():
         raise ValueError(f"out {out} exists and is never overwritten: choose another, or --resume it")
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -277,7 +281,7 @@ def write_config(folder: Path, config: TrainConfig) -> None:
 
 def read_settings(folder: str | Path) -> TrainConfig:
     """The settings in a run folder's config.json; ValueError names the file if there are none."""
-    path = Path(folder) / "config.json"
+    path = Path(require_path("folder", folder)) / "config.json"
     try:
         text = utf8_text(path)
     except (OSError, ValueError) as error:
@@ -300,7 +304,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 def load_checkpoint(out: str | Path) -> Checkpoint:
     """The last checkpoint of a run folder; ValueError if there is none or it cannot be read."""
-    path = Path(out) / CHECKPOINT
+    path = Path(require_path("out", out)) / CHECKPOINT
     tensors, metadata = read_tensors(path)
     try:
         iteration, seconds = int(metadata["iteration"]), float(metadata["seconds"])

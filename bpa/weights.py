@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bpa.arguments import require_path
 from bpa.network import Network
 
 
@@ -69,7 +70,7 @@ def load_published(path: str | Path, clip: float = 2.0) -> Network:
         ValueError: the file is missing, is no state_dict, or a tensor of it does not fit; the message names
             the tensor, its shape and the shape that is needed.
     """
-    path = Path(path)
+    path = Path(require_path("path", path))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:

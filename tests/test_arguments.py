@@ -109,6 +109,18 @@ def test_paths_are_welcome_as_text_and_as_paths():
             require_path("out", wrong)
 
 
+def test_a_tilde_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.setenv("USERPROFILE", "/somewhere")
+    assert Path(require_path("out", "~/runs/a")) == Path("/somewhere/runs/a")
+    assert Path(require_path("out", Path("~"))) == Path("/somewhere")
+    assert require_path("out", "runs/~") == "runs/~"
+    assert require_path("out", "./~") == "./~"
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where nobody is known
+    with pytest.raises(ValueError, match="out must be a path without '~' where nobody's home is known"):
+        require_path("out", "~/runs")
+
+
 def strange(value):
     """`value` as NumPy would have it."""
     if isinstance(value, bool):

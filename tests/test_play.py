@@ -90,6 +90,7 @@ def test_a_film_by_ffmpeg_is_given_every_picture(runs, tmp_path, monkeypatch):
     stand_in.parent.mkdir()
     stand_in.write_text(f"""#!/bin/sh
 printf "%s\\n" "$*" > {tmp_path}/said; cat > {tmp_path}/given
+for last; do :; done; echo film > "$last"
 [ -e {tmp_path}/fail ] && echo "no such codec" >&2 && exit 1
 exit 0
 """)
@@ -100,10 +101,13 @@ exit 0
     assert (tmp_path / "given").read_bytes() == b"".join(moment.picture.tobytes() for moment in moments)
     said = (tmp_path / "said").read_text()
     assert "-s 120x120 -r 7 -i -" in said
-    assert said.endswith(f"{tmp_path}/film.mp4\n")
+    assert "-f mp4" in said
+    assert (tmp_path / "film.mp4").read_text() == "film\n"
     (tmp_path / "fail").touch()
+    (tmp_path / "film.mp4").unlink()
     with pytest.raises(ValueError, match=r"film.mp4 cannot be written: .*no such codec"):
         save_film(moments, tmp_path / "film.mp4")
+    assert not list(tmp_path.glob("film*"))  # nor a part of it
 
 
 def test_play_on_the_command_line(runs, tmp_path, capsys, monkeypatch):

@@ -11,8 +11,9 @@ from test_train import SMALL, assert_equal_weights, weights
 
 from bpa import runs, train
 from bpa.baselines import expected_reward
+from bpa.curves import save_curves
 from bpa.evaluate import episode_rewards, evaluate, first_hits, maze_marks
-from bpa.play import episode
+from bpa.play import episode, save_film
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,50 @@ def test_a_folder_is_free_again_after_a_run_that_failed(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="the reader broke"):
         train(config, watch=broken)
     train(config.replace(resume=True))
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_begun(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "file"
+    for failure, kind in ((full, OSError), (stopped, KeyboardInterrupt)):
+        for part in ("fsync", "replace"):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"os.{part}", failure)
+                with pytest.raises(kind):
+                    runs.write_atomically(path, b"new")
+            assert not list(tmp_path.iterdir())
+    path.write_bytes(b"old")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        runs.write_atomically(path, b"new")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_picture_or_film_that_cannot_be_written_whole_is_not_begun(tmp_path, finished, monkeypatch, late):
+    """So that the next try is not refused because something exists."""
+
+    def stopped(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    folder, _ = finished
+    if late:
+        monkeypatch.setattr("os.fsync", stopped)
+    else:
+        monkeypatch.setattr("matplotlib.backends.backend_agg.FigureCanvasAgg.print_png", stopped)
+        monkeypatch.setattr("PIL.Image.Image.save", stopped)
+    for write in (
+        lambda: save_curves([folder], tmp_path / "curves.png"),
+        lambda: save_film(list(episode(*runs.load_weights(folder))), tmp_path / "film.gif"),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_may_go_on_in_another_engine(tmp_path):
