@@ -62,6 +62,7 @@ def sources() -> dict[str, Path]:
         ".lock",
         ".txt",
         ".in",
+        ".sh",
         ".html",
         ".js",
         "",
