@@ -43,8 +43,9 @@ def built(tmp_path_factory):
 def unpacked(built, tmp_path_factory):
     """The source distribution, unpacked where no git is."""
     folder = tmp_path_factory.mktemp("unpacked")
+    safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # the first 3.11s had none
     with tarfile.open(built[0]) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **safely)
     (inside,) = folder.iterdir()
     return inside
 
@@ -62,9 +63,12 @@ def test_source_distribution_holds_what_is_kept_in_git_and_nothing_else(unpacked
 
 
 def test_tests_of_the_source_distribution_run_outside_of_git(unpacked):
+    where = [sys.executable, "-c", "import bpa; print(bpa.__file__)"]
+    found = subprocess.run(where, cwd=unpacked, capture_output=True, text=True, check=True).stdout.strip()
+    assert Path(found).is_relative_to(unpacked)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     quick = "not (pages_with_code or caught or fails or agent)"
-    files = [f"tests/test_{name}.py" for name in ("project", "data", "chapters")]
+    files = [f"tests/test_{name}.py" for name in ("project", "data", "chapters", "address")]
     for arguments in (["--collect-only", "tests"], ["-k", quick, *files]):
         run = subprocess.run([*command, *arguments], cwd=unpacked, capture_output=True, text=True)
         assert run.returncode == 0, run.stdout + run.stderr
@@ -102,6 +106,12 @@ def test_metadata_is_complete(built):
     assert said.get_all("License-File") == ["LICENSE"]
     assert "Typing :: Typed" in said.get_all("Classifier")
     assert "# Backpropamine, step by step" in said.get_payload()
+
+
+def test_make_test_runs_the_chapters_so():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf8")
+    (recipe,) = re.findall(r"^test:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    assert re.search(r"tools/portable\.py .*--nbval-cell-timeout=\d+ .*\btests\n", recipe)
 
 
 def write_chapter(book: Path, name: str, *sources: str) -> None:

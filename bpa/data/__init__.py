@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from bpa.arguments import require_choice
 
@@ -38,7 +37,7 @@ def comparisons() -> tuple[str, ...]:
     return tuple(sorted(file.parent.name for file in HERE.glob("*/settings.json")))
 
 
-def path(name: Any) -> Path:
+def path(name: str) -> Path:
     """Where it lies: the weights of an agent, the folder of a comparison, or the report `cpu`.
 
     Raises:
