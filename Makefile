@@ -26,6 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm -rf bpa.egg-info
 	$(BIN)/python -m pip uninstall --disable-pip-version-check -qq -y bpa
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python tools/prepare.py
 	@touch $(STAMP)
 
 setup: $(STAMP) ## make .venv and install the locked packages
@@ -33,7 +34,7 @@ setup: $(STAMP) ## make .venv and install the locked packages
 book: $(STAMP) ## build the book from scratch, warnings are errors
 	rm -rf book/_build
 	OMP_NUM_THREADS=1 $(BIN)/python tools/execute.py
-	OMP_NUM_THREADS=1 $(BIN)/jupyter-book build -W -n --keep-going book
+	OMP_NUM_THREADS=1 $(BIN)/python tools/prepare.py $(BIN)/jupyter-book build -W -n --keep-going book
 	@touch $(BUILT)
 	@echo "The book is built. Open $(CURDIR)/$(HTML)/index.html in a browser, or run: make serve"
 
@@ -55,7 +56,7 @@ pages: $(BUILT) ## open every page of the built book in Chromium and play its li
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -l mark.pages tests/test_*.py)
 
 lab: $(STAMP) ## open the chapters in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=$(CHAPTERS)
+	$(BIN)/python tools/prepare.py $(BIN)/jupyter lab --notebook-dir=$(CHAPTERS)
 
 check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml, what ships
 	$(BIN)/ruff check .

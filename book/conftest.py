@@ -1,6 +1,17 @@
 """A chapter must not write to stderr: a warning there is a page that the reader has to explain away."""
 
+import sys
+from pathlib import Path
+
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
+from prepare import prepare
+
+
+def pytest_configure():
+    """See to what the kernels need before the first of them starts."""
+    prepare()
 
 
 @pytest.hookimpl(wrapper=True)

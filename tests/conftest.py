@@ -1,5 +1,8 @@
 """Settings of all tests."""
 
+import importlib
+import logging
+
 import hypothesis
 import pytest
 import torch
@@ -7,6 +10,13 @@ import torch
 # No deadline: a slow machine is no failure, and the first call of anything in torch is slow.
 hypothesis.settings.register_profile("bpa", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("bpa")
+
+# The fonts are scanned here and once, and an unwritable home is replaced: Matplotlib would say both on the
+# stderr of commands whose stderr is compared.
+matplotlib_says = logging.getLogger("matplotlib")
+matplotlib_says.setLevel(logging.ERROR)
+importlib.import_module("matplotlib.font_manager")
+matplotlib_says.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

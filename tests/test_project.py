@@ -5,6 +5,7 @@ import os
 import pkgutil
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -362,10 +363,13 @@ BAD_CELLS = {
 def test_chapter_that_fails_or_writes_to_stderr_is_caught(tmp_path):
     cells = [nbformat.v4.new_code_cell(source) for source, _ in BAD_CELLS.values()]
     cells.append(nbformat.v4.new_code_cell("print('fine')"))
-    write_notebook(tmp_path / "bad.ipynb", *cells)
-    (tmp_path / "conftest.py").write_text((ROOT / "book" / "conftest.py").read_text())
+    for name in ("book/conftest.py", "tools/prepare.py"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(ROOT / name, tmp_path / name)
+    page = tmp_path / "book" / "bad.ipynb"
+    write_notebook(page, *cells)
     options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=60", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *options, f"--rootdir={tmp_path}", str(tmp_path / "bad.ipynb")]
+    command = [sys.executable, "-m", "pytest", *options, f"--rootdir={tmp_path}", str(page)]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert re.search(rf"\b{len(BAD_CELLS)} failed, 1 passed", run.stdout), run.stdout
     for _, complaint in BAD_CELLS.values():

@@ -23,6 +23,7 @@ from jupyter_cache.cache.db import NbProjectRecord
 from jupyter_cache.executors.basic import ExecutionWorkerLocalSerial, ProcessData
 from myst_nb.core.read import is_myst_markdown_notebook
 from nbformat import NotebookNode
+from prepare import prepare
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 BOOK = Path(__file__).parents[1] / "book"
@@ -95,6 +96,9 @@ def main() -> None:
     parser.add_argument("--book", type=Path, default=BOOK, help="folder of the book")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="pages at once (one a core)")
     arguments = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a page may say what the console cannot encode
+    prepare()
     # PyTorch's threads of one page would only get into the way of the other pages.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if failed := execute(arguments.book, arguments.jobs):
