@@ -91,11 +91,11 @@ def require_flag(name: str, value: Any) -> bool:
     return flag
 
 
-def require_path(name: str, value: Any) -> str:
-    """Return `value` as a str if it is the path of a file or folder; raise ValueError otherwise."""
+def require_path(name: str, value: Any, allowed: str = "a path, as text or pathlib.Path") -> str:
+    """Return `value` as a str if it can be the path of a file or folder; raise ValueError otherwise."""
     path = os.fspath(value) if isinstance(value, os.PathLike) else plain(value)
     if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError(f"{name} must be a path, as text or pathlib.Path, got {value!r}")
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
     return path
 
 
