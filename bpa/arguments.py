@@ -91,14 +91,14 @@ def require_flag(name: str, value: Any) -> bool:
     return flag
 
 
-def require_path(name: str, value: Any) -> str:
+def require_path(name: str, value: Any, allowed: str = "a path, as text or pathlib.Path") -> str:
     """Return `value` as a str if it is the path of a file or folder; raise ValueError otherwise.
 
     A "~" in front is the home folder, as in a shell, which leaves it to us in `--out=~/runs` or in a file.
     """
     path = os.fspath(value) if isinstance(value, os.PathLike) else plain(value)
     if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError(f"{name} must be a path, as text or pathlib.Path, got {value!r}")
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
     path = os.path.expanduser(path)
     if path == "~" or path.startswith(("~/", f"~{os.sep}")):
         raise ValueError(f"{name} must be a path without '~' where nobody's home is known, got {value!r}")

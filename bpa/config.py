@@ -164,7 +164,7 @@ class TrainConfig:
         store(require_integer, "iterations", low=1)
         store(require_integer, "seed", low=0, high=2**63 - 1)
         if self.out is not None:
-            store(require_path, "out")
+            store(require_path, "out", "the name of a folder or None")
         store(require_flag, "resume")
         if self.resume and self.out is None:
             raise ValueError("resume needs out, the folder of the run to continue")

@@ -4,16 +4,21 @@ Both wrap `bpa.GridMaze`, so they have its rules by construction. `import bpa` r
 
     env = gymnasium.make("bpa/GridMaze-v0", size=9, render_mode="rgb_array")
     envs = gymnasium.make_vec("bpa/GridMaze-v0", num_envs=30)
+
+In a process that has not imported `bpa`, such as a spawned worker, it is called "bpa:bpa/GridMaze-v0":
+Gymnasium imports what stands before the colon first.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -58,6 +63,47 @@ def written(maze: GridMaze, episode: int) -> str:
     letters[tuple(maze.goal[episode].tolist())] = "G"
     letters[tuple(maze.agent[episode].tolist())] = "A"
     return "".join("".join(line) + "\n" for line in letters)
+
+
+def with_length(spec: EnvSpec | None, steps: int) -> EnvSpec | None:
+    """Gymnasium's description of an environment, with the length of its episodes in it.
+
+    The length is the caller's, so it cannot stand in the registry: there Gymnasium would cut longer episodes.
+    """
+    return None if spec is None else dataclasses.replace(spec, max_episode_steps=steps)
+
+
+class Tally:
+    """What `info` says of B episodes: steps since the last reward, or the start, and rewards so far."""
+
+    def __init__(self, count: int):
+        self.count = count
+        self.begin()
+
+    def begin(self) -> None:
+        """Start new episodes."""
+        self.since = np.zeros(self.count, dtype=np.int64)
+        self.found = np.zeros(self.count, dtype=np.int64)
+
+    def step(self, reward: torch.Tensor) -> None:
+        """Count a step that gave `reward` [B]; what is below 0 is a penalty and no reward."""
+        rewarded = reward.numpy() > 0
+        self.since = np.where(rewarded, 0, self.since + 1)
+        self.found = self.found + rewarded
+
+    def info(self) -> dict[str, Any]:
+        """The counts of the first episode, as whole numbers."""
+        return {"steps_since_reward": int(self.since[0]), "rewards_found": int(self.found[0])}
+
+    def vector_info(self) -> dict[str, Any]:
+        """The counts of all episodes, int64 [B], each with Gymnasium's mask of who has it: everybody."""
+        everybody = np.ones(self.count, dtype=bool)
+        return {
+            "steps_since_reward": self.since.copy(),
+            "_steps_since_reward": everybody.copy(),
+            "rewards_found": self.found.copy(),
+            "_rewards_found": everybody.copy(),
+        }
 
 
 def luck(generator: np.random.Generator, count: int) -> torch.Tensor:
@@ -109,14 +155,20 @@ class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
         size: n, odd, at least 5. episode_length: T, at least 1. reward, wall_penalty: at least 0.
         render_mode: None, "rgb_array" (uint8 [24 n, 24 n, 3]) or "ansi" (text).
 
-    All chance comes from `self.np_random`: `reset(seed=...)` makes an episode, and those after it,
-    repeatable. The wrapped maze is `env.unwrapped.maze`, with the positions of agent and goal.
+    Info:
+        steps_since_reward: steps since the last reward, or since the start. rewards_found: rewards so far.
+
+    `env.spec.max_episode_steps` is T. Given to `gymnasium.make`, a smaller one cuts episodes shorter, and
+    t / T stays as it is. All chance comes from `self.np_random`: `reset(seed=...)` makes an episode, and
+    those after it, repeatable. The wrapped maze, with the positions of agent and goal, is
+    `env.unwrapped.maze`.
 
     Raises:
         ValueError: a setting or an action is out of range.
     """
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 10}  # noqa: RUF012
+    made_by: EnvSpec | None = None
 
     def __init__(
         self,
@@ -130,22 +182,34 @@ class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
             render_mode = require_choice("render_mode", render_mode, RENDER_MODES)
         self.render_mode = render_mode
         self.maze = GridMaze(size, 1, episode_length, reward, wall_penalty)
+        self.tally = Tally(1)
         self.observation_space = observation_space(self.maze)
         self.action_space = spaces.Discrete(NUM_ACTIONS)
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How Gymnasium made the environment, with the length of its episodes."""
+        return self.made_by
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self.made_by = with_length(spec, self.maze.episode_length)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start a new episode. There are no options and no info."""
+        """Start a new episode. There are no options."""
         super().reset(seed=seed)
-        return self.maze.reset(luck(self.np_random, 1))[0].numpy(), {}
+        self.tally.begin()
+        return self.maze.reset(luck(self.np_random, 1))[0].numpy(), self.tally.info()
 
     def step(self, action: np.int64 | int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Move the agent: observation, reward, terminated (never), truncated (time is up), info (empty)."""
+        """Move the agent: observation, reward, terminated (never), truncated (time is up), info."""
         number = require_integer("action", action, low=0, high=NUM_ACTIONS - 1)
         chosen = torch.tensor([number], dtype=torch.int64, device="cpu")
         observation, reward, done = self.maze.step(chosen, luck(self.np_random, 1))
-        return observation[0].numpy(), reward.item(), False, done, {}
+        self.tally.step(reward)
+        return observation[0].numpy(), reward.item(), False, done, self.tally.info()
 
     def render(self) -> np.ndarray | str | None:
         """A picture or a text of the maze as it is now; None, with a warning, without a render_mode."""
@@ -177,13 +241,21 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         `info["final_obs"]` ("SameStep"); or nothing happens until `reset` is called ("Disabled").
 
     Configuration:
-        num_envs: B, at least 1. autoreset_mode: see above. The other settings are those of `GridMazeEnv`.
+        num_envs: B, at least 1. autoreset_mode: see above. max_episode_steps: as `gymnasium.make` takes it,
+        steps after which longer episodes are cut. The other settings are those of `GridMazeEnv`.
+
+    Info:
+        That of `GridMazeEnv`, int64 [B], each with its mask; in "SameStep" mode that of the old episodes in
+        `info["final_info"]`.
+
+    TorchRL refuses steps that only reset: for it, make this with autoreset_mode "SameStep" or "Disabled".
 
     Raises:
         ValueError: a setting, a seed or an action is out of range.
     """
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 10}  # noqa: RUF012
+    made_by: EnvSpec | None = None
 
     def __init__(
         self,
@@ -194,6 +266,7 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         wall_penalty: float = 0.0,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
     ):
         if render_mode is not None:
             render_mode = require_choice("render_mode", render_mode, RENDER_MODES)
@@ -206,15 +279,29 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.render_mode = render_mode
         self.num_envs = num_envs = require_integer("num_envs", num_envs, low=1)
         self.maze = GridMaze(size, num_envs, episode_length, reward, wall_penalty)
+        self.length = self.maze.episode_length
+        if max_episode_steps is not None:
+            self.length = min(self.length, require_integer("max_episode_steps", max_episode_steps, low=1))
+        self.tally = Tally(num_envs)
         self.over = False
         self.single_observation_space = observation_space(self.maze)
         self.single_action_space = spaces.Discrete(NUM_ACTIONS)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How Gymnasium made the environments, with the length of their episodes."""
+        return self.made_by
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self.made_by = with_length(spec, self.length)
+
     def begin(self) -> np.ndarray:
         """Start new episodes: their first observation [B, 17]."""
         self.over = False
+        self.tally.begin()
         return self.maze.reset(luck(self.np_random, self.num_envs)).numpy()
 
     def reset(
@@ -231,7 +318,7 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if not np.all(mask):
             raise ValueError(f"reset_mask must be True everywhere: all episodes begin together, got {mask}")
         super().reset(seed=seed)
-        return self.begin(), {}
+        return self.begin(), self.tally.vector_info()
 
     def step(
         self, actions: np.ndarray
@@ -239,18 +326,24 @@ class GridMazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Move all agents: observation [B, 17], reward [B], terminated [B], truncated [B], info."""
         terminated = np.zeros(self.num_envs, dtype=bool)
         if self.over and self.autoreset_mode == AutoresetMode.NEXT_STEP:
-            return self.begin(), np.zeros(self.num_envs), terminated, terminated.copy(), {}
+            observation = self.begin()
+            info = self.tally.vector_info()
+            return observation, np.zeros(self.num_envs), terminated, terminated.copy(), info
+        if self.over and self.autoreset_mode == AutoresetMode.DISABLED:
+            raise RuntimeError("the episodes are over: call reset() before step()")
         chosen = whole_actions(actions, self.num_envs)
         seen, reward, done = self.maze.step(chosen, luck(self.np_random, self.num_envs))
-        self.over = done
+        self.tally.step(reward)
+        self.over = done or self.maze.time == self.length
+        truncated = np.full(self.num_envs, self.over)
         observation = seen.numpy()
-        info: dict[str, Any] = {}
-        if done and self.autoreset_mode == AutoresetMode.SAME_STEP:
+        info = self.tally.vector_info()
+        if self.over and self.autoreset_mode == AutoresetMode.SAME_STEP:
             everywhere = np.ones(self.num_envs, dtype=bool)
-            info = {"final_obs": observation, "_final_obs": everywhere}
-            info |= {"final_info": {}, "_final_info": everywhere.copy()}
+            last: dict[str, Any] = {"final_obs": observation, "_final_obs": everywhere}
+            last |= {"final_info": info, "_final_info": everywhere.copy()}
             observation = self.begin()
-        truncated = np.full(self.num_envs, done)
+            info = last | self.tally.vector_info()
         return observation, reward.double().numpy(), terminated, truncated, info
 
     def render(self) -> tuple[np.ndarray | str, ...] | None:

@@ -51,13 +51,13 @@ def test_it_is_the_maze_on_the_same_uniform_numbers(kind, seed):
     for episode in range(2):
         observation, info = env.reset(seed=seed if episode == 0 else None)
         assert np.array_equal(observation, maze.reset(uniform())[0])
-        assert info == {}
+        assert info == {"steps_since_reward": 0, "rewards_found": 0}
         for action in actions:
             seen, gained, done = maze.step(action[None], uniform())
             observation, reward, terminated, truncated, info = env.step(action.item())
             assert env.observation_space.contains(observation)
             assert np.array_equal(observation, seen[0])
-            assert (reward, terminated, truncated, info) == (gained.item(), False, done, {})
+            assert (reward, terminated, truncated) == (gained.item(), False, done)
         assert truncated
 
 
@@ -182,7 +182,7 @@ def test_autoreset_same_step():
     assert np.array_equal(reward, gained)
     assert np.array_equal(info["final_obs"], last)
     assert info["_final_obs"].all()
-    assert info["final_info"] == {}
+    assert (info["final_info"]["steps_since_reward"] <= 2).all()
     assert info["_final_info"].all()
     assert not envs.reset(seed=0)[0][:, 11].any()
     assert envs.metadata["autoreset_mode"] == gymnasium.vector.AutoresetMode.SAME_STEP
@@ -329,3 +329,147 @@ def test_importing_bpa_registers_the_environment_but_does_not_load_it():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True", "False"]
     assert bpa.__all__
+
+
+def test_info_counts_rewards_and_the_steps_since():
+    env = gymnasium.make("bpa/GridMaze-v0", size=5, episode_length=200, wall_penalty=0.5)
+    for seed in (0, 1):
+        _, info = env.reset(seed=seed)
+        assert info == {"steps_since_reward": 0, "rewards_found": 0}
+        since = found = 0
+        for action in np.random.default_rng(seed).integers(4, size=200):
+            _, reward, _, _, info = env.step(action)
+            since, found = (0, found + 1) if reward > 0 else (since + 1, found)
+            assert info == {"steps_since_reward": since, "rewards_found": found}
+            assert {type(value) for value in info.values()} == {int}
+        assert found > 1
+
+
+def same_info(ours, theirs):
+    """Whether two infos hold the same keys, numbers, types and masks, nested ones too; final_obs by value."""
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        if isinstance(value, dict):
+            same_info(ours[key], value)
+        elif key == "final_obs":
+            assert np.array_equal(np.stack(value), ours[key])
+        else:
+            assert np.array_equal(ours[key], value)
+            assert ours[key].dtype == value.dtype
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_info_of_a_batch_is_what_gymnasium_gathers_from_single_environments(mode):
+    kind = {"size": 5, "episode_length": 40, "wall_penalty": 0.5}
+    ours = GridMazeVectorEnv(1, autoreset_mode=mode, **kind)
+    mode = gymnasium.vector.AutoresetMode(mode)
+    theirs = gymnasium.vector.SyncVectorEnv([lambda: GridMazeEnv(**kind)], autoreset_mode=mode)
+    same_info(ours.reset(seed=3)[1], theirs.reset(seed=3)[1])
+    most = 0
+    for actions in np.random.default_rng(1).integers(4, size=(200, 1)):
+        mine = ours.step(actions)[4]
+        same_info(mine, theirs.step(actions)[4])
+        most = max(most, mine["rewards_found"].max())
+    assert most > 1
+
+
+def test_info_of_a_batch_is_each_episodes_own():
+    envs = GridMazeVectorEnv(50, size=5, episode_length=30)
+    _, info = envs.reset(seed=0)
+    total = np.zeros(50)
+    for actions in np.random.default_rng(0).integers(4, size=(30, 50)):
+        for array in info.values():
+            array[:] = 1  # the caller's own
+        _, reward, _, _, info = envs.step(actions)
+        total += reward
+        assert np.array_equal(info["rewards_found"], total / 10)
+        assert ((info["steps_since_reward"] == 0) >= (reward > 0)).all()
+    assert len(set(total)) > 2
+
+
+@pytest.mark.parametrize("length", [3, 200, 300])
+def test_the_length_of_an_episode_is_the_callers_and_in_the_spec(length):
+    env = gymnasium.make("bpa/GridMaze-v0", size=5, episode_length=length)
+    again = gymnasium.make(env.spec)
+    envs = gymnasium.make_vec("bpa/GridMaze-v0", num_envs=2, size=5, episode_length=length)
+    sync = gymnasium.make_vec("bpa/GridMaze-v0", 2, vectorization_mode="sync", size=5, episode_length=length)
+    assert {one.spec.max_episode_steps for one in (env, again, envs, *sync.envs)} == {length}
+    assert gymnasium.make("bpa/GridMaze-v0").spec.max_episode_steps == 200
+    assert GridMazeEnv().spec is None
+    for one in (env, again, envs, gymnasium.make_vec(envs.spec), sync):
+        one.reset(seed=0)
+        actions = env.action_space.sample() if isinstance(one, gymnasium.Env) else np.array([0, 1])
+        cut = [one.step(actions)[3] for _ in range(length)]
+        assert not np.any(cut[:-1])
+        assert np.all(cut[-1])
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_gymnasiums_limit_cuts_episodes_shorter_and_never_makes_them_longer(mode):
+    env = gymnasium.make("bpa/GridMaze-v0", size=5, episode_length=10, max_episode_steps=4)
+    assert env.spec.max_episode_steps == 4
+    env.reset(seed=0)
+    assert [env.step(0)[3] for _ in range(4)] == [False, False, False, True]
+    make = "bpa/GridMaze-v0"
+    envs = gymnasium.make_vec(make, 2, size=5, episode_length=10, max_episode_steps=4, autoreset_mode=mode)
+    assert envs.spec.max_episode_steps == 4
+    envs.reset(seed=0)
+    seen = [envs.step(np.array([0, 1])) for _ in range(4)]
+    assert [step[3].tolist() for step in seen] == [[False, False]] * 3 + [[True, True]]
+    if mode == "Disabled":
+        with pytest.raises(RuntimeError, match="call reset"):
+            envs.step(np.array([0, 1]))
+    elif mode == "SameStep":
+        assert (seen[3][0][:, 11] == 0).all()
+        assert (seen[3][4]["final_obs"][:, 11] == np.float32(0.4)).all()
+    else:
+        assert (envs.step(np.array([0, 1]))[0][:, 11] == 0).all()
+    longer = gymnasium.make_vec(make, 2, size=5, episode_length=3, max_episode_steps=9)
+    longer.reset(seed=0)
+    assert [longer.step(np.array([0, 1]))[3].all() for _ in range(3)] == [False, False, True]
+    for wrong in (0, -1, 2.5, True):
+        with pytest.raises(ValueError, match="max_episode_steps must be a whole number of at least 1"):
+            GridMazeVectorEnv(2, max_episode_steps=wrong)
+
+
+def made_by_name():
+    """For a spawned worker, which has not imported `bpa`."""
+    return gymnasium.make("bpa:bpa/GridMaze-v0", size=5)
+
+
+def test_a_process_that_has_not_imported_bpa_makes_it_by_its_full_name():
+    code = (
+        "import gymnasium; env = gymnasium.make('bpa:bpa/GridMaze-v0', size=5);"
+        "print(env.reset(seed=0)[0].sum());"
+        "print(gymnasium.make_vec('bpa:bpa/GridMaze-v0', num_envs=3, size=5).reset(seed=0)[0].shape)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split("\n")[:2] == [str(made_by_name().reset(seed=0)[0].sum()), "(3, 17)"]
+
+
+def test_spawned_workers_make_it_by_its_full_name(tmp_path):
+    script = tmp_path / "spawned.py"
+    script.write_text(
+        "import gymnasium\n"
+        "def made_by_name():\n"
+        "    return gymnasium.make('bpa:bpa/GridMaze-v0', size=5)\n"
+        "if __name__ == '__main__':\n"
+        "    envs = gymnasium.vector.AsyncVectorEnv([made_by_name], context='spawn')\n"
+        "    print(envs.reset(seed=4)[0].tolist())\n"
+        "    envs.close()\n",
+        encoding="utf-8",
+    )
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    here = gymnasium.vector.SyncVectorEnv([made_by_name])
+    assert run.stdout.strip() == str(here.reset(seed=4)[0].tolist())
+
+
+def test_gymnasiums_wrappers_for_batches_count_what_we_count():
+    envs = gymnasium.make_vec("bpa/GridMaze-v0", num_envs=20, size=5, episode_length=30)
+    envs = gymnasium.wrappers.vector.RecordEpisodeStatistics(envs)
+    envs.reset(seed=0)
+    for actions in np.random.default_rng(0).integers(4, size=(30, 20)):
+        info = envs.step(actions)[4]
+    assert np.array_equal(info["episode"]["r"], 10 * info["rewards_found"])
+    assert info["episode"]["l"].tolist() == [30] * 20
+    assert info["rewards_found"].sum() > 0
