@@ -11,6 +11,7 @@ from bpa import engines
 from bpa.arguments import require_integer, require_uniform
 from bpa.chance import uniform
 from bpa.cues import CueEpisodes, CueReward
+from bpa.engines.context import has_numbers
 from bpa.engines.eager import Unrolled
 from bpa.maze import GridMaze
 from bpa.worlds import sizes
@@ -104,8 +105,8 @@ def rollout(
         engine: one of `bpa.engines.ENGINES`. A fast engine runs the world inside its loop.
 
     Raises:
-        ValueError: the network or the numbers do not fit the world, a number is out of range, or the engine
-            was asked for by name and cannot run this.
+        ValueError: the network or the noise does not fit the world, a number is out of range, the network has no
+            numbers of its own, or the engine was asked for by name and cannot run this.
     """
     T, B = world.episode_length, world.batch_size
     needed = sizes(world)
@@ -121,6 +122,8 @@ def rollout(
     for name, shape in (("goal", (B,)), ("action", (T, B)), ("teleport", (T, B))):
         if name in chance._fields:
             require_uniform(f"chance.{name}", getattr(chance, name), shape, world.device)
+    if not has_numbers(net.parameters()):
+        raise ValueError("net must hold numbers that an environment can go by, got batched or fake tensors")
     start: Any = chance.goal if isinstance(chance, Chance) else chance.episodes
     chosen = engines.choose(engine, net, world)
     observation = world.reset(start)
@@ -129,9 +132,10 @@ def rollout(
 
     after: list[Any] = [(luck,) for luck in chance.teleport] if isinstance(chance, Chance) else [()] * T
     hidden = net.initial_state(B)
+    dtype = hidden.h.dtype  # a network may compute in more digits than the world
     observations, actions, rewards, activities = [], [], [], []
     for t in range(T):
-        logits, _, hidden = net(observation, hidden)
+        logits, _, hidden = net(observation.to(dtype), hidden)
         action = sample(logits.detach(), chance.action[t])
         observations.append(observation)
         observation, reward, _ = world.step(action, *after[t])

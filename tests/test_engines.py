@@ -19,7 +19,7 @@ from bpa.cues import CueReward
 from bpa.engines import kernels
 from bpa.engines import numba as numba_engine
 from bpa.lstm import LSTM
-from bpa.rollout import CueChance, draw_chance, rollout, sample
+from bpa.rollout import CueChance, draw_chance, draw_luck, rollout, sample
 
 # The largest difference from float64, relative to the largest number of the same tensor, or to 1.
 # Float32 itself has 6e-8, and a shared alpha or eta sums tens of thousands of terms of either sign.
@@ -223,12 +223,64 @@ def test_a_run_is_freed_with_its_last_name():
         gc.enable()
 
 
-def test_second_gradients_are_refused_rather_than_wrong():
-    net = random_network(10, 5)
-    out = net.unroll(torch.zeros(3, 2, 5), engine="numba")
-    (gradient,) = torch.autograd.grad(out.h.square().sum(), net.w, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
+def second_gradients(net, xs, state, engine, dtype):
+    """The gradients by name, and those of a sum of their squares, of two runs one after the other."""
+    net = copy.deepcopy(net).to(dtype)
+    xs = xs.detach().to(dtype).requires_grad_()
+    state = type(state)(
+        *[None if part is None else part.detach().to(dtype).requires_grad_() for part in state]
+    )
+    first = net.unroll(xs[:4], state, engine)
+    out = net.unroll(xs[4:], first.hidden, engine)  # its initial state depends on the parameters too
+    loss = out.logits.square().sum() + out.values.pow(3).sum() + first.h.square().sum()
+    loss = loss + sum(part.square().sum() for part in out.hidden if part is not None)
+    loss = loss + (0 if out.modulation is None else out.modulation.square().sum())
+    named = {**dict(net.named_parameters()), "xs": xs}
+    named |= {name: part for name, part in state._asdict().items() if part is not None}
+    gradients = torch.autograd.grad(loss, list(named.values()), create_graph=True)
+    generator = torch.Generator().manual_seed(5)
+    penalty = sum(
+        (part.square() * torch.rand(part.shape, generator=generator).to(dtype)).sum() for part in gradients
+    )
+    again = torch.autograd.grad(penalty, list(named.values()), allow_unused=True)
+    return dict(zip(named, gradients, strict=True)), dict(zip(named, again, strict=True))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
+def test_gradients_of_gradients_are_those_of_the_definition(variant):
+    net = random_network(10, 5, **variant)
+    xs = torch.randn(9, 2, 5, generator=torch.Generator().manual_seed(3))
+    state = random_state(net, 10, 2)
+    mine = second_gradients(net, xs, state, "numba", torch.float32)
+    right = second_gradients(net, xs, state, "eager", torch.float64)
+    for got, expected in zip(mine, right, strict=True):
+        assert [name for name, part in got.items() if part is None] == [
+            name for name, part in expected.items() if part is None
+        ]
+        assert sum(part is not None for part in got.values()) >= 6
+        assert_close(*[{n: p for n, p in one.items() if p is not None} for one in (got, expected)], "of")
+
+
+@pytest.mark.parametrize("world", ["maze", "cues"])
+@pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
+def test_gradients_of_gradients_of_an_episode(plasticity, world):
+    inputs, actions = (17, 4) if world == "maze" else (10, 2)
+    net = random_network(5, 7, input_size=inputs, num_actions=actions, plasticity=plasticity)
+    found = []
+    for engine in ("numba", "eager"):
+        same_luck = {"generator": torch.Generator().manual_seed(9)}
+        place = GridMaze(5, 3, 8, **same_luck) if world == "maze" else CueReward(2, 4, 3, 8, **same_luck)
+        seen = rollout(net, place, draw_luck(place), engine)
+        loss = seen.logits.square().sum() + (seen.values * (1 + seen.rewards)).sum() + seen.h.pow(3).sum()
+        gradients = torch.autograd.grad(loss, list(net.parameters()), create_graph=True, allow_unused=True)
+        penalty = sum(part.square().sum() for part in gradients if part is not None)
+        found.append(torch.autograd.grad(penalty, list(net.parameters()), allow_unused=True))
+    for (name, _), mine, right in zip(net.named_parameters(), *found, strict=True):
+        assert (mine is None) == (right is None), name
+        if right is not None:
+            torch.testing.assert_close(
+                mine, right, rtol=1e-3, atol=2e-4 * max(1, right.abs().max().item()), msg=name
+            )
 
 
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])

@@ -2,11 +2,12 @@
 
 - "eager": the definition itself, run by PyTorch: every network, device and precision.
 - "numba": compiled loops for the CPU: `bpa.Network` with any plasticity, alpha, fan-out, modulator and hard
-  clip, Hebb's rule, float32. It has first gradients only. A plain `bpa.lstm.LSTM` acts in the same loops and
-  learns by PyTorch's own LSTM, which knows the whole sequence.
-- "triton": kernels for CUDA, for the same networks of up to 128 neurons, first gradients only too. Triton's
-  interpreter runs them on the CPU, very slowly, where TRITON_INTERPRET=1 is set before they are first used.
-- "auto": the fastest of them that can.
+  clip, Hebb's rule, float32. Gradients of gradients are left to PyTorch. A plain `bpa.lstm.LSTM` acts in the
+  same loops and learns by PyTorch's own LSTM, which knows the whole sequence.
+- "triton": kernels for CUDA, for the same networks of up to 128 neurons. Triton's interpreter runs them on
+  the CPU, very slowly, where TRITON_INTERPRET=1 is set before they are first used.
+- "auto": the fastest of them that can. Inside torch.compile, torch.func, autocast and whatever else must see
+  every operation, that is the definition.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bpa.arguments import require_choice
 from bpa.engines import eager
+from bpa.engines.context import reason_of_context, reason_of_tensors
 from bpa.engines.threads import cores, loop_threads, one_torch_thread
 
 ENGINES = ("auto", "eager", "numba", "triton")
@@ -77,6 +80,30 @@ def reason_against_loops(net: Any) -> str | None:
     return None
 
 
+def reason_against_layers(net: Any) -> str | None:
+    """Why no compiled loop can stand for the layers of `net`, whose weights it takes; None if one can."""
+    for name, layer in net.named_children():
+        if type(layer).forward is not nn.Linear.forward or "forward" in vars(layer):
+            return f"it knows linear layers alone, and {name} is another {type(layer).__name__}"
+        if layer._forward_hooks or layer._forward_pre_hooks:
+            return f"it calls no hooks, and {name} has one"
+    return None
+
+
+def reason_against_numbers(net: Any, tensors: Iterable[Tensor | None], kind: str, where: str) -> str | None:
+    """Why no compiled loop can compute with `net` and `tensors`; None if one can.
+
+    `kind`: the type of devices it takes. `where`: its name for them.
+    """
+    everything = (*net.parameters(), *tensors)
+    for tensor in everything:
+        if tensor is not None and (tensor.dtype != torch.float32 or tensor.device.type != kind):
+            return f"it computes in torch.float32 on {where}, not in {tensor.dtype} on {tensor.device}"
+    if torch.is_autocast_enabled(kind):
+        return "it computes in torch.float32 alone, and autocast is on"
+    return reason_of_tensors(everything)
+
+
 def is_plain_lstm(net: Any) -> bool:
     """Whether `net` is a `bpa.lstm.LSTM` without plasticity."""
     from bpa.lstm import LSTM  # here, because it imports this package
@@ -84,26 +111,26 @@ def is_plain_lstm(net: Any) -> bool:
     return type(net) is LSTM and net.plasticity == "none"
 
 
-def reason_against_numba(net: Any) -> str | None:
-    """Why the Numba engine cannot run `net`; None if it can."""
+def reason_against_numba(net: Any, tensors: Iterable[Tensor | None] = ()) -> str | None:
+    """Why the Numba engine cannot run `net` on `tensors`; None if it can."""
     reason = None if is_plain_lstm(net) else reason_against_loops(net)
+    reason = reason or reason_against_layers(net)
+    reason = reason or reason_against_numbers(net, tensors, "cpu", "the CPU")
     if reason is not None:
         return reason
-    if net.w.dtype != torch.float32 or net.w.device.type != "cpu":
-        return f"it computes in torch.float32 on the CPU, not in {net.w.dtype} on {net.w.device}"
     engine = numba_engine()
     return engine if isinstance(engine, str) else None
 
 
-def reason_against_triton(net: Any) -> str | None:
-    """Why the Triton engine cannot run `net`; None if it can."""
+def reason_against_triton(net: Any, tensors: Iterable[Tensor | None] = ()) -> str | None:
+    """Why the Triton engine cannot run `net` on `tensors`; None if it can."""
     from bpa.engines.triton import MOST_NEURONS
 
-    reason = reason_against_loops(net)
+    kind = "cpu" if net.w.device.type == "cpu" else "cuda"  # on the CPU if Triton's interpreter is on
+    reason = reason_against_loops(net) or reason_against_layers(net)
+    reason = reason or reason_against_numbers(net, tensors, kind, "CUDA")
     if reason is not None:
         return reason
-    if net.w.dtype != torch.float32 or net.w.device.type not in ("cuda", "cpu"):
-        return f"it computes in torch.float32 on CUDA, not in {net.w.dtype} on {net.w.device}"
     if net.hidden_size > MOST_NEURONS:
         return f"it holds the traces of {MOST_NEURONS} neurons at most, not {net.hidden_size}"
     engine = triton_engine(net.w.device)
@@ -122,24 +149,38 @@ def reason_against_world(fast: str, net: Any, world: Any) -> str | None:
         return f"it knows no world but {names}, not {type(world).__name__}"
     if (net.input_size, net.num_actions) != sizes(world):
         return f"{net.input_size} inputs and {net.num_actions} actions do not fit {type(world).__name__}"
+    if type(world) is GridMaze and not is_closed(world.walls, world.size):
+        return "it knows mazes with a wall all round alone"
+    if net._forward_hooks or net._forward_pre_hooks:
+        return "it calls no hooks, and the network has one"
     return None
 
 
-def choose(engine: str, net: Any, world: Any = None) -> Any:
+def is_closed(walls: Tensor, size: int) -> bool:
+    """Whether no agent can leave a maze with these walls: a loop does not ask whether it has."""
+    square = walls.dtype == torch.bool and walls.shape == (size, size)
+    return square and bool(torch.stack([walls[0], walls[-1], walls[:, 0], walls[:, -1]]).all())
+
+
+def choose(engine: str, net: Any, world: Any = None, tensors: Sequence[Tensor | None] = ()) -> Any:
     """The module of the engine that will run `net`: the one asked for, or for "auto" the fastest that can.
 
     Args:
         world: the world that the engine is to run as well, if any.
+        tensors: what it is to run on, besides the parameters.
 
     Raises:
         ValueError: the engine is unknown, or was asked for by name and cannot run this network.
     """
     require_choice("engine", engine, ENGINES)
-    if engine == "eager":
+    context = reason_of_context() if engine != "eager" else None
+    if context is not None and engine != "auto":
+        raise ValueError(f"engine {engine!r} cannot run this: {context}; engine='eager' can")
+    if engine == "eager" or context is not None:  # without a word: PyTorch may be tracing
         return eager
     device = next(net.parameters()).device
     fast = engine if engine != "auto" else "triton" if device.type == "cuda" else "numba"
-    reason = (reason_against_triton if fast == "triton" else reason_against_numba)(net)
+    reason = (reason_against_triton if fast == "triton" else reason_against_numba)(net, tensors)
     if reason is None and world is not None:
         reason = reason_against_world(fast, net, world)
     if reason is None and fast == "triton":
@@ -178,4 +219,4 @@ def unroll(net: Any, xs: Tensor, hidden: Any, engine: str = "auto") -> eager.Unr
     Raises:
         ValueError: the engine is unknown, or was asked for by name and cannot run this network.
     """
-    return choose(engine, net).unroll(net, xs, hidden)
+    return choose(engine, net, tensors=(xs, *hidden)).unroll(net, xs, hidden)

@@ -23,15 +23,23 @@ class Unrolled(NamedTuple):
 def matching_state(net: Any, hidden: Any, batch_size: int) -> Any:
     """`hidden` if it has the parts and shapes of `net`'s state for this batch; the initial state if None.
 
+    Autocast leaves some parts of a state in fewer digits; within it they are put back into the network's.
+
     Raises:
         ValueError: a part is missing, not wanted, or of another shape, dtype or device.
     """
+    if torch.jit.is_tracing():
+        batch_size = int(batch_size)  # a tensor there
     if hidden is None:
         return net.initial_state(batch_size)
     initial = net.initial_state(1)  # shapes alone are compared, so one episode does
     if type(hidden) is not type(initial):
         raise ValueError(
             f"hidden must be a {type(initial).__name__}, as initial_state gives, got {type(hidden).__name__}"
+        )
+    if torch.is_autocast_enabled(initial.h.device.type):
+        hidden = type(hidden)(
+            *[part.to(initial.h.dtype) if isinstance(part, Tensor) else part for part in hidden]
         )
     for name, want, got in zip(initial._fields, initial, hidden, strict=True):
         if want is None and got is not None:

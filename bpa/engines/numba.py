@@ -16,15 +16,24 @@ import numba
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from bpa.cues import CueReward
 from bpa.engines import kernels
-from bpa.engines.cell import MODULATORS, Cell, cell_of, kind_of, wants_gradient
+from bpa.engines.cell import (
+    MODULATORS,
+    Cell,
+    cell_of,
+    kind_of,
+    slow_gradients,
+    steps_of,
+    wants_gradient,
+)
+from bpa.engines.context import asks_for_more
 from bpa.engines.eager import Unrolled
 from bpa.engines.threads import loop_threads
 
 GROUP = 4  # most episodes that live in step in one loop
+INPUTS = 4 + len(Cell._fields)  # tensors that `Plastic` is given
 KEEP_EVERY = 16  # steps between two stored traces: memory against what fits in the cache when rebuilt
 
 
@@ -146,15 +155,19 @@ def parameters_for_loop(cell: Cell, kind: int, clip: np.float32, modulator: int)
 class Plastic(torch.autograd.Function):
     """From drives, initial state and cell to activity, modulation and final traces.
 
-    Forward hands out a finished `Run`; backward walks it in reverse. Gradients of gradients do not exist.
+    Forward hands out a finished `Run`; backward walks it in reverse. Where that is to be differentiated
+    again, `steps_of` walks forward once more instead, by PyTorch.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, run: Run, fixed: tuple[int, np.float32, int], *inputs: Tensor
+        ctx: Any, run: Run, fixed: tuple[int, np.float32, int], seen: tuple[Tensor, ...], *inputs: Tensor
     ) -> tuple[Tensor, ...]:
-        """Inputs: drives [T, B, H], h0 [B, H], hebb0 and eligibility0 [B, H, H] or empty, and a Cell's."""
-        ctx.save_for_backward(*inputs[4:], *run[:-1])
+        """Inputs: drives [T, B, H], h0 [B, H], hebb0 and eligibility0 [B, H, H] or empty, and a Cell's.
+
+        `seen`: the inputs of `Drives`, if the drives come from there.
+        """
+        ctx.save_for_backward(*inputs, *run[:-1], *seen)
         ctx.fixed, ctx.every = fixed, run.every
         size = inputs[0].shape[-1]
         return (
@@ -165,14 +178,26 @@ class Plastic(torch.autograd.Function):
         )
 
     @staticmethod
-    @once_differentiable
     def backward(
         ctx: Any, dh: Tensor, dmodulation: Tensor, dhebb: Tensor, deligibility: Tensor
     ) -> tuple[Any, ...]:
         """Gradients of all inputs."""
-        saved, count = ctx.saved_tensors, len(Cell._fields)
-        cell, run = Cell._make(saved[:count]), Run._make([*saved[count:], ctx.every])
+        saved = ctx.saved_tensors  # asked for once: a checkpoint that recomputes allows no more
+        inputs, rest = saved[:INPUTS], saved[INPUTS:]
+        stored, seen = rest[: len(Run._fields) - 1], rest[len(Run._fields) - 1 :]
         kind, clip, modulator = ctx.fixed
+        if asks_for_more((dh, dmodulation, dhebb, deligibility)):
+
+            def again(drives: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+                if seen:
+                    with torch.no_grad():  # `drives` is 0, and has the way back
+                        numbers = torch.nn.functional.linear(*seen)
+                    drives = drives + numbers
+                return steps_of(kind, float(clip), modulator, drives, *others)
+
+            gradients = (dh, dmodulation, dhebb, deligibility)
+            return None, None, None, *slow_gradients(again, inputs, ctx.needs_input_grad[3:], gradients)
+        cell, run = Cell._make(inputs[4:]), Run._make([*stored, ctx.every])
         steps, batch_size, size = dh.shape
         dhebb, deligibility = padded_square(dhebb), padded_square(deligibility)
         dsums, dmod, dh0 = map(torch.empty_like, (run.h[1:], run.modulation, run.h[0]))
@@ -191,6 +216,7 @@ class Plastic(torch.autograd.Function):
             return per_step.reshape(steps * batch_size, -1)[:, :size]
 
         return (
+            None,
             None,
             None,
             dsums[..., :size],
@@ -220,7 +246,6 @@ class Drives(torch.autograd.Function):
         return weight.new_zeros(1).expand(*observations.shape[:2], len(weight))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, ddrives: Tensor) -> tuple[Any, ...]:
         """Gradients of weight and bias; observations have none."""
         (observations,) = ctx.saved_tensors
@@ -228,13 +253,18 @@ class Drives(torch.autograd.Function):
         return None, ddrives.T @ observations.flatten(0, 1), ddrives.sum(0)
 
 
-def outputs(net: Any, run: Run, drives: Tensor, hidden: Any, cell: Cell) -> tuple[Tensor, Tensor | None, Any]:
-    """h [T, B, H], modulation [T, B] and the final state of a finished run, with their way back."""
+def outputs(
+    net: Any, run: Run, drives: Tensor, hidden: Any, cell: Cell, seen: tuple[Tensor, ...] = ()
+) -> tuple[Tensor, Tensor | None, Any]:
+    """h [T, B, H], modulation [T, B] and the final state of a finished run, with their way back.
+
+    `seen`: as of `Plastic`.
+    """
     nothing = drives.new_zeros(len(hidden.h), 0, 0)
     hebb0 = nothing if hidden.hebb is None else hidden.hebb
     eligibility0 = nothing if hidden.eligibility is None else hidden.eligibility
     h, modulation, hebb, eligibility = Plastic.apply(
-        run, settings(net), drives, hidden.h, hebb0, eligibility0, *cell
+        run, settings(net), seen, drives, hidden.h, hebb0, eligibility0, *cell
     )
     final = type(hidden)(
         h[-1],
@@ -323,6 +353,7 @@ def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
     observations, actions, rewards = live(
         kernels.act_group, world, net.input_size, chance, mind, (*run[:4], run.every, *run[4:6])
     )
-    drives = Drives.apply(observations, net.i2h.weight, net.i2h.bias)
-    h, modulation, hidden = outputs(net, run, drives, hidden, cell)
+    seen = (observations, net.i2h.weight, net.i2h.bias)
+    drives = Drives.apply(*seen)
+    h, modulation, hidden = outputs(net, run, drives, hidden, cell, seen)
     return observations, actions, rewards, *net.heads(h), modulation, h, hidden

@@ -32,14 +32,24 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from bpa import engines
-from bpa.engines.cell import FIXED, MODULATORS, Cell, cell_of, kind_of, wants_gradient
+from bpa.engines.cell import (
+    FIXED,
+    MODULATORS,
+    Cell,
+    cell_of,
+    kind_of,
+    slow_gradients,
+    steps_of,
+    wants_gradient,
+)
+from bpa.engines.context import asks_for_more
 from bpa.engines.eager import Unrolled
 from bpa.maze import GridMaze
 
 MOST_NEURONS = 128  # a trace of 128 x 128 numbers of float32 takes a quarter of a multiprocessor's registers
+INPUTS = 4 + len(Cell._fields)  # tensors that `Plastic` is given
 KEEP_EVERY = 8  # steps between two stored traces: memory against steps walked again
 MOST_SLOTS = 128  # parts in which the gradient of one network's alpha is added up
 
@@ -156,7 +166,8 @@ def fresh_run(hiddens: Sequence[Any], steps: int, keep: bool) -> Run:
 class Plastic(torch.autograd.Function):
     """From drives, initial states and cells to activity, modulation and final traces.
 
-    Forward hands out a finished `Run`; backward walks it in reverse. Gradients of gradients do not exist.
+    Forward hands out a finished `Run`; backward walks it in reverse. Where that is to be differentiated
+    again, `steps_of` walks forward once more instead, by PyTorch.
     """
 
     @staticmethod
@@ -164,18 +175,33 @@ class Plastic(torch.autograd.Function):
         ctx: Any, run: Run, shape: Shape, small: tuple[Tensor, ...], *inputs: Tensor
     ) -> tuple[Tensor, ...]:
         """Inputs: drives [T, N, H], h0 [N, H], hebb0 and eligibility0 [N, H, H] or empty, and a Cell's."""
-        ctx.save_for_backward(inputs[4], inputs[5], *small, *run[:2], *run[4:6])
+        ctx.save_for_backward(*inputs, *small, *run[:2], *run[4:6])
         ctx.shape, ctx.every = shape, run.every
         return run.h[1:], run.modulation, run.hebb, run.eligibility
 
     @staticmethod
-    @once_differentiable
     def backward(
         ctx: Any, dh: Tensor, dmodulation: Tensor, dhebb: Tensor, deligibility: Tensor
     ) -> tuple[Any, ...]:
         """Gradients of all inputs."""
-        w, alpha, *small, h, modulation, hebb_kept, eligibility_kept = ctx.saved_tensors
-        shape, every = ctx.shape, ctx.every
+        saved = ctx.saved_tensors  # asked for once: a checkpoint that recomputes allows no more
+        inputs, (*small, h, modulation, hebb_kept, eligibility_kept) = saved[:INPUTS], saved[INPUTS:]
+        (w, alpha), shape, every = inputs[4:6], ctx.shape, ctx.every
+        gradients = (dh, dmodulation, dhebb, deligibility)
+        if asks_for_more(gradients):
+
+            def again(drives: Tensor, *others: Tensor) -> list[Tensor]:
+                states, cell, count = others[:3], others[3:], shape.batch_size
+                lives = []
+                for s, clip in enumerate(small[0].tolist()):
+                    mine = slice(s * count, (s + 1) * count)
+                    own = [part[mine] for part in states] + [part[s] for part in cell]
+                    lives.append(steps_of(shape.kind, clip, shape.modulator, drives[:, mine], *own))
+                outputs = zip(*lives, strict=True)
+                return [torch.cat(parts, dim) for parts, dim in zip(outputs, (1, 1, 0, 0), strict=True)]
+
+            needed = ctx.needs_input_grad[3:]
+            return None, None, None, *slow_gradients(again, inputs, needed, gradients)
         steps, episodes, size = dh.shape
         dhebb = dhebb.clone(memory_format=torch.contiguous_format)
         deligibility = deligibility.clone(memory_format=torch.contiguous_format)
