@@ -105,8 +105,8 @@ def rollout(
         engine: one of `bpa.engines.ENGINES`. A fast engine runs the world inside its loop.
 
     Raises:
-        ValueError: the network or the noise does not fit the world, a number is out of range, the network has no
-            numbers of its own, or the engine was asked for by name and cannot run this.
+        ValueError: the network or the noise does not fit the world, a number is out of range, the network has
+            no numbers of its own, or the engine was asked for by name and cannot run this.
     """
     T, B = world.episode_length, world.batch_size
     needed = sizes(world)

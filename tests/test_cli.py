@@ -199,7 +199,7 @@ def test_a_run_named_in_a_file_keeps_its_own_settings_when_resumed(tmp_path, cap
     assert load_weights(tmp_path / "run")[1].iterations == 4
     settings.write_text("out = 3\nresume = true")
     capsys.readouterr()
-    assert "out must be a path, as text or pathlib.Path, got 3" in refused(
+    assert "out must be the name of a folder or None, got 3" in refused(
         capsys, "train", "--config", str(settings)
     )
 
