@@ -168,6 +168,15 @@ def test_a_repository_may_be_named_with_its_ending(project):
     assert yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf8"))["repository-code"] == OURS
 
 
+def test_a_configuration_with_a_byte_order_mark_is_read(project):
+    root = project(OURS)
+    config = root / "book" / "_config.yml"
+    config.write_text(config.read_text(encoding="utf8"), encoding="utf-8-sig", newline="\r\n")
+    assert address(root).returncode == 0
+    assert address(root, "--check").returncode == 0
+    assert yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf8"))["repository-code"] == OURS
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

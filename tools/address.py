@@ -44,7 +44,7 @@ except ModuleNotFoundError:
 
 def read_address(root: Path) -> str:
     """The address of the repository, or "" while none is set; ValueError if it is no address."""
-    address = yaml.safe_load((root / "book" / "_config.yml").read_text(encoding="utf8")).get("address")
+    address = yaml.safe_load((root / "book" / "_config.yml").read_text(encoding="utf-8-sig")).get("address")
     if not address:
         return ""
     if not isinstance(address, str) or not ALLOWED.fullmatch(address):
@@ -98,18 +98,18 @@ def with_repository(text: str, address: str) -> str:
     return re.sub(r"^(license: .*\n)", rf"\g<1>{line}", text, flags=re.MULTILINE)
 
 
-def written(root: Path) -> dict[Path, str]:
+def written(root: Path, address: str) -> dict[Path, str]:
     """What every file that depends on the address must say."""
-    address = read_address(root)
     texts = {
-        path: path.read_text(encoding="utf8") for path in sorted((root / "book" / "chapters").glob("*.ipynb"))
+        path: path.read_text(encoding="utf-8-sig")
+        for path in sorted((root / "book" / "chapters").glob("*.ipynb"))
     }
     texts = {path: with_cell(text, address) for path, text in texts.items()}
     readme, project, citation = (root / name for name in ("README.md", "pyproject.toml", "CITATION.cff"))
     return texts | {
-        readme: with_links(readme.read_text(encoding="utf8"), address, root),
-        project: with_urls(project.read_text(encoding="utf8"), address),
-        citation: with_repository(citation.read_text(encoding="utf8"), address),
+        readme: with_links(readme.read_text(encoding="utf-8-sig"), address, root),
+        project: with_urls(project.read_text(encoding="utf-8-sig"), address),
+        citation: with_repository(citation.read_text(encoding="utf-8-sig"), address),
     }
 
 
@@ -122,11 +122,12 @@ def main() -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the project")
     options = parser.parse_args()
     try:
-        texts = written(options.root)
+        address = read_address(options.root)
     except ValueError as error:
         print(f"{options.root / 'book' / '_config.yml'}: {error}", file=sys.stderr)
         return 2
-    changed = {path: text for path, text in texts.items() if path.read_text(encoding="utf8") != text}
+    texts = written(options.root, address)
+    changed = {path: text for path, text in texts.items() if path.read_text(encoding="utf-8-sig") != text}
     if not options.check:
         for path, text in changed.items():
             path.write_text(text, encoding="utf8", newline="\n")

@@ -67,14 +67,17 @@ def write_kernel(python: Path, folder: Path) -> None:
     (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8", newline="\n")
 
 
-def copy_chapters(book: Path, folder: Path) -> None:
-    """Each chapter into a folder of its own, and above them the rule that nothing is written to stderr."""
-    folder.mkdir()
-    shutil.copy(ROOT / "book" / "conftest.py", folder)
+def copy_chapters(book: Path, folder: Path) -> Path:
+    """Each chapter into a folder of its own, and above them the book's rules for pytest."""
+    # The rules may use tools, and look for them where they lie in the project.
+    shutil.copytree(ROOT / "tools", folder / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    chapters = folder / "book" / "chapters"
     for chapter in sorted((book / "chapters").glob("*.ipynb")):
-        alone = folder / chapter.stem
-        alone.mkdir()
+        alone = chapters / chapter.stem
+        alone.mkdir(parents=True)
         shutil.copy(chapter, alone)
+    shutil.copy(ROOT / "book" / "conftest.py", chapters.parent)
+    return chapters
 
 
 def main() -> int:
@@ -90,10 +93,10 @@ def main() -> int:
         folder = Path(temporary).resolve()
         python = install(build_wheel(ROOT, folder), folder)
         write_kernel(python, folder / "jupyter")
-        copy_chapters(options.book, folder / "chapters")
+        chapters = copy_chapters(options.book, folder)
         paths = [str(folder / "jupyter"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
         command = [sys.executable, "-m", "pytest", f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml"]
-        command += ["--nbval-lax", f"--nbval-kernel-name={KERNEL}", folder / "chapters", *others]
+        command += ["--nbval-lax", f"--nbval-kernel-name={KERNEL}", chapters, *others]
         environment = os.environ | {"JUPYTER_PATH": os.pathsep.join(paths)}
         return subprocess.run(command, env=environment).returncode
 
