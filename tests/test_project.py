@@ -144,6 +144,17 @@ def test_environment_that_differs_is_refused(tmp_path, found, wrong, complaint):
     assert complaint in checked.stdout
 
 
+def test_environment_is_the_same_from_and_on_windows(tmp_path):
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    written = tmp_path / "environment.yml"
+    command = [sys.executable, ROOT / "tools" / "environment.py", "--pyproject", tmp_path / "pyproject.toml"]
+    subprocess.run([*command, "--environment", written], check=True)
+    assert written.read_bytes() == (ROOT / "environment.yml").read_bytes()
+    written.write_bytes(written.read_bytes().replace(b"\n", b"\r\n").decode().encode("utf-8-sig"))
+    assert check_environment("--environment", str(written)).returncode == 0
+
+
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == PROJECT["version"] == importlib.metadata.version("backpropamine")

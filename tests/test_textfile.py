@@ -126,7 +126,11 @@ def careless(source):
         elif name in OPENS and owner not in ("os", "Image", "webbrowser"):
             place = 0 if name == "open" and owner not in ("", "io", "codecs", "gzip") else OPENS[name]
             given = call.args[place] if len(call.args) > place else named.get("mode")
-            mode = "r" if given is None else str(getattr(given, "value", ast.unparse(given)))
+            mode = (
+                ("w+b" if name.endswith("File") else "r")
+                if given is None
+                else str(getattr(given, "value", ast.unparse(given)))
+            )
             wrong = "b" not in mode and (bare or (unended and bool(set(mode) & set("wax+"))))
         if wrong:
             found.append(call.lineno)
@@ -163,7 +167,7 @@ def test_careless_lines_are_found(line, wrong):
 def test_no_file_leaves_its_encoding_to_the_system():
     files = [
         path
-        for folder in ("bpa", "tools", "benchmarks", "examples")
+        for folder in ("bpa", "tools", "book", "benchmarks", "examples")
         for path in ROOT.glob(f"{folder}/**/*.py")
     ]
     assert len(files) > 40
