@@ -105,6 +105,24 @@ def require_path(name: str, value: Any, allowed: str = "a path, as text or pathl
     return path
 
 
+def require_device(name: str, value: Any) -> torch.device:
+    """Return `value` as a device that is here, the CPU if None; raise ValueError otherwise."""
+    try:
+        device = torch.device("cpu" if value is None else value)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"{name} must name a device, such as 'cpu' or 'cuda', got {value!r}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"{name} must be 'cpu' on this machine without CUDA, got {value!r}")
+    return device
+
+
+def require_generator(name: str, value: Any) -> torch.Generator:
+    """Return `value` if it is a generator of PyTorch's; raise ValueError otherwise."""
+    if not isinstance(value, torch.Generator):
+        raise ValueError(f"{name} must be a torch.Generator or None, got {value!r}")
+    return value
+
+
 def require_shape(
     name: str, value: Any, shape: tuple[int | str, ...], *, like: torch.Tensor | None = None
 ) -> None:

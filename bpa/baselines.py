@@ -23,7 +23,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from bpa.arguments import require_begun, require_choice, require_integer, require_number
-from bpa.chance import fresh_generator, integers
+from bpa.chance import given_or_fresh, integers
 from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
 
 POLICIES = ("random", "oracle", "explorer")
@@ -110,7 +110,7 @@ class RandomWalk:
     """Each of the four actions with the same chance, whatever is sensed."""
 
     def __init__(self, generator: torch.Generator | None = None):
-        self.generator = fresh_generator() if generator is None else generator
+        self.generator = given_or_fresh(generator)
 
     def __call__(self, maze: GridMaze) -> Tensor:
         """Actions [B]."""

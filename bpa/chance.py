@@ -5,6 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bpa.arguments import require_generator
+
+
+def given_or_fresh(generator: torch.Generator | None) -> torch.Generator:
+    """`generator`, or a fresh one if None; ValueError if it is something else."""
+    return fresh_generator() if generator is None else require_generator("generator", generator)
+
 
 def fresh_generator() -> torch.Generator:
     """A generator on the CPU with a seed that nobody can foresee. No global state is touched."""

@@ -11,12 +11,13 @@ from bpa.arguments import (
     require_begun,
     require_choice,
     require_classes,
+    require_device,
     require_integer,
     require_number,
     require_range,
     require_shape,
 )
-from bpa.chance import fresh_generator, integers, uniform
+from bpa.chance import given_or_fresh, integers, uniform
 from bpa.patterns import distinct_codes
 
 NUM_ACTIONS = 2
@@ -124,8 +125,8 @@ class CueReward:
         self.episode_length = episode_length = require_integer(
             "episode_length", episode_length, low=self.trial_length + jitter
         )
-        self.generator = fresh_generator() if generator is None else generator
-        self.device = torch.device(device or "cpu")
+        self.generator = given_or_fresh(generator)
+        self.device = require_device("device", device)
         self.input_size, self.num_actions = cue_bits + 6, NUM_ACTIONS
         self.time = episode_length  # no episode before the first reset
 

@@ -11,7 +11,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from bpa.arguments import require_integer, require_path
-from bpa.plots import COLORS, STYLE, draw_finals, draw_learning_curves, png_bytes
+from bpa.plots import COLORS, STYLES, draw_finals, draw_learning_curves, png_bytes
 from bpa.reproduce import Final, Point, read_table, score_name, scores_by_variant
 from bpa.runs import FREE_TO_CHANGE, read_history, read_settings, write_atomically
 
@@ -61,8 +61,9 @@ def save_curves(folders: Sequence[str], path: str | Path, window: int = 100) -> 
         ]
         for label, values in groups.items()
     }
-    with pyplot.style.context(STYLE):
-        figure, axes = pyplot.subplots()
+    with pyplot.style.context(STYLES):
+        figure = Figure()  # not pyplot's, which would ask for a window system
+        axes = figure.subplots()
         draw_learning_curves(axes, curves, window)
         if scores == {"accuracy"}:
             axes.set_ylabel("share of right answers")
@@ -72,8 +73,6 @@ def save_curves(folders: Sequence[str], path: str | Path, window: int = 100) -> 
             write_atomically(path, drawn.getvalue())
         except OSError as error:
             raise ValueError(f"save {path} cannot be written: {error.strerror}") from None
-        finally:
-            pyplot.close(figure)
 
 
 def comparison(points: Sequence[Point], finals: Sequence[Final]) -> Figure:
@@ -96,16 +95,16 @@ def comparison(points: Sequence[Point], finals: Sequence[Final]) -> Figure:
         variant: [each + each[-1:] * (len(places) - len(each)) for each in of_seed.values()]
         for variant, of_seed in curves.items()
     }
-    with pyplot.style.context(STYLE):
+    with pyplot.style.context(STYLES):
+        figure = Figure(figsize=(7.2, 3.6))
         if len(padded) > len(COLORS):
-            figure, right = pyplot.subplots(figsize=(7.2, 3.6))
+            right = figure.subplots()
         else:
-            figure, (left, right) = pyplot.subplots(1, 2, figsize=(7.2, 3.6), width_ratios=[3, 2])
+            left, right = figure.subplots(1, 2, width_ratios=[3, 2])
             draw_learning_curves(left, padded, iterations=places)
             left.set(ylabel=f"{score} per episode, in training")
         draw_finals(right, scores_by_variant(finals))
         right.set(ylabel=f"{score} per episode, in fresh ones")
-        pyplot.close(figure)
     return figure
 
 

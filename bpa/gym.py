@@ -198,7 +198,9 @@ class GridMazeEnv(gymnasium.Env[np.ndarray, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start a new episode. There are no options."""
+        """Start a new episode. There are no options; ValueError for a seed below 0."""
+        if seed is not None:
+            seed = require_integer("seed", seed, low=0)
         super().reset(seed=seed)
         self.tally.begin()
         return self.maze.reset(luck(self.np_random, 1))[0].numpy(), self.tally.info()

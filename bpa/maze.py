@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from bpa import chance
-from bpa.arguments import require_begun, require_classes, require_integer, require_number, require_uniform
+from bpa.arguments import (
+    require_begun,
+    require_classes,
+    require_device,
+    require_integer,
+    require_number,
+    require_uniform,
+)
 
 NUM_ACTIONS = 4
 OBSERVATION_SIZE = 17
@@ -89,14 +96,14 @@ class GridMaze:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
-        self.device = torch.device(device or "cpu")
+        self.device = require_device("device", device)
         self.size = size = require_integer("size", size, low=5)
         self.walls = maze_walls(size).to(self.device)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
         self.episode_length = require_integer("episode_length", episode_length, low=1)
         self.reward = require_number("reward", reward, low=0)
         self.wall_penalty = require_number("wall_penalty", wall_penalty, low=0)
-        self.generator = chance.fresh_generator() if generator is None else generator
+        self.generator = chance.given_or_fresh(generator)
         self.free_cells = (~self.walls).nonzero()  # (row, column) of each free cell, row by row
         self.centre = torch.tensor([size // 2, size // 2], dtype=torch.int64, device=self.device)
         self.centre_index = (self.free_cells == self.centre).all(1).nonzero()[0, 0]

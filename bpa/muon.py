@@ -55,7 +55,8 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.9):
         lr = require_number("lr", lr, low=0, above=True)
-        if require_number("momentum", momentum, low=0, high=1) == 1:
+        momentum = require_number("momentum", momentum, low=0, high=1)
+        if momentum == 1:
             raise ValueError("momentum must be below 1, got 1")
         params = list(params)
         for param in params:

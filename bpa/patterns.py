@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_integer, require_number
-from bpa.chance import fresh_generator, integers, uniform
+from bpa.arguments import require_device, require_integer, require_number
+from bpa.chance import given_or_fresh, integers, uniform
 from bpa.lesson import Lesson
 
 
@@ -139,8 +139,8 @@ class Patterns:
                 f"num_patterns must be at most {2**num_shown}, as many as the {num_shown} bits that a cue "
                 f"shows can tell apart, got {num_patterns}"
             )
-        self.generator = fresh_generator() if generator is None else generator
-        self.device = torch.device(device or "cpu")
+        self.generator = given_or_fresh(generator)
+        self.device = require_device("device", device)
         self.input_size = self.output_size = pattern_size
         self.episode_length = presentations * num_patterns * (show_steps + pause_steps) + show_steps
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bpa.arguments import plain, require_choice, require_integer
-from bpa.chance import fresh_generator, integers
+from bpa.arguments import plain, require_choice, require_device, require_integer
+from bpa.chance import given_or_fresh, integers
 from bpa.lesson import Lesson
 from bpa.patterns import asked_last, chosen, shown_in_turn
 
@@ -165,8 +165,8 @@ class Pictures:
                 f"num_pictures must be at most {highest} for {source} of this size, so that the pictures of "
                 f"an episode are different ones, got {num_pictures}"
             )
-        self.generator = fresh_generator() if generator is None else generator
-        self.device = torch.device(device or "cpu")
+        self.generator = given_or_fresh(generator)
+        self.device = require_device("device", device)
         self.input_size = self.output_size = self.size**2
         self.episode_length = presentations * num_pictures * (show_steps + pause_steps) + show_steps
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bpa.arguments import require_choice, require_flag, require_number
+from bpa.arguments import require_choice, require_flag, require_generator, require_number
 
 PLASTICITIES = ("none", "plastic", "simple", "retroactive")
 MODULATED = ("simple", "retroactive")  # the network says when to learn
@@ -95,6 +95,8 @@ def reset_parameters(
     PyTorch draws the weight and the bias of a linear layer uniformly within +- 1 / sqrt(fan-in). Parameters
     named in `bounds` are drawn uniformly within +- the bound given there instead.
     """
+    if generator is not None:
+        require_generator("generator", generator)
     bounds = bounds or {}
 
     def draw(parameter: nn.Parameter, low: float, high: float) -> None:

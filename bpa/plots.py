@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.text import Text
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bpa.arguments import require_integer, require_number
@@ -58,11 +59,23 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.8,
     "savefig.facecolor": "white",
 }
+# Matplotlib's own settings below ours, so that nothing of a matplotlibrc that was made for others remains.
+STYLES = ("default", STYLE)
+# What a figure is saved by, whatever style it was drawn in: no program but this one, and all of the figure.
+SAVING: dict[str, Any] = {
+    "savefig.bbox": None,
+    "savefig.dpi": "figure",
+    "savefig.transparent": False,
+    "text.usetex": False,
+}
 
 
 def use_style() -> None:
-    """Give every figure made from here on the book's style; `with plt.style.context(STYLE)` is for a few."""
-    plt.style.use(STYLE)
+    """Give every figure made from here on the book's style; `with plt.style.context(STYLES)` is for a few.
+
+    Settings of your own, in a matplotlibrc or made before, hold no longer; what you set afterwards does.
+    """
+    plt.style.use(STYLES)
 
 
 class Picture:
@@ -100,11 +113,14 @@ def require_text(name: str, value: Any) -> str:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """The figure as PNG; the same figure gives the same bytes."""
+    """The figure as PNG; the same figure gives the same bytes. Text is set by Matplotlib, never by LaTeX."""
     if not isinstance(figure, Figure):
         raise ValueError(f"figure must be a matplotlib Figure, got {type(figure).__name__}")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    for text in figure.findobj(Text):
+        text.set_usetex(False)
+    with plt.style.context(SAVING):
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 

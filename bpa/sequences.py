@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_integer, require_number, require_shape
-from bpa.chance import fresh_generator, integers, uniform
+from bpa.arguments import require_device, require_integer, require_number, require_shape
+from bpa.chance import given_or_fresh, integers, uniform
 from bpa.lesson import Lesson
 
 
@@ -65,8 +65,8 @@ class Languages:
         )
         self.concentration = require_number("concentration", concentration, low=0, above=True)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
-        self.generator = fresh_generator() if generator is None else generator
-        self.device = torch.device(device or "cpu")
+        self.generator = given_or_fresh(generator)
+        self.device = require_device("device", device)
         self.input_size = self.output_size = num_symbols
         self.episode_length = sequence_length - 1
 
@@ -173,8 +173,8 @@ class AssociativeRecall:
             raise ValueError(f"num_pairs must be at most {num_keys}, one for each key, got {num_pairs}")
         self.num_values = num_values = require_integer("num_values", num_values, low=2)
         self.batch_size = require_integer("batch_size", batch_size, low=1)
-        self.generator = fresh_generator() if generator is None else generator
-        self.device = torch.device(device or "cpu")
+        self.generator = given_or_fresh(generator)
+        self.device = require_device("device", device)
         self.input_size, self.output_size = num_keys + num_values + 1, num_values
         self.episode_length = 3 * num_pairs
 

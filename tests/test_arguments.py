@@ -212,3 +212,45 @@ def test_what_is_made_of_numpy_numbers_is_what_is_made_of_plain_ones(name, kind)
     assert plain_fields(made) == plain_fields(usual)
     assert plain_fields(made)
     assert {type(value) for value in plain_fields(made).values()} <= {int, float, str, bool}
+
+
+def test_seeds_are_whole_numbers_of_every_kind():
+    for env in (GridMazeEnv(5), GridMazeVectorEnv(2, 5)):
+        want = env.reset(seed=7)[0]
+        goal = env.maze.goal.tolist()
+        for seed in (np.int64(7), np.uint32(7), torch.tensor(7)):
+            assert np.array_equal(env.reset(seed=seed)[0], want)
+            assert env.maze.goal.tolist() == goal
+        for wrong in (-1, 2.5, "7", True, np.True_):
+            with pytest.raises(ValueError, match="seed must be a whole number of at least 0, got"):
+                env.reset(seed=wrong)
+
+
+SOURCES = {
+    "maze": lambda **k: GridMaze(5, 2, **k),
+    "cues": lambda **k: CueReward(batch_size=2, **k),
+    "patterns": Patterns,
+    "pictures": Pictures,
+    "languages": Languages,
+    "recall": AssociativeRecall,
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_is_no_device_and_no_generator_is_refused(name):
+    for wrong in ("gpu0", "", 1.5, ["cpu"]):
+        with pytest.raises(ValueError, match="device must name a device, such as 'cpu' or 'cuda', got"):
+            SOURCES[name](device=wrong)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="device must be 'cpu' on this machine without CUDA, got 'cuda'"):
+            SOURCES[name](device="cuda")
+    for wrong in (0, np.random.default_rng(0), "seed"):
+        with pytest.raises(ValueError, match=r"generator must be a torch.Generator or None, got"):
+            SOURCES[name](generator=wrong)
+
+
+@pytest.mark.parametrize("kind", [Network, LSTM, FastWeightNetwork])
+def test_networks_refuse_what_is_no_generator(kind):
+    for wrong in (0, np.random.default_rng(0)):
+        with pytest.raises(ValueError, match=r"generator must be a torch.Generator or None, got"):
+            kind(5, 4, 3, generator=wrong)

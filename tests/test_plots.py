@@ -1,5 +1,8 @@
 import html.parser
 import io
+import os
+import subprocess
+import sys
 
 import matplotlib
 import numpy as np
@@ -10,14 +13,14 @@ from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
-from bpa import GridMaze, plots
+from bpa import GridMaze, TrainConfig, plots, train
 
 matplotlib.use("Agg")
 
 
 @pytest.fixture(autouse=True)
 def _clean():
-    with plt.style.context(plots.STYLE):
+    with plt.style.context(plots.STYLES):
         yield
     plt.close("all")
 
@@ -235,3 +238,78 @@ WALLS = GridMaze(5).walls
 def test_bad_input_is_refused(axes, draw, message):
     with pytest.raises(ValueError, match=message):
         draw(axes)
+
+
+# What people have in their matplotlibrc for a paper, a dark desktop or another program.
+FOREIGN = {
+    "text.usetex": True,
+    "font.family": ["No Such Font"],
+    "mathtext.fontset": "custom",
+    "mathtext.rm": "No Such Font",
+    "axes.facecolor": "black",
+    "axes.formatter.use_locale": True,
+    "axes.labelcolor": "white",
+    "axes.labelsize": 40,
+    "figure.autolayout": True,
+    "image.aspect": "auto",
+    "image.origin": "lower",
+    "legend.labelcolor": "white",
+    "lines.marker": "x",
+    "path.sketch": (1, 100, 2),
+    "savefig.bbox": "tight",
+    "savefig.dpi": 30,
+    "savefig.format": "nonsense",
+    "savefig.transparent": True,
+    "scatter.marker": "x",
+    "text.color": "white",
+    "xtick.color": "white",
+}
+
+
+def small_picture():
+    """A maze and a learning curve, as bytes."""
+    figure, (left, right) = plt.subplots(1, 2)
+    plots.draw_maze(left, GridMaze(5).walls, goal=(1, 1), agent=(2, 2))
+    plots.draw_learning_curves(right, {"a & b_c": [1e4, 2e4, 4e4], "50 % $x^2$": [3e4, 2e4, 1e4]}, window=2)
+    right.set_title("M(t) # 5 %")
+    return plots.show(figure, "a maze and two curves").png
+
+
+def test_a_picture_in_our_style_is_the_same_whatever_a_matplotlibrc_says():
+    with plt.rc_context():
+        plots.use_style()
+        want = small_picture()
+    with plt.rc_context(FOREIGN):
+        plots.use_style()
+        assert small_picture() == want
+
+
+def test_a_picture_in_a_style_of_others_needs_no_latex_and_keeps_its_size():
+    want = small_picture()
+    saving = {key: value for key, value in FOREIGN.items() if key.startswith(("savefig.", "text.usetex"))}
+    with plt.rc_context(saving):
+        assert small_picture()[16:24] == want[16:24], "width and height"
+        figure, axes = plt.subplots()
+        axes.set_xlabel("set by Matplotlib")
+        assert plots.png_bytes(figure)[:4] == b"\x89PNG"
+        assert not axes.xaxis.label.get_usetex()
+        plt.close(figure)
+
+
+def test_curves_of_runs_need_no_window_system_no_latex_and_no_font_of_others(tmp_path):
+    folder = tmp_path / "run"
+    train(TrainConfig(iterations=2, hidden_size=3, batch_size=2, episode_length=4, quiet=True, out=folder))
+    plain = {key: value for key, value in FOREIGN.items() if not isinstance(value, list | tuple)}
+    settings = "".join(f"{key}: {value}\n" for key, value in plain.items())
+    (tmp_path / "matplotlibrc").write_text(settings, encoding="utf-8")
+    pictures = []
+    for name, foreign in {
+        "usual": {"MPLBACKEND": "agg"},
+        "foreign": {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "MPLBACKEND": "module://no_such_backend"},
+    }.items():
+        picture = tmp_path / f"{name}.png"
+        command = [sys.executable, "-m", "bpa", "plot", str(folder), "--save", str(picture)]
+        run = subprocess.run(command, capture_output=True, text=True, env=os.environ | foreign)
+        assert (run.returncode, run.stdout.strip()) == (0, str(picture)), run.stderr
+        pictures.append(picture.read_bytes())
+    assert pictures[0] == pictures[1]
