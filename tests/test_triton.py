@@ -256,12 +256,26 @@ def test_a_run_is_freed_with_its_last_name():
 
 
 @needs_triton
-def test_second_gradients_are_refused_rather_than_wrong():
-    net = random_network(10, 3)
-    out = net.unroll(random_inputs(10, 2, 1), engine="triton")
-    (gradient,) = torch.autograd.grad(out.h.square().sum(), net.w, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
+@pytest.mark.parametrize("variant", KINDS, ids=name_of)
+def test_gradients_of_gradients_are_those_of_the_definition(variant):
+    """Of two networks in one launch, each with its own clip."""
+    nets = [random_network(seed, 3, **variant) for seed in (10, 11)]
+    nets[1].clip = 0.2
+    sequences = [random_inputs(seed, 4, 2) for seed in (1, 2)]
+    found = []
+    for together in (True, False):
+        hiddens = [random_state(net, 3, 2) for net in nets]
+        if together:
+            outs = triton_engine.unroll_together(nets, sequences, hiddens)
+        else:
+            outs = [net.unroll(*given, "eager") for net, *given in zip(nets, sequences, hiddens, strict=True)]
+        loss = sum(loss_of({name: part.square() for name, part in parts_of(out).items()}) for out in outs)
+        parameters = [parameter for net in nets for parameter in net.parameters()]
+        gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+        penalty = sum(part.square().sum() for part in gradients)
+        found.append(torch.autograd.grad(penalty, parameters))
+    for mine, right in zip(*found, strict=True):
+        torch.testing.assert_close(mine, right, rtol=1e-3, atol=1e-4 * max(1, right.abs().max().item()))
 
 
 @needs_triton
@@ -290,6 +304,27 @@ def fresh_maze(size, batch_size, steps, **rewards):
 
 def luck(steps, batch_size, seed):
     return draw_chance(steps, batch_size, torch.Generator().manual_seed(seed), DEVICE)
+
+
+@needs_triton
+@pytest.mark.parametrize("bad", [math.nan, -1e9, 1.0])
+def test_noise_out_of_range_is_refused(bad):
+    nets, mazes = [lively_network(0), lively_network(1)], [fresh_maze(5, 2, 3) for _ in range(2)]
+    for name in ("action", "teleport"):
+        chances = [luck(3, 2, seed) for seed in range(2)]
+        getattr(chances[1], name)[2, 1] = bad
+        for maze, chance in zip(mazes, chances, strict=True):
+            maze.reset(chance.goal)
+        with pytest.raises(
+            ValueError, match=rf"chances\[1\]\.{name} must hold numbers in \[0, 1\), got .* at \[2, 1\]"
+        ):
+            triton_engine.act_together(nets, mazes, chances)
+    chance = luck(3, 2, 0)
+    with pytest.raises(ValueError, match=r"chances\[0\]\.action must have shape \[3, 2\], got \[2, 2\]"):
+        triton_engine.act_together(nets[:1], mazes[:1], [chance._replace(action=chance.action[:2])])
+    mazes[0].walls[0, 1] = False
+    with pytest.raises(ValueError, match="mazes with a wall all round"):
+        triton_engine.act_together(nets[:1], mazes[:1], [chance])
 
 
 @needs_triton
@@ -476,7 +511,7 @@ class OnCuda:
 
 
 def test_auto_takes_it_on_cuda_and_says_so(monkeypatch, caplog):
-    monkeypatch.setattr(engines, "reason_against_triton", lambda net: None)
+    monkeypatch.setattr(engines, "reason_against_triton", lambda net, tensors: None)
     monkeypatch.setattr(engines, "triton_engine", lambda device: triton_engine)
     engines.log_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="bpa"):

@@ -126,9 +126,10 @@ def reason_against_triton(net: Any, tensors: Iterable[Tensor | None] = ()) -> st
     """Why the Triton engine cannot run `net` on `tensors`; None if it can."""
     from bpa.engines.triton import MOST_NEURONS
 
-    kind = "cpu" if net.w.device.type == "cpu" else "cuda"  # on the CPU if Triton's interpreter is on
     reason = reason_against_loops(net) or reason_against_layers(net)
-    reason = reason or reason_against_numbers(net, tensors, kind, "CUDA")
+    if reason is None:
+        kind = "cpu" if net.w.device.type == "cpu" else "cuda"  # on the CPU if Triton's interpreter is on
+        reason = reason_against_numbers(net, tensors, kind, "CUDA")
     if reason is not None:
         return reason
     if net.hidden_size > MOST_NEURONS:

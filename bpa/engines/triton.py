@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 from bpa import engines
+from bpa.arguments import require_uniform
 from bpa.engines.cell import (
     FIXED,
     MODULATORS,
@@ -109,8 +110,8 @@ def stacked(nets: Sequence[Any]) -> Cell:
     return Cell(*[torch.stack(parts) for parts in zip(*map(cell_of, nets), strict=True)])
 
 
-def shape_of(nets: Sequence[Any], batch_size: int) -> Shape:
-    """The shape that `nets` have in common.
+def shape_of(nets: Sequence[Any], batch_size: int, tensors: Sequence[Tensor | None] = ()) -> Shape:
+    """The shape that `nets` have in common, which are to run on `tensors`.
 
     Raises:
         ValueError: there is no network, the engine cannot run one, or they differ in what a kernel is
@@ -119,7 +120,7 @@ def shape_of(nets: Sequence[Any], batch_size: int) -> Shape:
     if not nets:
         raise ValueError("nets must hold at least one network, got none")
     for net in nets:
-        engines.choose("triton", net)
+        engines.choose("triton", net, tensors=tensors)
     kinds = {
         f"{net.plasticity} {net.modulator} {net.input_size}-{net.hidden_size}-{net.num_actions}"
         for net in nets
@@ -287,7 +288,8 @@ def unroll_together(
         ValueError: the networks, or the sequences, are not alike.
     """
     first = sequences[0] if sequences else torch.empty(0, 0, 0, dtype=torch.float32, device="cpu")
-    shape = shape_of(nets, first.shape[1])
+    everything = [*sequences, *[part for hidden in hiddens for part in hidden]]
+    shape = shape_of(nets, first.shape[1], everything)
     if len(sequences) != len(nets) or any(xs.shape != first.shape for xs in sequences):
         raise ValueError(
             f"sequences must be {len(nets)} tensors of one shape, got {[list(xs.shape) for xs in sequences]}"
@@ -344,6 +346,16 @@ def act_together(nets: Sequence[Any], mazes: Sequence[Any], chances: Sequence[An
             "mazes must be alike in size, batch_size, episode_length and device, got "
             + " and ".join(map(str, sorted(kinds, key=str)))
         )
+    for n, (net, maze, chance) in enumerate(zip(nets, mazes, chances, strict=True)):
+        engines.choose("triton", net, maze)
+        for name in ("action", "teleport"):
+            shape = (maze.episode_length, maze.batch_size)
+            require_uniform(f"chances[{n}].{name}", getattr(chance, name), shape, maze.device)
+    return live(nets, mazes, chances)
+
+
+def live(nets: Sequence[Any], mazes: Sequence[Any], chances: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """As `act_together`, with numbers that were checked before."""
     shape = shape_of(nets, mazes[0].batch_size if mazes else 0)
     maze, cell = mazes[0], stacked(nets)
     steps, batch_size = maze.episode_length, maze.batch_size
@@ -393,4 +405,4 @@ def act(net: Any, maze: Any, chance: Any) -> tuple[Any, ...]:
 
     Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
     """
-    return act_together([net], [maze], [chance])[0]
+    return live([net], [maze], [chance])[0]
