@@ -2,10 +2,10 @@
 
 import gymnasium
 
-from bpa.config import TrainConfig
 from bpa.maze import GridMaze
 from bpa.network import Network
 from bpa.train import train
+from bpa.training.config import TrainConfig
 from bpa.version import __version__
 
 __all__ = ["GridMaze", "Network", "TrainConfig", "__version__", "train"]
@@ -13,6 +13,6 @@ __all__ = ["GridMaze", "Network", "TrainConfig", "__version__", "train"]
 # By name, so that Gymnasium loads the environment when somebody makes one.
 gymnasium.register(
     "bpa/GridMaze-v0",
-    entry_point="bpa.gym:GridMazeEnv",
-    vector_entry_point="bpa.gym:GridMazeVectorEnv",
+    entry_point="bpa.envs.gymnasium:GridMazeEnv",
+    vector_entry_point="bpa.envs.gymnasium:GridMazeVectorEnv",
 )

@@ -16,17 +16,17 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from bpa import runs
 from bpa.arguments import require_integer, require_path
-from bpa.bench import bench, cases, table
-from bpa.config import PRESETS, TASKS, TrainConfig, beginning
 from bpa.console import forgiving_streams
-from bpa.evaluate import EXACT, evaluate
-from bpa.parallel import leave_team
-from bpa.play import described, episode, save_film
-from bpa.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
+from bpa.experiments.bench import bench, cases, table
+from bpa.experiments.evaluate import EXACT, evaluate
+from bpa.experiments.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
+from bpa.show.play import described, episode, save_film
 from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
+from bpa.training import checkpoint as runs
+from bpa.training.config import PRESETS, TASKS, TrainConfig, beginning
+from bpa.training.distributed import leave_team
 from bpa.version import __version__
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
@@ -257,7 +257,7 @@ def run_plot(arguments: Sequence[str]) -> None:
     asked = parse(PlotArguments, arguments, "bpa plot")
     if not asked.runs:
         raise ValueError("runs must name at least one run folder, got none")
-    from bpa.curves import save_curves  # here, because matplotlib takes a second
+    from bpa.show.curves import save_curves  # here, because matplotlib takes a second
 
     save_curves(asked.runs, asked.save, asked.window)
     print(asked.save)
@@ -289,7 +289,7 @@ def run_reproduce(arguments: Sequence[str]) -> None:
         asked.workers,
         lambda line: print(line, flush=True),
     )
-    from bpa.curves import save_comparison  # here, because matplotlib takes a second
+    from bpa.show.curves import save_comparison  # here, because matplotlib takes a second
 
     print(save_comparison(out))
     for variant, scores in scores_by_variant(finals).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bpa import chance
+from bpa import noise as chance
 from bpa.arguments import (
     require_begun,
     require_classes,

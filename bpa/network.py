@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
+from bpa.cells.plasticity import MODULATED, MODULATORS, declare_plasticity, linear, reset_parameters
 from bpa.engines.eager import Unrolled, matching_state
-from bpa.plasticity import MODULATED, MODULATORS, declare_plasticity, linear, reset_parameters
 
 
 class Hidden(NamedTuple):

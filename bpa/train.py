@@ -13,10 +13,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bpa import runs
-from bpa.a2c import a2c_loss, discounted_returns
-from bpa.config import TrainConfig
-from bpa.descent import (
+from bpa.engines import room_for_loops
+from bpa.training import checkpoint as runs
+from bpa.training.a2c import a2c_loss, discounted_returns
+from bpa.training.checkpoint import Checkpoint
+from bpa.training.config import TrainConfig
+from bpa.training.distributed import (
+    Team,
+    average_gradients,
+    join_team,
+    own_device,
+    summed,
+    values_of_the_first,
+)
+from bpa.training.optim import (
     Diverged,
     bad_numbers,
     build_optimizers,
@@ -27,14 +37,11 @@ from bpa.descent import (
     optimizer_state,
     scheduled,
 )
-from bpa.engines import room_for_loops
-from bpa.interrupt import deferred_signals
-from bpa.parallel import Team, average_gradients, join_team, own_device, summed, values_of_the_first
-from bpa.progress import EventFiles, Progress, summary_writer
-from bpa.rollout import draw_luck, rollout
-from bpa.runs import Checkpoint
-from bpa.supervised import lesson_accuracy, lesson_loss
-from bpa.worlds import REWARDED, build_world
+from bpa.training.progress import EventFiles, Progress, summary_writer
+from bpa.training.rollout import draw_luck, rollout
+from bpa.training.signals import deferred_signals
+from bpa.training.supervised import lesson_accuracy, lesson_loss
+from bpa.training.tasks import REWARDED, build_world
 
 __all__ = ["Diverged", "TrainConfig", "TrainResult", "a2c_loss", "discounted_returns", "train"]
 
@@ -46,8 +53,8 @@ log = logging.getLogger("bpa")
 class TrainResult(NamedTuple):
     """What a training run gives."""
 
-    network: Any  # a `bpa.Network`, or a `bpa.lstm.LSTM` if the config asks for one
-    history: list[Any]  # of `bpa.runs.Record`, or `LessonRecord` where the task gives lessons
+    network: Any  # a `bpa.Network`, or a `bpa.cells.lstm.LSTM` if the config asks for one
+    history: list[Any]  # of `bpa.training.checkpoint.Record`, or `LessonRecord` where the task gives lessons
     config: TrainConfig
 
 

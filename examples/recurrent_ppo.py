@@ -20,7 +20,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv
 
 import bpa  # noqa: F401 - registers the environment
-from bpa.baselines import expected_reward
+from bpa.envs.baselines import expected_reward
 
 
 def whole(low: int) -> Callable[[str], int]:

@@ -26,8 +26,8 @@ from triton.runtime import driver
 
 from bpa import GridMaze, Network, engines
 from bpa.engines import triton as engine
-from bpa.engines import triton_kernels
-from bpa.rollout import draw_chance
+from bpa.engines.triton import kernels as triton_kernels
+from bpa.training.rollout import draw_chance
 
 NAMES = ("unroll_kernel", "act_kernel", "backward_kernel", "alpha_kernel")
 

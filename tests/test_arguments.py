@@ -19,14 +19,14 @@ from bpa.arguments import (
     require_number,
     require_path,
 )
-from bpa.config import SETTINGS
-from bpa.cues import CueReward
-from bpa.fastweight import FastWeightNetwork
-from bpa.gym import GridMazeEnv, GridMazeVectorEnv
-from bpa.lstm import LSTM
-from bpa.patterns import Patterns
-from bpa.pictures import Pictures
-from bpa.sequences import AssociativeRecall, Languages
+from bpa.cells.fast_weights import FastWeightNetwork
+from bpa.cells.lstm import LSTM
+from bpa.envs.cue_reward import CueReward
+from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
+from bpa.tasks.patterns import Patterns
+from bpa.tasks.pictures import Pictures
+from bpa.tasks.sequences import AssociativeRecall, Languages
+from bpa.training.config import SETTINGS
 
 NINES = [
     9,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from bpa import GridMaze, baselines
+from bpa import GridMaze
+from bpa.envs import baselines
 
 MOVES = [(-1, 0), (1, 0), (0, -1), (0, 1)]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bpa.bench import Case, Peak, bench, bound, bytes_moved, cases, flop, table
 from bpa.cli import main
+from bpa.experiments.bench import Case, Peak, bench, bound, bytes_moved, cases, flop, table
 
 
 def test_every_engine_runs_the_centre_and_the_fast_ones_vary_one_size_at_a_time():

@@ -9,9 +9,9 @@ from torch import nn
 from torch.func import functional_call
 
 from bpa import Network
-from bpa.fastweight import FastWeightNetwork
-from bpa.lstm import LSTM
-from bpa.sizes import count_parameters, matching_hidden_size
+from bpa.cells.fast_weights import FastWeightNetwork
+from bpa.cells.lstm import LSTM
+from bpa.cells.sizes import count_parameters, matching_hidden_size
 
 PLASTIC_LSTMS = [
     {"plasticity": "none"},

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from bpa import checks
-from bpa.chance import fresh_generator
 from bpa.checks import NotYet, Slip, check_answer
+from bpa.noise import fresh_generator
 
 # The machinery
 

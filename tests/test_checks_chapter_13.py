@@ -7,9 +7,9 @@ import pytest
 import torch
 from answers import assert_passes, assert_refused
 
+from bpa.cells.lstm import LSTM
 from bpa.checks import chapter_13
-from bpa.lstm import LSTM
-from bpa.sequences import Languages
+from bpa.tasks.sequences import Languages
 
 
 def perplexity(losses, mask):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from answers import assert_passes, assert_refused
 
+from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.checks import chapter_14
-from bpa.fastweight import FastWeightNetwork
 
 
 def attend(query, key, value, beta, mask=torch.tril):
@@ -195,7 +195,7 @@ def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
 
 
 def test_definitions_agree_with_the_layer_in_bpa():
-    """The checks' own definitions, written apart from `bpa.fastweight`, give what the layer gives."""
+    """The checks' own definitions, written apart from `bpa.cells.fast_weights`, give what the layer gives."""
     generator = torch.Generator().manual_seed(0)
     xs = torch.randn(9, 3, 4, generator=generator, dtype=torch.float64)
     for writing in ("sum", "delta"):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from answers import assert_passes, assert_refused
 
-from bpa.a2c import a2c_loss
 from bpa.checks import NotYet, chapter_16
+from bpa.training.a2c import a2c_loss
 
 
 def trace(pre, post, eta):
@@ -160,7 +160,7 @@ def test_an_answer_that_is_no_function_is_refused():
 
 
 def test_the_definition_of_the_loss_agrees_with_a2c_loss():
-    """Value and gradients, written apart from `bpa.a2c`."""
+    """Value and gradients, written apart from `bpa.training.a2c`."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(8, 5, 4, generator=generator)
     values, rewards = torch.randn(2, 8, 5, generator=generator)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bpa.cli import main
-from bpa.runs import load_weights, read_history
+from bpa.training.checkpoint import load_weights, read_history
 
 TINY = ["--iterations", "2", "--batch-size", "2", "--hidden-size", "5", "--episode-length", "8", "--quiet"]
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from bpa import bench, reproduce
 from bpa.cli import main
 from bpa.console import forgiving_streams
+from bpa.experiments import bench, reproduce
 from bpa.train import TrainConfig
 
 TINY = ["--iterations", "2", "--batch-size", "2", "--hidden-size", "5", "--episode-length", "8", "--quiet"]

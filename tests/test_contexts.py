@@ -18,11 +18,11 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from bpa import GridMaze, engines
+from bpa.cells.fast_weights import FastWeightNetwork
+from bpa.cells.lstm import LSTM
 from bpa.engines import eager
 from bpa.engines import numba as numba_engine
-from bpa.fastweight import FastWeightNetwork
-from bpa.lstm import LSTM
-from bpa.rollout import draw_chance, rollout
+from bpa.training.rollout import draw_chance, rollout
 
 XS = torch.randn(4, 2, 5, generator=torch.Generator().manual_seed(1))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from bpa.cues import PUBLISHED, CueReward, best_rewards
+from bpa.envs.cue_reward import PUBLISHED, CueReward, best_rewards
 
 
 def seeded(seed):

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bpa import data, runs
+from bpa import data
 from bpa.cli import main
-from bpa.evaluate import evaluate
-from bpa.reproduce import Final, Point, read_table
+from bpa.experiments.evaluate import evaluate
+from bpa.experiments.reproduce import Final, Point, read_table
+from bpa.training import checkpoint as runs
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,20 +13,20 @@ from gymnasium.utils.env_checker import check_env
 
 import bpa
 from bpa import GridMaze, Network, TrainConfig, train
-from bpa.baselines import expected_reward, score
-from bpa.cues import CueReward, best_rewards
-from bpa.evaluate import evaluate
-from bpa.fastweight import FastWeightNetwork
-from bpa.gym import GridMazeEnv, GridMazeVectorEnv
-from bpa.lstm import LSTM
-from bpa.patterns import Patterns
-from bpa.pictures import Pictures, guess_error
-from bpa.play import episode
-from bpa.runs import load_weights
-from bpa.sequences import AssociativeRecall, Languages
-from bpa.sizes import count_parameters, matching_hidden_size
-from bpa.supervised import fit
-from bpa.worlds import TASKS
+from bpa.cells.fast_weights import FastWeightNetwork
+from bpa.cells.lstm import LSTM
+from bpa.cells.sizes import count_parameters, matching_hidden_size
+from bpa.envs.baselines import expected_reward, score
+from bpa.envs.cue_reward import CueReward, best_rewards
+from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
+from bpa.experiments.evaluate import evaluate
+from bpa.show.play import episode
+from bpa.tasks.patterns import Patterns
+from bpa.tasks.pictures import Pictures, guess_error
+from bpa.tasks.sequences import AssociativeRecall, Languages
+from bpa.training.checkpoint import load_weights
+from bpa.training.supervised import fit
+from bpa.training.tasks import TASKS
 
 FACTORIES = {
     "arange",

@@ -129,7 +129,7 @@ import sys
 from pathlib import Path
 
 import bpa
-from bpa.runs import load_weights
+from bpa.training.checkpoint import load_weights
 
 assert Path(bpa.__file__).is_relative_to(sys.prefix), bpa.__file__
 assert [path.name for path in Path.cwd().iterdir()] == ["good.ipynb"]

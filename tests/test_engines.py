@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from networks import VARIANTS, name_of, random_network, random_state
 
 from bpa import GridMaze, Network, TrainConfig, engines, train
-from bpa.cues import CueReward
-from bpa.engines import kernels
+from bpa.cells.lstm import LSTM
 from bpa.engines import numba as numba_engine
-from bpa.lstm import LSTM
-from bpa.rollout import CueChance, draw_chance, draw_luck, rollout, sample
+from bpa.engines.numba import kernels
+from bpa.envs.cue_reward import CueReward
+from bpa.training.rollout import CueChance, draw_chance, draw_luck, rollout, sample
 
 # The largest difference from float64, relative to the largest number of the same tensor, or to 1.
 # Float32 itself has 6e-8, and a shared alpha or eta sums tens of thousands of terms of either sign.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bpa.cli import main
-from bpa.runs import load_weights, read_history
+from bpa.training.checkpoint import load_weights, read_history
 
 TINY = ["--iterations", "2", "--batch-size", "2", "--hidden-size", "5", "--episode-length", "8", "--quiet"]
 SETTINGS = "iterations = 2\nepisode_length = 8\nbatch_size = 2\nhidden_size = 5\n"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import bpa
 from bpa import GridMaze
-from bpa.gym import AGENT, FLOOR, GOAL, PIXELS, WALL, GridMazeEnv, GridMazeVectorEnv
+from bpa.envs.gymnasium import AGENT, FLOOR, GOAL, PIXELS, WALL, GridMazeEnv, GridMazeVectorEnv
 
 kinds = st.builds(
     dict,
@@ -324,7 +324,8 @@ def test_wrong_actions_seeds_and_modes_are_refused():
 
 def test_importing_bpa_registers_the_environment_but_does_not_load_it():
     code = (
-        "import sys, gymnasium, bpa; print('bpa/GridMaze-v0' in gymnasium.registry, 'bpa.gym' in sys.modules)"
+        "import sys, gymnasium, bpa; "
+        "print('bpa/GridMaze-v0' in gymnasium.registry, 'bpa.envs.gymnasium' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True", "False"]

@@ -9,7 +9,8 @@ import torch
 from matplotlib import pyplot as plt
 from playwright.sync_api import expect, sync_playwright
 
-from bpa import GridMaze, Network, plots, widgets
+from bpa import GridMaze, Network
+from bpa.show import plots, widgets
 
 matplotlib.use("Agg")
 CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from bpa import GridMaze, TrainConfig, engines, train
-from bpa.cues import CueReward
-from bpa.engines import lstm as lstm_engine
-from bpa.lstm import LSTM, LSTMHidden
-from bpa.rollout import draw_chance, draw_luck, rollout
+from bpa.cells.lstm import LSTM, LSTMHidden
+from bpa.engines.numba import lstm as lstm_engine
+from bpa.envs.cue_reward import CueReward
+from bpa.training.rollout import draw_chance, draw_luck, rollout
 
 
 def lively_lstm(seed, hidden_size, input_size=5, num_actions=3, scale=0.7):

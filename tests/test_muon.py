@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpa import TrainConfig, train
-from bpa.descent import build_optimizers, load_optimizer_state, optimizer_state
-from bpa.lstm import LSTM
-from bpa.muon import Muon, orthogonalized
+from bpa.cells.lstm import LSTM
 from bpa.network import Network
+from bpa.training.muon import Muon, orthogonalized
+from bpa.training.optim import build_optimizers, load_optimizer_state, optimizer_state
 
 SMALL = TrainConfig(
     iterations=4,

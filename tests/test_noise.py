@@ -19,9 +19,9 @@ from test_widgets import run_javascript
 
 import bpa
 from bpa import GridMaze, Network
-from bpa.cues import CueEpisodes, CueReward
-from bpa.lstm import LSTM
-from bpa.rollout import draw_chance, draw_luck, rollout
+from bpa.cells.lstm import LSTM
+from bpa.envs.cue_reward import CueEpisodes, CueReward
+from bpa.training.rollout import draw_chance, draw_luck, rollout
 
 
 def in_a_process_of_its_own(script, **variables):
@@ -37,8 +37,8 @@ def in_a_process_of_its_own(script, **variables):
 REFUSED = """
 import math, torch
 from bpa import GridMaze, Network
-from bpa.lstm import LSTM
-from bpa.rollout import draw_chance, rollout
+from bpa.cells.lstm import LSTM
+from bpa.training.rollout import draw_chance, rollout
 
 nets = Network(17, 5, 4), LSTM(17, 5, 4)
 for bad in (math.nan, math.inf, -math.inf, -1e9, 1e9, -1e-7, 1.0):

@@ -10,7 +10,7 @@ import shutil
 import pytest
 from test_noise import in_a_process_of_its_own
 
-from bpa.engines import kernels
+from bpa.engines.numba import kernels
 
 FIRST_KERNEL = """
 import logging, sys

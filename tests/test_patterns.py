@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from bpa.patterns import Patterns, distinct_codes
+from bpa.tasks.patterns import Patterns, distinct_codes
 
 
 def seeded(seed):

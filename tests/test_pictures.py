@@ -11,9 +11,9 @@ from sklearn.datasets import load_digits, load_sample_images
 from sklearn.linear_model import Ridge
 
 from bpa import Network
-from bpa.pictures import STRIPS, Pictures, digits, guess_error, photographs
-from bpa.sizes import count_parameters, matching_hidden_size
-from bpa.supervised import examine, fit
+from bpa.cells.sizes import count_parameters, matching_hidden_size
+from bpa.tasks.pictures import STRIPS, Pictures, digits, guess_error, photographs
+from bpa.training.supervised import examine, fit
 
 
 def seeded(seed):

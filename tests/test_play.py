@@ -12,10 +12,10 @@ from test_train import SMALL
 
 from bpa import train
 from bpa.cli import main
-from bpa.curves import labelled, save_curves
-from bpa.evaluate import step_rewards
-from bpa.play import described, episode, save_film
-from bpa.runs import load_weights
+from bpa.experiments.evaluate import step_rewards
+from bpa.show.curves import labelled, save_curves
+from bpa.show.play import described, episode, save_film
+from bpa.training.checkpoint import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,9 @@ def test_runs_that_differ_in_their_seed_share_a_curve(runs, tmp_path, capsys):
     assert labelled(configs[:1]) == ["plasticity simple"]
     drawn = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bpa.curves.draw_learning_curves", lambda axes, curves, window: drawn.update(curves))
+        patch.setattr(
+            "bpa.show.curves.draw_learning_curves", lambda axes, curves, window: drawn.update(curves)
+        )
         save_curves([str(runs / name) for name in "abc"], tmp_path / "x.png", window=2)
     assert {label: np.shape(values) for label, values in drawn.items()} == {
         "plasticity simple (2 runs)": (2, 3),

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
-from bpa import GridMaze, TrainConfig, plots, train
+from bpa import GridMaze, TrainConfig, train
+from bpa.show import plots
 
 matplotlib.use("Agg")
 

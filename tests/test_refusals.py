@@ -7,19 +7,19 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from bpa import GridMaze, Network, TrainConfig
-from bpa.a2c import a2c_loss, discounted_returns, lambda_returns
-from bpa.baselines import Explorer, Oracle, covering_path, maze_map
+from bpa.cells.fast_weights import FastWeightNetwork
+from bpa.cells.lstm import LSTM
 from bpa.cli import main
-from bpa.cues import CueReward, best_rewards
-from bpa.evaluate import episode_rewards, evaluate, lesson_marks, step_rewards
-from bpa.fastweight import FastWeightNetwork
-from bpa.gym import GridMazeEnv, GridMazeVectorEnv
-from bpa.lesson import Lesson
-from bpa.lstm import LSTM
-from bpa.play import episode
-from bpa.rollout import draw_luck, rollout
-from bpa.runs import build_network, save_weights
-from bpa.supervised import lesson_accuracy, lesson_loss, masked_cross_entropy, masked_squared_error
+from bpa.envs.baselines import Explorer, Oracle, covering_path, maze_map
+from bpa.envs.cue_reward import CueReward, best_rewards
+from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
+from bpa.experiments.evaluate import episode_rewards, evaluate, lesson_marks, step_rewards
+from bpa.show.play import episode
+from bpa.tasks.base import Lesson
+from bpa.training.a2c import a2c_loss, discounted_returns, lambda_returns
+from bpa.training.checkpoint import build_network, save_weights
+from bpa.training.rollout import draw_luck, rollout
+from bpa.training.supervised import lesson_accuracy, lesson_loss, masked_cross_entropy, masked_squared_error
 
 GRID = maze_map(5)
 

@@ -17,13 +17,11 @@ import pytest
 import torch
 from test_train import SMALL
 
-from bpa import reproduce as comparing
+from bpa.cells.sizes import count_parameters
 from bpa.cli import main
-from bpa.config import PRESETS, beginning
-from bpa.curves import comparison
-from bpa.evaluate import evaluate
-from bpa.plots import draw_finals
-from bpa.reproduce import (
+from bpa.experiments import reproduce as comparing
+from bpa.experiments.evaluate import evaluate
+from bpa.experiments.reproduce import (
     CHANGES,
     FINAL,
     FULL,
@@ -48,8 +46,10 @@ from bpa.reproduce import (
     thinned,
     write_table,
 )
-from bpa.runs import LessonRecord, Record, build_network, load_weights, read_history
-from bpa.sizes import count_parameters
+from bpa.show.curves import comparison
+from bpa.show.plots import draw_finals
+from bpa.training.checkpoint import LessonRecord, Record, build_network, load_weights, read_history
+from bpa.training.config import PRESETS, beginning
 
 TINY = SMALL.replace(engine="eager")  # three iterations of two episodes of nine steps, six neurons
 PAIR = ("none", "simple")

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 from test_train import SMALL, assert_equal_weights, weights
 
-from bpa import runs, train
-from bpa.baselines import expected_reward
-from bpa.curves import save_curves
-from bpa.evaluate import episode_rewards, evaluate, first_hits, maze_marks
-from bpa.play import episode, save_film
+from bpa import train
+from bpa.envs.baselines import expected_reward
+from bpa.experiments.evaluate import episode_rewards, evaluate, first_hits, maze_marks
+from bpa.show.curves import save_curves
+from bpa.show.play import episode, save_film
+from bpa.training import checkpoint as runs
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from bpa.sequences import AssociativeRecall, Languages, accuracy_by_load, contexts
-from bpa.supervised import masked_cross_entropy
+from bpa.tasks.sequences import AssociativeRecall, Languages, accuracy_by_load, contexts
+from bpa.training.supervised import masked_cross_entropy
 
 
 def seeded(seed):

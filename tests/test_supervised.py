@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from bpa import Network
-from bpa.lesson import Lesson
-from bpa.patterns import Patterns
-from bpa.sizes import count_parameters, matching_hidden_size
-from bpa.supervised import (
+from bpa.cells.sizes import count_parameters, matching_hidden_size
+from bpa.tasks.base import Lesson
+from bpa.tasks.patterns import Patterns
+from bpa.training.supervised import (
     examine,
     fit,
     lesson_accuracy,

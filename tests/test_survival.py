@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_train import SMALL, assert_equal_weights, weights
 
-from bpa import TrainConfig, runs, train
+from bpa import TrainConfig, train
 from bpa.cli import main
 from bpa.train import Diverged
-from bpa.worlds import SETTINGS
+from bpa.training import checkpoint as runs
+from bpa.training.tasks import SETTINGS
 
 KILLS = int(os.environ.get("BPA_KILLS", "5"))
 CONFIGS = int(os.environ.get("BPA_CONFIGS", "300"))

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bpa import TrainConfig, curves, reproduce, runs
+from bpa import TrainConfig
 from bpa.cli import main
+from bpa.experiments import reproduce
+from bpa.show import curves
+from bpa.training import checkpoint as runs
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--iterations", "2", "--batch-size", "2", "--hidden-size", "5", "--episode-length", "8", "--quiet"]

@@ -14,17 +14,17 @@ import torch
 from torch.autograd import gradcheck
 
 from bpa import GridMaze, TrainConfig, train
-from bpa.a2c import lambda_returns
-from bpa.config import BASELINES, CELLS, DEVICES, PRESETS
-from bpa.cues import PUBLISHED, CueReward
-from bpa.descent import POLICIES, SCHEDULES, scheduled
+from bpa.cells.plasticity import ALPHAS, PLASTICITIES, RULES
 from bpa.engines import ENGINES
-from bpa.parallel import Team, join_team, own_device
-from bpa.plasticity import ALPHAS, PLASTICITIES, RULES
-from bpa.rollout import draw_chance, rollout
-from bpa.runs import build_network, load_weights, read_history
+from bpa.envs.cue_reward import PUBLISHED, CueReward
 from bpa.train import Diverged, a2c_loss, discounted_returns
-from bpa.worlds import TASKS
+from bpa.training.a2c import lambda_returns
+from bpa.training.checkpoint import build_network, load_weights, read_history
+from bpa.training.config import BASELINES, CELLS, DEVICES, PRESETS
+from bpa.training.distributed import Team, join_team, own_device
+from bpa.training.optim import POLICIES, SCHEDULES, scheduled
+from bpa.training.rollout import draw_chance, rollout
+from bpa.training.tasks import TASKS
 
 SMALL = TrainConfig(iterations=3, size=5, batch_size=2, hidden_size=6, episode_length=9, quiet=True)
 
@@ -428,13 +428,13 @@ def test_in_another_thread_a_run_leaves_signals_alone():
 
 
 def test_without_a_terminal_a_run_says_a_line_a_minute(monkeypatch, capsys):
-    monkeypatch.setattr("bpa.progress.PAUSE", 0.0)
+    monkeypatch.setattr("bpa.training.progress.PAUSE", 0.0)
     train(SMALL.replace(quiet=False))
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines] == [f"iteration {n} of 3" for n in (1, 2, 3)]
     assert "reward " in lines[0]
     assert "episodes/s" in lines[0]
-    monkeypatch.setattr("bpa.progress.PAUSE", 60.0)
+    monkeypatch.setattr("bpa.training.progress.PAUSE", 60.0)
     train(SMALL.replace(quiet=False))
     train(SMALL)
     assert capsys.readouterr().err == ""

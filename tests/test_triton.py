@@ -26,9 +26,9 @@ import torch
 from networks import VARIANTS, name_of, random_state
 
 from bpa import GridMaze, Network, engines
+from bpa.cells.lstm import LSTM
 from bpa.engines import triton as triton_engine
-from bpa.lstm import LSTM
-from bpa.rollout import draw_chance, rollout
+from bpa.training.rollout import draw_chance, rollout
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
@@ -40,7 +40,7 @@ if INSTALLED and not CUDA:
     # optimisers do.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
-        importlib.import_module("bpa.engines.triton_kernels")
+        importlib.import_module("bpa.engines.triton.kernels")
 
 # The largest difference from float64, relative to the largest number of the same tensor, or to 1.
 # Under the interpreter the largest seen is 3e-6. A card rounds and sums in another order.
@@ -539,11 +539,11 @@ def test_another_world_is_refused():
         rollout(lively_network(7), OtherMaze(5, 2, 5, device=DEVICE), luck(5, 2, 7), "triton")
 
 
-@pytest.mark.parametrize("name", ["triton", "bpa.engines.triton_kernels"])
+@pytest.mark.parametrize("name", ["triton", "bpa.engines.triton.kernels"])
 def test_a_machine_without_triton_says_so(name, monkeypatch, caplog):
     engines.triton_engine.cache_clear()
     engines.log_once.cache_clear()
-    monkeypatch.delitem(sys.modules, "bpa.engines.triton_kernels", raising=False)
+    monkeypatch.delitem(sys.modules, "bpa.engines.triton.kernels", raising=False)
     monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delattr(engines, "triton_kernels", raising=False)
     with pytest.raises(ValueError, match="engine 'triton' cannot run this: Triton does not work here"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bpa import Network
-from bpa.weights import load_published
+from bpa.cells.published import load_published
 
 VARIANTS = [
     {"plasticity": "none"},

@@ -10,8 +10,9 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 
-from bpa import GridMaze, Network, widgets
-from bpa.rollout import draw_chance, rollout, sample
+from bpa import GridMaze, Network
+from bpa.show import widgets
+from bpa.training.rollout import draw_chance, rollout, sample
 
 matplotlib.use("Agg")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

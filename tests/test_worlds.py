@@ -11,16 +11,17 @@ import pytest
 import torch
 from test_train import assert_equal_weights, weights
 
-from bpa import Network, TrainConfig, runs, train
-from bpa.a2c import a2c_loss
+from bpa import Network, TrainConfig, train
 from bpa.cli import main
-from bpa.config import BEGINNINGS, beginning
-from bpa.cues import CueReward
-from bpa.evaluate import evaluate
-from bpa.rollout import draw_chance, draw_luck, rollout, sample
-from bpa.sequences import Languages
-from bpa.supervised import fit, lesson_accuracy, lesson_loss
-from bpa.worlds import LESSONS, REWARDED, SETTINGS, TASKS, build_world, sizes
+from bpa.envs.cue_reward import CueReward
+from bpa.experiments.evaluate import evaluate
+from bpa.tasks.sequences import Languages
+from bpa.training import checkpoint as runs
+from bpa.training.a2c import a2c_loss
+from bpa.training.config import BEGINNINGS, beginning
+from bpa.training.rollout import draw_chance, draw_luck, rollout, sample
+from bpa.training.supervised import fit, lesson_accuracy, lesson_loss
+from bpa.training.tasks import LESSONS, REWARDED, SETTINGS, TASKS, build_world, sizes
 
 SMALL = TrainConfig(
     iterations=4, size=5, batch_size=3, hidden_size=6, episode_length=12, quiet=True

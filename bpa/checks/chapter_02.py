@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.chance import fresh_generator
 from bpa.checks.compare import Slip, check_answer
 from bpa.network import outer
+from bpa.noise import fresh_generator
 
 Step = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.chance import fresh_generator
+from bpa.cells.sizes import count_parameters
 from bpa.checks.compare import Slip, check_answer
 from bpa.network import Hidden, Network
-from bpa.sizes import count_parameters
-from bpa.supervised import masked_squared_error
+from bpa.noise import fresh_generator
+from bpa.training.supervised import masked_squared_error
 
 
 def alpha_gradient_of(pre: Tensor, hebb: Tensor, post: Tensor, upstream: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.chance import fresh_generator
 from bpa.checks.compare import NotYet, Slip, check_answer
 from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
+from bpa.noise import fresh_generator
 
 CHANCE_REWARD = 7.7  # what a uniformly random walker earns in an episode of the default maze
 WANTED_REWARD = 20.0

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.chance import fresh_generator
 from bpa.checks.compare import Slip, check_answer
+from bpa.noise import fresh_generator
 
 
 def swept_back(steps: Tensor, factor: float, beyond: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.chance import fresh_generator
 from bpa.checks.compare import Slip, check_answer
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Hidden, Network
-from bpa.rollout import Chance, draw_chance, sample
+from bpa.noise import fresh_generator
+from bpa.training.rollout import Chance, draw_chance, sample
 
 
 def hits(rewards: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bpa.chance import fresh_generator
+from bpa.cells.lstm import LSTM
+from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.checks.compare import Slip, check_answer
-from bpa.lstm import LSTM
 from bpa.network import Network
-from bpa.sizes import count_parameters, matching_hidden_size
+from bpa.noise import fresh_generator
 
 KINDS = ("none", "plastic", "simple", "retroactive", "lstm")
 RESAMPLES = 20_000  # of the definition, so that its own chance is small

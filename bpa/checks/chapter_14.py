@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bpa.chance import fresh_generator
 from bpa.checks.compare import Slip, check_answer
+from bpa.noise import fresh_generator
 
 
 def attended(query: Tensor, key: Tensor, value: Tensor, beta: Tensor, first: int = 0) -> Tensor:

@@ -8,7 +8,7 @@ folders that `bpa reproduce` filled: `settings.json`, `final.csv` and `curves.cs
 All of them are copies; the project's folders `results` and `benchmarks` say how they were made. To read one::
 
     from bpa import data
-    from bpa.runs import load_weights
+    from bpa.training.checkpoint import load_weights
 
     net, config = load_weights("maze-11")
     settings = json.loads((data.path("maze-quick") / "settings.json").read_text())

@@ -2,8 +2,8 @@
 
 - "eager": the definition itself, run by PyTorch: every network, device and precision.
 - "numba": compiled loops for the CPU: `bpa.Network` with any plasticity, alpha, fan-out, modulator and hard
-  clip, Hebb's rule, float32. Gradients of gradients are left to PyTorch. A plain `bpa.lstm.LSTM` acts in the
-  same loops and learns by PyTorch's own LSTM, which knows the whole sequence.
+  clip, Hebb's rule, float32. Gradients of gradients are left to PyTorch. A plain `bpa.cells.lstm.LSTM` acts
+  in the same loops and learns by PyTorch's own LSTM, which knows the whole sequence.
 - "triton": kernels for CUDA, for the same networks of up to 128 neurons. Triton's interpreter runs them on
   the CPU, very slowly, where TRITON_INTERPRET=1 is set before they are first used.
 - "auto": the fastest of them that can. Inside torch.compile, torch.func, autocast and whatever else must see
@@ -105,8 +105,8 @@ def reason_against_numbers(net: Any, tensors: Iterable[Tensor | None], kind: str
 
 
 def is_plain_lstm(net: Any) -> bool:
-    """Whether `net` is a `bpa.lstm.LSTM` without plasticity."""
-    from bpa.lstm import LSTM  # here, because it imports this package
+    """Whether `net` is a `bpa.cells.lstm.LSTM` without plasticity."""
+    from bpa.cells.lstm import LSTM  # here, because it imports this package
 
     return type(net) is LSTM and net.plasticity == "none"
 
@@ -140,9 +140,9 @@ def reason_against_triton(net: Any, tensors: Iterable[Tensor | None] = ()) -> st
 
 def reason_against_world(fast: str, net: Any, world: Any) -> str | None:
     """Why the engine of this name cannot let `net` act in `world`; None if it can."""
-    from bpa.cues import CueReward
+    from bpa.envs.cue_reward import CueReward
     from bpa.maze import GridMaze
-    from bpa.worlds import sizes
+    from bpa.training.tasks import sizes
 
     known = (GridMaze, CueReward) if fast == "numba" else (GridMaze,)
     if type(world) not in known:
@@ -196,7 +196,7 @@ def choose(engine: str, net: Any, world: Any = None, tensors: Sequence[Tensor | 
                 "there is one core here, so training takes longer than on two",
             )
         if is_plain_lstm(net):
-            from bpa.engines import lstm  # here, because it imports Numba
+            from bpa.engines.numba import lstm  # here, because it imports Numba
 
             return lstm
         return numba_engine()

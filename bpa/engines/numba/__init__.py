@@ -1,0 +1,359 @@
+"""The CPU engine: a backward pass by hand, in loops that Numba compiles; see `bpa.engines.numba.kernels`.
+
+The engine covers the part of a network that is shaped like Hebb. The rest stays with PyTorch: the drives
+i2h(input) of all steps are one product before it, the heads one after it, and the gradients of w and of the
+linear layers are products over all steps too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from bpa.engines.cell import (
+    MODULATORS,
+    Cell,
+    cell_of,
+    kind_of,
+    slow_gradients,
+    steps_of,
+    wants_gradient,
+)
+from bpa.engines.context import asks_for_more
+from bpa.engines.eager import Unrolled
+from bpa.engines.numba import kernels
+from bpa.engines.threads import loop_threads
+from bpa.envs.cue_reward import CueReward
+
+GROUP = 4  # most episodes that live in step in one loop
+INPUTS = 4 + len(Cell._fields)  # tensors that `Plastic` is given
+KEEP_EVERY = 16  # steps between two stored traces: memory against what fits in the cache when rebuilt
+
+
+def try_out() -> None:
+    """Compile and run the smallest kernel; whatever Numba lacks is raised."""
+    if getattr(numba.config, "DISABLE_JIT", False):
+        raise RuntimeError("compiling is switched off, by NUMBA_DISABLE_JIT")
+    numbers = np.arange(kernels.LANES, dtype=np.float32)
+    if kernels.dot(numbers, numbers) != numbers @ numbers:
+        raise RuntimeError("a product of two vectors is wrong")
+
+
+class Run(NamedTuple):
+    """What the forward pass leaves. P is H rounded up to whole vectors, the rest is zero."""
+
+    h: Tensor  # [T + 1, B, P], h[t] is the activity before step t
+    modulation: Tensor  # [T, B]
+    hebb: Tensor  # [B, H, P], the final traces
+    eligibility: Tensor  # [B, H, P]; empty without eligibility
+    hebb_kept: Tensor  # [ceil(T / every), B, H, P], the traces before steps 0, every, 2 every, ...
+    eligibility_kept: Tensor
+    every: int  # 0: nothing was kept, there is no way back
+
+
+def padded(tensor: Tensor) -> Tensor:
+    """A copy [..., P] of tensor [..., H]: columns filled up with zeros to whole vectors."""
+    *outside, size = tensor.shape
+    copy = tensor.new_zeros(*outside, size + -size % kernels.LANES)
+    copy[..., :size] = tensor.detach()
+    return copy
+
+
+def padded_square(tensor: Tensor) -> Tensor:
+    """A copy [..., R, P] of tensor [..., H, H]: as `padded`, and rows filled up to whole blocks of them."""
+    size = tensor.shape[-1]
+    copy = tensor.new_zeros(*tensor.shape[:-2], size + -size % kernels.ROWS, size + -size % kernels.LANES)
+    copy[..., :size, :size] = tensor.detach()
+    return copy
+
+
+def as_arrays(*values: Any) -> list[Any]:
+    """Tensors as NumPy arrays on the same memory; anything else as it is."""
+    return [value.detach().numpy() if isinstance(value, Tensor) else value for value in values]
+
+
+def group_bounds(batch_size: int) -> list[tuple[int, int]]:
+    """First and last + 1 of each group of episodes: a matter of the batch alone, never of the threads."""
+    size = min(GROUP, max(1, batch_size // 8))
+    return [(first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
+
+
+def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> None:
+    """Call loop(group, first, last, ...) for all groups of episodes, in `loop_threads()` threads.
+
+    Each thread takes the next group when it is done with one, so that one held up delays nobody for long.
+    """
+    bounds = group_bounds(batch_size)
+    arrays = as_arrays(*arguments)
+    waiting = iter(list(enumerate(bounds)))
+
+    def work() -> None:
+        for group, (first, last) in waiting:  # next() of a list's iterator is atomic
+            loop(group, first, last, *arrays)
+
+    threads = min(loop_threads(), len(bounds))
+    if threads == 1:
+        work()
+        return
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            other.result()
+
+
+def settings(net: Any) -> tuple[int, np.float32, int]:
+    """Kind of traces, clip and modulator."""
+    return kind_of(net), np.float32(net.clip), MODULATORS[net.modulator]
+
+
+def fresh_run(hidden: Any, steps: int, keep: bool) -> Run:
+    """Room for a run from `hidden`; its traces are copied, so that the caller's stay as they are."""
+    batch_size = len(hidden.h)
+    h = padded(hidden.h)
+    activities = h.new_empty(steps + 1, *h.shape)
+    activities[0] = h
+    nothing = h.new_zeros(batch_size, 0, 0)
+    hebb = nothing if hidden.hebb is None else padded_square(hidden.hebb)
+    eligibility = nothing if hidden.eligibility is None else padded_square(hidden.eligibility)
+    every = KEEP_EVERY if keep else 0
+    kept = math.ceil(steps / every) if keep else 0
+    return Run(
+        activities,
+        h.new_empty(steps, batch_size),
+        hebb,
+        eligibility,
+        h.new_empty(kept, *hebb.shape),
+        h.new_empty(kept, *eligibility.shape),
+        every,
+    )
+
+
+def parameters_for_loop(cell: Cell, kind: int, clip: np.float32, modulator: int) -> tuple[Any, ...]:
+    """The arguments by which every forward loop begins."""
+    return (
+        kind,
+        clip,
+        np.float32(cell.eta.item()),
+        padded_square(cell.w),
+        padded_square(cell.alpha),
+        padded(cell.mod_weight),
+        np.float32(cell.mod_bias.item()),
+        modulator,
+        padded(cell.rate_weight),
+        padded(cell.rate_bias),
+    )
+
+
+class Plastic(torch.autograd.Function):
+    """From drives, initial state and cell to activity, modulation and final traces.
+
+    Forward hands out a finished `Run`; backward walks it in reverse. Where that is to be differentiated
+    again, `steps_of` walks forward once more instead, by PyTorch.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, run: Run, fixed: tuple[int, np.float32, int], seen: tuple[Tensor, ...], *inputs: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Inputs: drives [T, B, H], h0 [B, H], hebb0 and eligibility0 [B, H, H] or empty, and a Cell's.
+
+        `seen`: the inputs of `Drives`, if the drives come from there.
+        """
+        ctx.save_for_backward(*inputs, *run[:-1], *seen)
+        ctx.fixed, ctx.every = fixed, run.every
+        size = inputs[0].shape[-1]
+        return (
+            run.h[1:, :, :size],
+            run.modulation,
+            run.hebb[..., :size, :size],
+            run.eligibility[..., :size, :size],
+        )
+
+    @staticmethod
+    def backward(
+        ctx: Any, dh: Tensor, dmodulation: Tensor, dhebb: Tensor, deligibility: Tensor
+    ) -> tuple[Any, ...]:
+        """Gradients of all inputs."""
+        saved = ctx.saved_tensors  # asked for once: a checkpoint that recomputes allows no more
+        inputs, rest = saved[:INPUTS], saved[INPUTS:]
+        stored, seen = rest[: len(Run._fields) - 1], rest[len(Run._fields) - 1 :]
+        kind, clip, modulator = ctx.fixed
+        if asks_for_more((dh, dmodulation, dhebb, deligibility)):
+
+            def again(drives: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+                if seen:
+                    with torch.no_grad():  # `drives` is 0, and has the way back
+                        numbers = torch.nn.functional.linear(*seen)
+                    drives = drives + numbers
+                return steps_of(kind, float(clip), modulator, drives, *others)
+
+            gradients = (dh, dmodulation, dhebb, deligibility)
+            return None, None, None, *slow_gradients(again, inputs, ctx.needs_input_grad[3:], gradients)
+        cell, run = Cell._make(inputs[4:]), Run._make([*stored, ctx.every])
+        steps, batch_size, size = dh.shape
+        dhebb, deligibility = padded_square(dhebb), padded_square(deligibility)
+        dsums, dmod, dh0 = map(torch.empty_like, (run.h[1:], run.modulation, run.h[0]))
+        groups, width = len(group_bounds(batch_size)), run.h.shape[-1]
+        dalpha, deta = dh.new_zeros(groups, *dhebb.shape[1:]), dh.new_zeros(batch_size)
+        dmod_weight, drate_weight, drate_bias = dh.new_zeros(3, groups, width)
+        _, _, eta, w, alpha, mod_weight, _, _, rate_weight, rate_bias = parameters_for_loop(cell, *ctx.fixed)
+        in_parallel(
+            kernels.backward_group, batch_size, kind, clip, eta, w, alpha, mod_weight, modulator,
+            rate_weight, rate_bias, run.h, run.modulation, run.every, run.hebb_kept, run.eligibility_kept,
+            dh.contiguous(), dmodulation.contiguous(), dhebb, deligibility,
+            dsums, dmod, dalpha, deta, dmod_weight, drate_weight, drate_bias, dh0,
+        )  # fmt: skip
+
+        def flat(per_step: Tensor) -> Tensor:
+            return per_step.reshape(steps * batch_size, -1)[:, :size]
+
+        return (
+            None,
+            None,
+            None,
+            dsums[..., :size],
+            dh0[:, :size],
+            dhebb[..., :size, :size],
+            deligibility[..., :size, :size],
+            flat(run.h[:-1]).T @ flat(dsums),
+            dalpha.sum(0)[:size, :size],
+            deta.sum(0, keepdim=True),
+            dmod_weight.sum(0)[:size],
+            dmod.sum()[None],
+            drate_weight.sum(0)[:size],
+            drate_bias.sum(0)[:size],
+        )
+
+
+class Drives(torch.autograd.Function):
+    """i2h(observations) of a run whose loop has added them itself: the way back without the numbers.
+
+    The output has the drives' shape [T, B, H] and no values of its own; `Plastic` reads none.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, observations: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Inputs: observations [T, B, I], and the weight [H, I] and bias [H] of i2h."""
+        ctx.save_for_backward(observations)
+        return weight.new_zeros(1).expand(*observations.shape[:2], len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, ddrives: Tensor) -> tuple[Any, ...]:
+        """Gradients of weight and bias; observations have none."""
+        (observations,) = ctx.saved_tensors
+        ddrives = ddrives.flatten(0, 1)
+        return None, ddrives.T @ observations.flatten(0, 1), ddrives.sum(0)
+
+
+def outputs(
+    net: Any, run: Run, drives: Tensor, hidden: Any, cell: Cell, seen: tuple[Tensor, ...] = ()
+) -> tuple[Tensor, Tensor | None, Any]:
+    """h [T, B, H], modulation [T, B] and the final state of a finished run, with their way back.
+
+    `seen`: as of `Plastic`.
+    """
+    nothing = drives.new_zeros(len(hidden.h), 0, 0)
+    hebb0 = nothing if hidden.hebb is None else hidden.hebb
+    eligibility0 = nothing if hidden.eligibility is None else hidden.eligibility
+    h, modulation, hebb, eligibility = Plastic.apply(
+        run, settings(net), seen, drives, hidden.h, hebb0, eligibility0, *cell
+    )
+    final = type(hidden)(
+        h[-1],
+        None if hidden.hebb is None else hebb,
+        None if hidden.eligibility is None else eligibility,
+    )
+    return h, modulation if net.plasticity in ("simple", "retroactive") else None, final
+
+
+def run_unroll(net: Any, cell: Cell, drives: Tensor, run: Run) -> None:
+    """Fill `run` from its initial state by drives [T, B, H]."""
+    in_parallel(
+        kernels.unroll_group, drives.shape[1], *parameters_for_loop(cell, *settings(net)),
+        drives.contiguous(), *run[:4], run.every, *run[4:6],
+    )  # fmt: skip
+
+
+def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
+    """As `bpa.engines.eager.unroll`."""
+    cell, drives = cell_of(net), net.i2h(xs)
+    run = fresh_run(hidden, len(xs), keep=wants_gradient(net, xs, *hidden))
+    run_unroll(net, cell, drives, run)
+    h, modulation, hidden = outputs(net, run, drives, hidden, cell)
+    logits, values = net.heads(h)
+    return Unrolled(logits, values, modulation, h, hidden)
+
+
+def world_for_loop(world: Any, chance: Any) -> Any:
+    """A `bpa.GridMaze` or a `bpa.envs.cue_reward.CueReward` as the loops know it, its agents copied."""
+    if isinstance(world, CueReward):
+        kind, penalty = kernels.CUES, world.wrong_penalty
+        own = {"shown": world.shown.contiguous(), "answers": world.answers.contiguous()}
+    else:
+        kind, penalty = kernels.MAZE, world.wall_penalty
+        own = {name: getattr(world, name) for name in ("walls", "moves", "free_cells", "goal_index")}
+        own |= {"teleport": chance.teleport.contiguous(), "agent": world.agent.clone()}
+    arrays = dict(zip(own, as_arrays(*own.values()), strict=True))
+    return kernels.World(kind, np.float32(world.reward), np.float32(penalty), **arrays)
+
+
+def live(
+    loop: Callable[..., None],
+    world: Any,
+    input_size: int,
+    chance: Any,
+    mind: Sequence[Any],
+    run: Sequence[Any],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Whole episodes inside `loop`, one of those that act, in a world just reset and left at their end.
+
+    Args:
+        mind, run: the arguments of `loop` before the world, and those after the rewards.
+
+    Returns:
+        Observations [T, B, I], actions int64 [T, B] and rewards [T, B].
+    """
+    steps, batch_size = chance.action.shape
+    observations = chance.action.new_empty(steps, batch_size, input_size)
+    rewards = torch.empty_like(chance.action)
+    actions = torch.empty(steps, batch_size, dtype=torch.int64, device="cpu")
+    inside = world_for_loop(world, chance)
+    luck = chance.action.contiguous()
+    in_parallel(loop, batch_size, *mind, inside, luck, observations, actions, rewards, *run)
+    if inside.kind == kernels.MAZE:
+        world.agent = torch.from_numpy(inside.agent)
+    world.time, world.previous_reward, world.previous_action = steps, rewards[-1], actions[-1]
+    return observations, actions, rewards
+
+
+def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
+    """Whole episodes in a `bpa.GridMaze` or a `CueReward` just reset, which is left at their end.
+
+    Of `chance`, action [T, B] is used, and in the maze teleport [T, B].
+
+    Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
+    """
+    cell, hidden = cell_of(net), net.initial_state(world.batch_size)
+    run = fresh_run(hidden, len(chance.action), keep=wants_gradient(net))
+    mind = (
+        *parameters_for_loop(cell, *settings(net)),
+        padded(net.i2h.weight.T),
+        padded(net.i2h.bias),
+        padded(net.h2o.weight),
+        net.h2o.bias,
+    )
+    observations, actions, rewards = live(
+        kernels.act_group, world, net.input_size, chance, mind, (*run[:4], run.every, *run[4:6])
+    )
+    seen = (observations, net.i2h.weight, net.i2h.bias)
+    drives = Drives.apply(*seen)
+    h, modulation, hidden = outputs(net, run, drives, hidden, cell, seen)
+    return observations, actions, rewards, *net.heads(h), modulation, h, hidden

@@ -1,0 +1,59 @@
+"""The plain LSTM: it acts in the loops of the Numba engine and learns by PyTorch's own LSTM.
+
+PyTorch's LSTM takes a sequence whole, forwards and backwards, but cannot see what its actions lead to. So an
+episode is lived first, without gradients, in `bpa.engines.numba.kernels`, and is then run through once more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bpa.engines.eager import Unrolled
+from bpa.engines.numba import kernels, live, padded
+
+
+def torch_order(columns: Tensor) -> Tensor:
+    """[..., 4 H] in the order i, f, o, g of `bpa.cells.lstm.LSTM` -> [4 H, ...] in PyTorch's, i, f, g, o."""
+    i, f, o, g = columns.chunk(4, dim=-1)
+    return torch.cat([i, f, g, o], dim=-1).movedim(-1, 0)
+
+
+def loop_order(columns: Tensor) -> Tensor:
+    """A copy [..., 4 P] of [..., 4 H]: the columns of each gate filled up with zeros to whole vectors."""
+    return torch.cat([padded(gate) for gate in columns.chunk(4, dim=-1)], dim=-1)
+
+
+def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
+    """As `bpa.engines.eager.unroll`."""
+    bias = torch_order(net.i2h.bias)
+    weights = [torch_order(net.i2h.weight.T), torch_order(net.w), bias, torch.zeros_like(bias)]
+    state = (hidden.h[None], hidden.cell[None])
+    h, last, cell = torch.lstm(
+        xs,
+        state,
+        weights,
+        has_biases=True,
+        num_layers=1,
+        dropout=0.0,
+        train=True,
+        bidirectional=False,
+        batch_first=False,
+    )
+    logits, values = net.heads(h)
+    return Unrolled(logits, values, None, h, type(hidden)(last[0], cell[0]))
+
+
+def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
+    """As `bpa.engines.numba.act`."""
+    mind = (
+        loop_order(net.w),
+        loop_order(net.i2h.weight.T),
+        loop_order(net.i2h.bias),
+        padded(net.h2o.weight),
+        net.h2o.bias,
+    )
+    lived = live(kernels.act_lstm_group, world, net.input_size, chance, mind, ())
+    return *lived, *unroll(net, lived[0], net.initial_state(world.batch_size))

@@ -1,0 +1,1 @@
+"""Environments in which an agent acts and is rewarded; the grid maze itself is `bpa.maze`."""

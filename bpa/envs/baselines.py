@@ -1,0 +1,398 @@
+"""Floors and ceilings of the grid maze: what chance earns, and what agents earn that are told more than ours.
+
+Three policies, each with its expected reward computed exactly and with a way to measure it in `GridMaze`:
+
+- "random" takes each of the four actions with the same chance. It knows nothing: the floor.
+- "oracle" knows map, position and goal, and walks a shortest path: the ceiling nobody reaches.
+- "explorer" knows map and position but not the goal. It sweeps the maze on a short covering path until it is
+  rewarded, and from then on it is the oracle. Its ceiling is the sharper one: an agent that senses only its
+  3 x 3 neighbourhood has to find out where it is on top of that.
+
+The maze is the one of [2019, sec. 4.2]; the baselines are ours. F is the number of free cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from bpa.arguments import require_begun, require_choice, require_integer, require_number
+from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
+from bpa.noise import given_or_fresh, integers
+
+POLICIES = ("random", "oracle", "explorer")
+GOALS_AT_ONCE = 32  # so many chances of standing in each cell of a large maze still fit a processor's cache
+MOST_WORK = 1e10  # steps x goals x cells of a random walk that take about a quarter of a minute
+
+
+class Score(NamedTuple):
+    """A measured reward per episode."""
+
+    mean: float
+    standard_error: float  # of the mean: sample standard deviation / sqrt(episodes)
+    episodes: int
+
+
+class MazeMap(NamedTuple):
+    """What there is to know about a maze. A cell is its index among the free cells, row by row."""
+
+    cells: Tensor  # (row, column) of each free cell, int64 [F, 2]
+    cell_at: Tensor  # cell at each (row, column), int64 [n, n], -1 in a wall
+    successors: Tensor  # cell that an action leads to, int64 [F, 4]; a blocked move leads nowhere
+    centre: int
+
+    def distances_between(self, one: Tensor, other: Tensor) -> Tensor:
+        """Steps of a shortest path between cells, int64 of the shape that both broadcast to.
+
+        Rows and columns of an odd number are corridors, so that a way of the fewest rows and columns is free
+        but in one case: two cells of one even row, or column, have pillars between them and walk round, two
+        steps more. Only where the centre was a pillar do its neighbours see each other, and it sees them.
+        """
+        (row, column), (other_row, other_column) = self.cells[one].unbind(-1), self.cells[other].unbind(-1)
+        down, right = (row - other_row).abs(), (column - other_column).abs()
+        in_row = (down == 0) & (row % 2 == 0) & (right > 0)
+        in_column = (right == 0) & (column % 2 == 0) & (down > 0)
+        middle = self.cells[self.centre]
+        side = (self.cells - middle).abs().sum(-1)  # of a neighbour of the centre 1, of the centre 0
+        seen = (side[one] <= 1) & (side[other] <= 1)
+        return down + right + 2 * ((in_row | in_column) & ~seen)
+
+    @property
+    def distances(self) -> Tensor:
+        """Steps between any two cells, int64 [F, F]: for small mazes, since F grows like n squared."""
+        every = torch.arange(len(self.cells), dtype=torch.int64, device="cpu")
+        return self.distances_between(every[:, None], every)
+
+
+def maze_map(size: int) -> MazeMap:
+    """The map of the maze of side n."""
+    size = require_integer("size", size, low=5)
+    walls = maze_walls(size)
+    cells = (~walls).nonzero()
+    count = len(cells)
+    index = torch.full((size, size), -1, dtype=torch.int64, device="cpu")
+    numbers = torch.arange(count, dtype=torch.int64, device="cpu")
+    index[cells[:, 0], cells[:, 1]] = numbers
+    ahead = cells[:, None, :] + torch.tensor(MOVES, dtype=torch.int64, device="cpu")
+    successors = index[ahead[..., 0], ahead[..., 1]]
+    successors = torch.where(successors < 0, numbers[:, None], successors)
+    return MazeMap(cells, index, successors, int(index[size // 2, size // 2]))
+
+
+def homing_actions(grid: MazeMap, cells: Tensor, goals: Tensor) -> Tensor:
+    """The first action of a shortest path from each cell to its goal, int64 of the shape both broadcast to.
+
+    Where several are shortest it is the first of up, down, left, right. The choice changes no reward: the
+    teleport that follows does not depend on the way taken.
+    """
+    return grid.distances_between(grid.successors[cells], goals[..., None]).argmin(-1)
+
+
+def distinct_goals(grid: MazeMap) -> tuple[np.ndarray, np.ndarray]:
+    """Goals that no turn or reflection of the maze makes one another, int [G], and the share of each [G].
+
+    The start is the centre, so that what an agent earns that treats the four directions alike is the same for
+    all goals of one kind; G is about an eighth of F.
+    """
+    away = (grid.cells - grid.cells[grid.centre]).abs().sort(dim=1).values.numpy()
+    _, first, counts = np.unique(away, axis=0, return_index=True, return_counts=True)
+    other = first != grid.centre
+    return first[other], counts[other] / (len(away) - 1)
+
+
+class RandomWalk:
+    """Each of the four actions with the same chance, whatever is sensed."""
+
+    def __init__(self, generator: torch.Generator | None = None):
+        self.generator = given_or_fresh(generator)
+
+    def __call__(self, maze: GridMaze) -> Tensor:
+        """Actions [B]."""
+        return integers(NUM_ACTIONS, maze.batch_size, generator=self.generator).to(maze.device)
+
+
+class Oracle:
+    """A shortest path to the goal, which it is told."""
+
+    def __init__(self, grid: MazeMap):
+        self.grid = grid
+
+    def __call__(self, maze: GridMaze) -> Tensor:
+        """Actions [B]; RuntimeError before the maze's first reset."""
+        require_begun(maze, "asking for actions")
+        cell = self.grid.cell_at[maze.agent[:, 0], maze.agent[:, 1]]
+        return homing_actions(self.grid, cell, maze.goal_index)
+
+
+class Explorer:
+    """Sweeps along `path` until it is rewarded; then it knows the goal and walks straight back each time.
+
+    Args:
+        grid: the maze it is in. It is told its position at every step, never the goal.
+        path: the actions of its sweep from the centre, int64 [L]; see `covering_path`.
+    """
+
+    goal: Tensor  # the cell it knows its goal to be, -1 before it knows, int64 [B]
+    entered: Tensor  # the cell that its last action led to, int64 [B]
+
+    def __init__(self, grid: MazeMap, path: Tensor):
+        self.grid, self.path = grid, path
+
+    def __call__(self, maze: GridMaze) -> Tensor:
+        """Actions [B]; RuntimeError before the maze's first reset."""
+        require_begun(maze, "asking for actions")
+        cell = self.grid.cell_at[maze.agent[:, 0], maze.agent[:, 1]]
+        if maze.time > 0 and not hasattr(self, "goal"):
+            raise RuntimeError("the explorer must see an episode from its first step: call reset() before it")
+        if maze.time == 0:
+            self.goal = torch.full_like(cell, -1)
+        else:
+            # It never walks into a wall, so a reward other than zero came from the cell it stepped onto.
+            self.goal = torch.where(maze.previous_reward != 0, self.entered, self.goal)
+        sweeping = self.path[min(maze.time, len(self.path) - 1)]
+        homing = homing_actions(self.grid, cell, self.goal.clamp(min=0))
+        actions = torch.where(self.goal < 0, sweeping, homing)
+        self.entered = self.grid.successors[cell, actions]
+        return actions
+
+
+def finding_values(grid: MazeMap, episode_length: int, goals: np.ndarray | None = None) -> np.ndarray:
+    """Goals an oracle reaches in all if it first steps onto the goal at time t, float64 [G, T + 2].
+
+    Row: the goal, of `goals`, or of all F cells if None. Column: t, from 1 to T; the last column is 0, for a
+    goal not found in time. It solves V(t) = 1 + sum_d P(d) V(t + d), where P(d) is the chance that a teleport
+    ends d steps from the goal.
+    """
+    T, count = episode_length, len(grid.cells)
+    goals = np.arange(count) if goals is None else goals
+    # Nobody walks farther than T steps, nor than from one corner to the other and round one pillar.
+    farthest = min(T, 2 * len(grid.cell_at))
+    chance = np.zeros((len(goals), farthest))
+    cells = torch.arange(count, dtype=torch.int64, device="cpu")
+    for place, goal in enumerate(torch.from_numpy(goals)):
+        steps = grid.distances_between(cells, goal)
+        # A teleport never ends on the goal itself.
+        chance[place] = np.bincount(steps, minlength=farthest + 1)[1 : farthest + 1] / (count - 1)
+    away = np.arange(1, farthest + 1)
+    values = np.zeros((len(goals), T + 2))
+    for t in range(T, -1, -1):
+        later = np.minimum(t + away, T + 1)
+        values[:, t] = 1 + (chance * values[:, later]).sum(1)
+    return values
+
+
+def covering_path(size: int, episode_length: int = 200, beam_width: int = 2000) -> Tensor:
+    """Actions of a sweep from the centre that earns much in expectation, int64 [L], L at most T.
+
+    A sweep earns the mean over goals of V(time at which the goal's cell is first entered), with V from
+    `finding_values`: not the shortest path wins but one that enters many cells early. No better plan exists
+    for an agent without the goal, since until the reward it learns nothing that it did not know. The best
+    path is a minimum latency problem, hard to solve exactly. This is a beam search: after every step the
+    `beam_width` most promising partial paths are kept, each judged by what it has earned plus what the cells
+    left would earn if they were found when all of them are, at 1.3 steps a cell. It is deterministic.
+    `explorer_bound` says how much a better path could earn at most: for sides 9, 11 and 13 the path found
+    earns 99.2, 98.3 and 97.4 per cent of that. It stops when no cell is left, or after T steps.
+
+    Args:
+        size: side n of the maze. episode_length: T, at least 1. beam_width: at least 1.
+    """
+    episode_length = require_integer("episode_length", episode_length, low=1)
+    beam_width = require_integer("beam_width", beam_width, low=1)
+    grid = maze_map(size)
+    T, count = episode_length, len(grid.cells)
+    values, successors = finding_values(grid, T), grid.successors.numpy()
+    # Two partial paths at the same cell that have entered the same cells differ only in what they earned.
+    # They are recognised by the exclusive or of one random word for each cell entered.
+    words = np.random.default_rng(0).integers(2**63, size=(2, count), dtype=np.uint64)
+    cell = np.array([grid.centre])
+    entered = np.arange(count)[None] == grid.centre
+    earned = np.zeros(1)
+    known_as = np.zeros(1, dtype=np.uint64)
+    steps = []
+    for t in range(1, T + 1):
+        parent, action = np.repeat(np.arange(len(cell)), NUM_ACTIONS), np.tile(range(NUM_ACTIONS), len(cell))
+        to = successors[cell[parent], action]
+        new = ~entered[parent, to]
+        total = earned[parent] + np.where(new, values[to, t], 0)
+        name = known_as[parent] ^ np.where(new, words[0, to], 0)
+        richest = np.argsort(-total, kind="stable")
+        kept = richest[np.unique(name[richest] ^ words[1, to[richest]], return_index=True)[1]]
+        left = ~entered[parent[kept]]
+        left[np.arange(len(kept)), to[kept]] = False
+        when = np.minimum(t + 1.3 * left.sum(1), T + 1).astype(int)
+        promise = total[kept] + (left * values[:, when].T).sum(1)
+        best = np.argsort(-promise, kind="stable")[:beam_width]
+        kept = kept[best]
+        entered = ~left[best]
+        cell, earned, known_as = to[kept], total[kept], name[kept]
+        steps.append((parent[kept], action[kept]))
+        if entered[0].all():
+            break
+
+    actions, path = [], 0
+    for parent, action in reversed(steps):
+        actions.append(int(action[path]))
+        path = parent[path]
+    return torch.tensor(actions[::-1], dtype=torch.int64, device="cpu")
+
+
+def first_entries(grid: MazeMap, path: Tensor, episode_length: int) -> np.ndarray:
+    """Time at which a sweep first enters each cell, int [F]; T + 1 where it does not. The centre has 0."""
+    times = np.full(len(grid.cells), episode_length + 1)
+    cell = grid.centre
+    times[cell] = 0
+    for t, action in enumerate(path.tolist(), start=1):
+        cell = int(grid.successors[cell, action])
+        times[cell] = min(times[cell], t)
+    return times
+
+
+def checked(
+    policy: str, episode_length: int, reward: float, wall_penalty: float
+) -> tuple[str, int, float, float]:
+    """The same, plain; ValueError for what no episode can have."""
+    return (
+        require_choice("policy", policy, POLICIES),
+        require_integer("episode_length", episode_length, low=1),
+        require_number("reward", reward, low=0),
+        require_number("wall_penalty", wall_penalty, low=0),
+    )
+
+
+def expected_reward(
+    policy: str, size: int = 11, episode_length: int = 200, reward: float = 10.0, wall_penalty: float = 0.0
+) -> float:
+    """Expected reward per episode of one of POLICIES, exact up to rounding: nothing is sampled.
+
+    "random": the chance of standing in each cell is carried forward step by step, for every goal. "oracle"
+    and "explorer": `finding_values`, at the distance from the centre or at the sweep's first entry.
+    How long it takes in large mazes is said by `affordable`; "explorer" takes far longer.
+    With T = 200 and reward 10: random 14.37, 7.72, 5.38, explorer 379.87, 274.98, 207.62, oracle 416.23,
+    324.23, 269.57 for sides 9, 11 and 13.
+
+    Raises:
+        ValueError: the policy is unknown, or a number is out of range.
+    """
+    policy, episode_length, reward, wall_penalty = checked(policy, episode_length, reward, wall_penalty)
+    grid, T = maze_map(size), episode_length
+    if policy == "random":
+        return random_reward(grid, T, reward, wall_penalty)
+    if policy == "oracle":
+        goals, share = distinct_goals(grid)
+        times = grid.distances_between(
+            torch.tensor(grid.centre, dtype=torch.int64, device="cpu"), torch.from_numpy(goals)
+        ).numpy()
+        goals, share, times = (each[times <= T] for each in (goals, share, times))
+    else:
+        goals = np.delete(np.arange(len(grid.cells)), grid.centre)
+        share = np.full(len(goals), 1 / len(goals))
+        times = first_entries(grid, covering_path(size, T), T)[goals]
+    return float(reward * share @ finding_values(grid, T, goals)[np.arange(len(goals)), times])
+
+
+def random_reward(grid: MazeMap, episode_length: int, reward: float, wall_penalty: float) -> float:
+    """`expected_reward` of the random walk, whose every step shares out the chance of standing in a cell."""
+    count = len(grid.cells)
+    entries = np.full(NUM_ACTIONS * count, 1 / NUM_ACTIONS)
+    places = (grid.successors.numpy().ravel(), np.arange(count).repeat(NUM_ACTIONS))
+    move = csr_array((entries, places), shape=(count, count))  # row: to; column: from
+    bump = move.diagonal()
+    goals, share = distinct_goals(grid)
+    total = 0.0
+    for begin in range(0, len(goals), GOALS_AT_ONCE):
+        goal, weight = goals[begin : begin + GOALS_AT_ONCE], share[begin : begin + GOALS_AT_ONCE]
+        column = np.arange(len(goal))
+        standing = np.zeros((count, len(goal)))  # column: goal
+        standing[grid.centre] = 1
+        for _ in range(episode_length):
+            if wall_penalty:
+                total -= wall_penalty * (bump @ standing) @ weight
+            standing = move @ standing
+            found = standing[goal, column]
+            total += reward * found @ weight
+            standing += found / (count - 1)
+            standing[goal, column] = 0
+    return float(total)
+
+
+def affordable(policy: str, size: int, episode_length: int) -> bool:
+    """Whether `expected_reward` takes seconds, not minutes or hours; for "random" and "oracle".
+
+    With T = 200 and one thread "random" takes 2 s for side 101, and up to side 163 it is affordable (15 s);
+    "oracle" takes half a second for side 101 and is affordable up to side 271 (11 s).
+    """
+    require_choice("policy", policy, ("random", "oracle"))
+    cells = 3 / 4 * size**2
+    goals = cells / 8
+    if policy == "random":
+        return episode_length * goals * cells <= MOST_WORK
+    goals = min(goals, 3 / 4 * episode_length**2 / 4)
+    return goals * (25 * cells + episode_length * min(episode_length, 2 * size)) <= MOST_WORK
+
+
+def explorer_bound(size: int = 11, episode_length: int = 200, reward: float = 10.0) -> float:
+    """What no agent that must search for its goal can exceed, in expected reward per episode.
+
+    Cells are coloured like a chessboard, and every step changes colour. So the k-th new cell of the
+    colour next to the centre is entered at step 2k - 1 or later, the k-th of the other at step 2k. The
+    bound gives each cell one such time, in the way that earns most (an assignment problem); a real path
+    must also connect them. With T = 200 and reward 10: 382.94, 279.76, 213.24 for sides 9, 11 and 13.
+    """
+    _, episode_length, reward, _ = checked("explorer", episode_length, reward, 0.0)
+    grid = maze_map(size)
+    values = finding_values(grid, episode_length)
+    colour = ((grid.cells - grid.cells[grid.centre]).sum(1) % 2).numpy()
+    total = 0.0
+    for near in (1, 0):
+        cells = np.flatnonzero((colour == near) & (np.arange(len(colour)) != grid.centre))
+        times = np.minimum(2 * np.arange(1, len(cells) + 1) - near, episode_length + 1)
+        earned = values[cells][:, times]
+        total += earned[linear_sum_assignment(earned, maximize=True)].sum()
+    return reward * total / (len(colour) - 1)
+
+
+def play(maze: GridMaze, policy: Callable[[GridMaze], Tensor]) -> Tensor:
+    """Reward [B] that `policy` earns in one batch of whole episodes. The maze is reset first."""
+    maze.reset()
+    total = torch.zeros(maze.batch_size, dtype=torch.float64, device=maze.device)
+    done = False
+    while not done:
+        _, reward, done = maze.step(policy(maze))
+        total += reward
+    return total
+
+
+def score(
+    policy: str,
+    size: int = 11,
+    episodes: int = 1000,
+    generator: torch.Generator | None = None,
+    episode_length: int = 200,
+    reward: float = 10.0,
+    wall_penalty: float = 0.0,
+) -> Score:
+    """Reward per episode of one of POLICIES, measured in GridMaze, with its standard error.
+
+    With the same seed all policies get the same goals. A fresh unseeded generator is used if None.
+
+    Raises:
+        ValueError: the policy is unknown, there are fewer than 2 episodes, or a number is out of range.
+    """
+    policy, episode_length, reward, wall_penalty = checked(policy, episode_length, reward, wall_penalty)
+    episodes = require_integer("episodes", episodes, low=2)
+    maze = GridMaze(size, episodes, episode_length, reward, wall_penalty, generator=generator)
+    act: Callable[[GridMaze], Tensor]
+    if policy == "random":
+        act = RandomWalk(maze.generator)
+    elif policy == "oracle":
+        act = Oracle(maze_map(size))
+    else:
+        act = Explorer(maze_map(size), covering_path(size, episode_length))
+    total = play(maze, act)
+    return Score(total.mean().item(), total.std().item() / episodes**0.5, episodes)

@@ -1,0 +1,265 @@
+"""The cue-reward task: find out by trial and error which of a few new cues is the one that counts."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from bpa.arguments import (
+    require_begun,
+    require_choice,
+    require_classes,
+    require_device,
+    require_integer,
+    require_number,
+    require_range,
+    require_shape,
+)
+from bpa.noise import given_or_fresh, integers, uniform
+from bpa.tasks.patterns import distinct_codes
+
+NUM_ACTIONS = 2
+PAIRINGS = ("random", "dealt")
+# The published settings, for `CueReward` and for the network. The paper's text and the published code differ.
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {
+        "world": {"num_cues": 4, "cue_bits": 20, "episode_length": 200, "wrong_penalty": 0.0},
+        "network": {"hidden_size": 200, "clip": 7.0},
+    },
+    "code": {
+        "world": {"num_cues": 4, "cue_bits": 20, "episode_length": 120, "wrong_penalty": 1.0},
+        "network": {"hidden_size": 200, "clip": 1.0},
+    },
+}
+
+
+class CueEpisodes(NamedTuple):
+    """What was drawn for B episodes: all the luck of the task. R trials, N cues of K bits."""
+
+    cues: Tensor  # [B, N, K], +1 and -1
+    target: Tensor  # int64 [B], the cue that counts
+    pairs: Tensor  # int64 [B, R, 2], the two cues of each trial, in the order in which they are shown
+    go: Tensor  # int64 [B, R], the Go step of each trial; T for a trial that does not fit any more
+    shown: Tensor  # [T, B, K], the cue at each step, 0 without one
+    answers: Tensor  # int64 [T, B], the right answer at a Go step, -1 elsewhere
+
+    def part(self, share: slice) -> CueEpisodes:
+        """Some of the episodes."""
+        first = (self.cues[share], self.target[share], self.pairs[share], self.go[share])
+        return CueEpisodes(*first, self.shown[:, share], self.answers[:, share])
+
+
+class CueReward:
+    """A batch of agents, each learning within an episode which cue is its target. [2019, sec. 4.1]
+
+    Description:
+        Each episode has N new random cues, one of which, drawn at random, is the target; nothing about a
+        cue tells which. In a trial two different cues are shown, one after the other, and then a Go
+        signal. At Go the agent answers: was the target one of the two? The reward is all it ever learns
+        about the target. A trial runs: cue, pause, cue, pause, Go (one step), pause. Trials follow each
+        other as long as a whole one fits; what is left over is pause.
+
+    Actions:
+        int64 [B], 1 yes or 0 no. Only the action at a Go step has an effect.
+
+    Observation:
+        float32 [B, K + 6]: the K bits of the cue as +1 and -1, 0 without a cue; 1 at Go; a 1 (bias); t / T;
+        the reward of the previous step; the previous action one-hot (action 0 before the first step).
+
+    Rewards:
+        float32 [B]: at Go `reward` for the right answer and minus `wrong_penalty` for the other; else 0.
+
+    Termination:
+        After T = `episode_length` steps `done` is True, for all episodes at once; `reset` starts new ones.
+
+    Configuration:
+        num_cues: N, at least 2. cue_bits: K, at least 1. batch_size: B, at least 1. episode_length: T, at
+        least one trial. reward, wrong_penalty: finite numbers of at least 0.
+        show_steps: steps of a cue, at least 1. pause_steps: steps of each pause, at least 0. jitter: before
+        each trial so many more steps of pause at most, drawn uniformly for each trial; at least 0.
+        pairing: "random", any two cues in each trial; or "dealt", the cues are shuffled and dealt out in
+        pairs, and again when none is left, so that all are shown equally often; that needs an even N.
+        generator: source of all chance, a fresh unseeded one if None. device: the CPU if None.
+
+    The lengths of the phases are ours. PUBLISHED holds the settings that the paper and its code name.
+    All chance falls at `reset`, before the first step: no action changes what will be shown.
+
+    Raises:
+        ValueError: a setting is out of range, or there are more cues than the bits can tell apart.
+    """
+
+    def __init__(
+        self,
+        num_cues: int = 4,
+        cue_bits: int = 20,
+        batch_size: int = 30,
+        episode_length: int = 200,
+        reward: float = 1.0,
+        wrong_penalty: float = 0.0,
+        show_steps: int = 1,
+        pause_steps: int = 1,
+        jitter: int = 0,
+        pairing: str = "random",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ):
+        self.num_cues = num_cues = require_integer("num_cues", num_cues, low=2)
+        self.cue_bits = cue_bits = require_integer("cue_bits", cue_bits, low=1)
+        if num_cues > 2**cue_bits:
+            raise ValueError(
+                f"num_cues must be at most {2**cue_bits}, as many as {cue_bits} bits can tell apart, "
+                f"got {num_cues}"
+            )
+        self.pairing = pairing = require_choice("pairing", pairing, PAIRINGS)
+        if pairing == "dealt" and num_cues % 2:
+            raise ValueError(f"num_cues must be even to be dealt out in pairs, got {num_cues}")
+        self.batch_size = require_integer("batch_size", batch_size, low=1)
+        self.reward = require_number("reward", reward, low=0)
+        self.wrong_penalty = require_number("wrong_penalty", wrong_penalty, low=0)
+        self.show_steps = show_steps = require_integer("show_steps", show_steps, low=1)
+        self.pause_steps = pause_steps = require_integer("pause_steps", pause_steps, low=0)
+        self.jitter = jitter = require_integer("jitter", jitter, low=0)
+        self.trial_length = 2 * show_steps + 1 + 3 * pause_steps
+        self.episode_length = episode_length = require_integer(
+            "episode_length", episode_length, low=self.trial_length + jitter
+        )
+        self.generator = given_or_fresh(generator)
+        self.device = require_device("device", device)
+        self.input_size, self.num_actions = cue_bits + 6, NUM_ACTIONS
+        self.time = episode_length  # no episode before the first reset
+
+    def draw_pairs(self, trials: int) -> Tensor:
+        """The two cues of each trial, in the order in which they are shown, int64 [B, R, 2]."""
+        B, N = self.batch_size, self.num_cues
+        if self.pairing == "random":
+            return uniform(B, trials, N, generator=self.generator).argsort(2)[:, :, :2]
+        rounds = -(-trials // (N // 2))
+        dealt = uniform(B, rounds, N, generator=self.generator).argsort(2)
+        return dealt.reshape(B, -1, 2)[:, :trials]
+
+    def draw(self) -> CueEpisodes:
+        """B new episodes, from the generator."""
+        B, T, K = self.batch_size, self.episode_length, self.cue_bits
+        trials = T // self.trial_length
+        cues = distinct_codes(B, self.num_cues, K, self.generator)
+        target = integers(self.num_cues, B, generator=self.generator)
+        pairs = self.draw_pairs(trials)
+        waits = integers(self.jitter + 1, B, trials, generator=self.generator)
+        starts = (waits + self.trial_length).cumsum(1) - self.trial_length  # each after its own wait
+        fits = starts + self.trial_length <= T
+        answer = (pairs == target[:, None, None]).any(2).long()
+
+        episodes = torch.arange(B, dtype=torch.int64, device=cues.device)[:, None].expand(B, trials)
+        shown = torch.zeros(T, B, K, dtype=torch.float32, device=cues.device)
+        for place in (0, 1):
+            first = starts + place * (self.show_steps + self.pause_steps)
+            for step in range(self.show_steps):
+                shown[(first + step)[fits], episodes[fits]] = cues[episodes, pairs[:, :, place]][fits]
+        go = torch.where(fits, starts + 2 * (self.show_steps + self.pause_steps), T)
+        answers = torch.full((T, B), -1, dtype=torch.int64, device=cues.device)
+        answers[go[fits], episodes[fits]] = answer[fits]
+
+        drawn = (cues, target, pairs, go, shown, answers)
+        return CueEpisodes(*(part.to(self.device) for part in drawn))
+
+    def check(self, episodes: Any) -> None:
+        """Raise ValueError unless `episodes` are of this world's shapes, types and ranges."""
+        if not isinstance(episodes, CueEpisodes):
+            raise ValueError(f"episodes must be CueEpisodes, as draw gives, got {type(episodes).__name__}")
+        B, N, T, K = self.batch_size, self.num_cues, self.episode_length, self.cue_bits
+        R = T // self.trial_length
+        shapes = ((B, N, K), (B,), (B, R, 2), (B, R), (T, B, K), (T, B))
+        ranges = {"target": (0, N), "pairs": (0, N), "go": (0, T + 1), "answers": (-1, NUM_ACTIONS)}
+        for name, part, shape in zip(CueEpisodes._fields, episodes, shapes, strict=True):
+            dtype = torch.long if name in ranges else torch.float32
+            require_shape(
+                f"episodes.{name}", part, shape, like=torch.empty(0, dtype=dtype, device=self.device)
+            )
+            if name in ranges:
+                low, below = ranges[name]
+                require_range(f"episodes.{name}", part, low=low, below=below)
+
+    def reset(self, episodes: CueEpisodes | None = None) -> Tensor:
+        """Begin `episodes`, or B new ones, and return their first observation [B, K + 6].
+
+        The parts of `CueEpisodes` are attributes of the world from now on.
+
+        Raises:
+            ValueError: `episodes` are not of this world's shapes, types and ranges.
+        """
+        if episodes is None:
+            episodes = self.draw()
+        else:
+            self.check(episodes)
+        self.cues, self.target, self.pairs, self.go, self.shown, self.answers = episodes
+        self.time = 0
+        self.previous_reward = torch.zeros(self.batch_size, dtype=torch.float32, device=self.device)
+        self.previous_action = torch.zeros(self.batch_size, dtype=torch.int64, device=self.device)
+        return self.observation()
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, bool]:
+        """Take every agent's action: actions [B] -> observation [B, K + 6], reward [B], done.
+
+        Raises:
+            ValueError: actions are of the wrong shape, type or range.
+            RuntimeError: the episodes are over, or none has begun.
+        """
+        if self.time >= self.episode_length:
+            raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
+        require_classes("actions", actions, (self.batch_size,), NUM_ACTIONS, like=self.previous_action)
+        answer = self.answers[self.time]
+        right = (actions == answer).float()
+        reward = torch.where(answer < 0, 0.0, right * self.reward - (1 - right) * self.wrong_penalty)
+        self.time += 1
+        # Copies: a caller may refill its own actions and the reward it was given.
+        self.previous_reward, self.previous_action = reward.clone(), actions.clone()
+        return self.observation(), reward, self.time == self.episode_length
+
+    def observation(self) -> Tensor:
+        """What each agent senses now, [B, K + 6]; after the last step nothing is shown any more.
+
+        Raises:
+            RuntimeError: no episode has begun.
+        """
+        require_begun(self, "observation()")
+        extras = torch.zeros(self.batch_size, 4, dtype=torch.float32, device=self.device)
+        cue = torch.zeros(self.batch_size, self.cue_bits, dtype=torch.float32, device=self.device)
+        if self.time < self.episode_length:
+            cue = self.shown[self.time]
+            extras[:, 0] = self.answers[self.time] >= 0
+        extras[:, 1] = 1
+        extras[:, 2] = self.time / self.episode_length
+        extras[:, 3] = self.previous_reward
+        action = torch.nn.functional.one_hot(self.previous_action, NUM_ACTIONS)
+        return torch.cat([cue, extras, action.float()], dim=1)
+
+
+def best_rewards(world: CueReward) -> Tensor:
+    """Expected reward [B] of the best player in the world's present episodes, over all possible targets.
+
+    The best player knows the rules and the cues it is shown, not the target. It keeps the set of cues that
+    may still be it: each reward, also a wrong answer's, says whether the target was one of the two. With
+    m of the c cues that are left in a pair, it says yes if m / c is above a half. Its answers do not
+    change what it learns, so no other player does better. The player that knows the target from the
+    start earns `reward` in every trial; a player that guesses, half of reward - wrong_penalty.
+
+    Raises:
+        RuntimeError: no episode has begun.
+    """
+    require_begun(world, "best_rewards()")
+    B, N = world.batch_size, world.num_cues
+    one_hot = torch.eye(N, dtype=torch.float32, device=world.device)
+    possible = torch.ones(B, N, N, dtype=torch.float32, device=world.device)  # episode, target, cue
+    total = torch.zeros(B, dtype=torch.float64, device=world.device)
+    for trial in range(world.pairs.shape[1]):
+        in_pair = one_hot[world.pairs[:, trial]].sum(1)  # [B, N]
+        chance = (possible * in_pair[:, None]).sum(2) / possible.sum(2)
+        says_yes = chance > 0.5
+        right = (says_yes == (in_pair > 0)).double()
+        takes_place = world.go[:, trial] < world.episode_length
+        earned = right * world.reward - (1 - right) * world.wrong_penalty
+        total += earned.mean(1) * takes_place
+        possible = possible * torch.where(in_pair[:, :, None] > 0, in_pair[:, None], 1 - in_pair[:, None])
+    return total

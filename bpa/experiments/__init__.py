@@ -1,0 +1,1 @@
+"""What is done with trained networks: scores, comparisons over many seeds, and how fast all of it is."""

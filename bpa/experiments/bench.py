@@ -1,0 +1,281 @@
+"""How fast each engine trains, beside what the machine could do: `bpa bench`.
+
+A case is one engine at one size. Each is measured in a process of its own, so that peak memory is its own,
+by iterations like those of training. Rounds go through all cases in turn, so that a disturbance hits all of
+them, and medians are taken over the rounds: compare figures of one run, never of two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import torch
+from tqdm.auto import tqdm
+
+from bpa.arguments import require_choice, require_integer, require_number
+from bpa.engines import ENGINES, room_for_loops
+from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
+from bpa.network import Network
+from bpa.train import a2c_loss
+from bpa.training.rollout import draw_chance, rollout
+
+# Floating-point operations of one training iteration, for each element of Hebb and step: B T H^2 of them.
+# A multiplication and a sum in one instruction count as two, a minimum or maximum as one.
+FORWARD_FLOP = 8  # Hebb + x u (2), clip (2), w + alpha Hebb (2), its product with x, summed (2)
+REBUILD_FLOP = 4  # the first two of these again
+# Hebb + x u and clip (4), dx both ways (6), dalpha (3), dHebb (2), the clip's mask (1), du (2), dw (2)
+BACKWARD_FLOP = 20
+# Bytes that move between a core and the cache that holds Hebb, by the same measure; what a group of episodes
+# shares is left out.
+FORWARD_BYTES = 8  # Hebb in and out
+REBUILD_BYTES = 4  # Hebb out
+BACKWARD_BYTES = 12  # Hebb in, its gradient in and out
+
+
+class Case(NamedTuple):
+    """What is measured at once."""
+
+    engine: str
+    batch_size: int
+    hidden_size: int
+    episode_length: int
+
+
+class Peak(NamedTuple):
+    """What this machine can do with all threads that PyTorch uses."""
+
+    threads: int
+    gflops: float  # 10^9 multiplications and sums a second, in registers
+    gigabytes_per_second: float  # in and out of the cache that holds one Hebb of the first case
+
+
+def flop(case: Case) -> float:
+    """Floating-point operations on Hebb of one training iteration: B T H^2 times what an element takes."""
+    elements = case.batch_size * case.episode_length * case.hidden_size**2
+    return elements * float(FORWARD_FLOP + REBUILD_FLOP + BACKWARD_FLOP)
+
+
+def bytes_moved(case: Case) -> float:
+    """Bytes of Hebb and its gradient that one training iteration moves."""
+    elements = case.batch_size * case.episode_length * case.hidden_size**2
+    return elements * float(FORWARD_BYTES + REBUILD_BYTES + BACKWARD_BYTES)
+
+
+def bound(case: Case, peak: Peak) -> float:
+    """Seconds that an iteration takes at the least: the longer of computing and moving."""
+    return max(flop(case) / peak.gflops, bytes_moved(case) / peak.gigabytes_per_second) / 1e9
+
+
+def cases(
+    engines: Sequence[str], batch_sizes: Sequence[int], hidden_sizes: Sequence[int], lengths: Sequence[int]
+) -> list[Case]:
+    """The first of each list is the centre, which every engine runs; the others vary one size at a time.
+
+    "eager" runs the centre alone: its memory grows with B T H^2.
+    """
+    engines = [require_choice("engines", engine, ENGINES) for engine in engines]
+    named = {"batch_sizes": batch_sizes, "hidden_sizes": hidden_sizes, "episode_lengths": lengths}
+    for name, values in named.items():
+        if len(values) == 0:
+            raise ValueError(f"{name} must hold at least one number, got none")
+        named[name] = [require_integer(name, value, low=1) for value in values]
+    batch_sizes, hidden_sizes, lengths = named.values()
+    b, h, t = batch_sizes[0], hidden_sizes[0], lengths[0]
+    others = [
+        *((size, h, t) for size in batch_sizes[1:]),
+        *((b, size, t) for size in hidden_sizes[1:]),
+        *((b, h, size) for size in lengths[1:]),
+    ]
+    return [Case(engine, b, h, t) for engine in engines] + [
+        Case(engine, *sizes) for engine in engines if engine != "eager" for sizes in others
+    ]
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held, in MB; NaN where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def measure_here(case: Case, seconds: float) -> dict[str, Any]:
+    """Train in the 11 x 11 maze for about `seconds`, at least three iterations, after three to warm up."""
+    memory_before = peak_memory()
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    # Triton's own device is CUDA; its interpreter runs on the CPU too.
+    device = torch.device("cuda" if case.engine == "triton" and torch.cuda.is_available() else "cpu")
+    net = Network(OBSERVATION_SIZE, case.hidden_size, NUM_ACTIONS, generator=generator).to(device)
+    maze = GridMaze(11, case.batch_size, case.episode_length, generator=generator, device=device)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, eps=1e-4)
+
+    def iterate() -> float:
+        begun = time.perf_counter()
+        chance = draw_chance(case.episode_length, case.batch_size, generator, device)
+        seen = rollout(net, maze, chance, case.engine)
+        optimizer.zero_grad()
+        a2c_loss(seen.logits, seen.values, seen.actions, seen.rewards).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 4.0)
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # its work is only queued by then
+        return time.perf_counter() - begun
+
+    taken: list[float] = []
+    with room_for_loops(case.engine, net, maze):  # as `train` does
+        for _ in range(3):
+            iterate()
+        while len(taken) < 3 or sum(taken) < seconds:
+            taken.append(iterate())
+    return {
+        "seconds": taken,
+        "peak_memory_mb": peak_memory(),
+        "memory_before_mb": memory_before,
+    }
+
+
+def measure(case: Case, seconds: float) -> dict[str, Any]:
+    """`measure_here` in a fresh process."""
+    command = [sys.executable, "-m", "bpa.experiments.bench", json.dumps([*case, seconds])]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:backslashreplace"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment)
+    if done.returncode != 0:
+        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise ValueError(f"{case.engine} failed at {case[1:]}: {reason}")
+    return json.loads(done.stdout)
+
+
+def best_rate(work: Callable[[], Any], amount: float, threads: int) -> float:
+    """`amount` a second: the best of 20 attempts of `work` in `threads` threads at once."""
+    best = 0.0
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(20):
+            begun = time.perf_counter()
+            for done in [pool.submit(work) for _ in range(threads)]:
+                done.result()
+            best = max(best, amount * threads / (time.perf_counter() - begun))
+    return best
+
+
+def measure_peak(hidden_size: int) -> Peak:
+    """Measure this machine by two small loops, compiled like the engine's."""
+    from bpa.engines.numba import peak  # here, because nothing else in this file needs Numba
+
+    threads = torch.get_num_threads()
+    size = hidden_size**2 + -(hidden_size**2) % (4 * peak.LANES)
+    rounds, sweeps = 2_000_000, max(1, 50_000_000 // size)
+    peak.multiply_add(1)  # compile both
+    peak.add_in_place(size, 1)
+    return Peak(
+        threads,
+        best_rate(lambda: peak.multiply_add(rounds), peak.FLOP * rounds, threads) / 1e9,
+        best_rate(lambda: peak.add_in_place(size, sweeps), 8.0 * size * sweeps, threads) / 1e9,
+    )
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def bench(
+    chosen: Sequence[Case], rounds: int = 3, seconds: float = 5.0, quiet: bool = False
+) -> dict[str, Any]:
+    """Measure all cases and set them beside the bound and beside "eager" at the same size.
+
+    Args:
+        chosen: see `cases`.
+        rounds: how often to go through all cases; at least 1.
+        seconds: of training a case and round; above 0.
+        quiet: no progress bar.
+
+    Returns:
+        "machine", "peak" and "cases", ready for JSON. Times are in seconds, medians over the rounds of each
+        round's median; memory is in MB, the largest seen. "times_eager" is None where eager did not run.
+
+    Raises:
+        ValueError: an argument is out of range, or a case cannot run here.
+    """
+    rounds = require_integer("rounds", rounds, low=1)
+    seconds = require_number("seconds", seconds, low=0, above=True)
+    if not chosen:
+        raise ValueError("there must be at least one case, got none")
+    peak = measure_peak(chosen[0].hidden_size)
+    for engine in dict.fromkeys(case.engine for case in chosen):
+        measure(Case(engine, 2, 3, 4), 0.01)  # compiles, so that no later process holds a compiler in memory
+    measured: dict[Case, list[dict[str, Any]]] = {case: [] for case in chosen}
+    plan = [case for _ in range(rounds) for case in chosen]
+    for case in tqdm(plan, disable=quiet, unit="case", file=sys.stderr):
+        measured[case].append(measure(case, seconds))
+    results = []
+    for case, runs in measured.items():
+        medians = [statistics.median(run["seconds"]) for run in runs]
+        taken, least = statistics.median(medians), bound(case, peak)
+        results.append(
+            case._asdict()
+            | {
+                "seconds_per_iteration": taken,
+                "seconds_of_each_round": medians,
+                "fastest_iteration": min(min(run["seconds"]) for run in runs),
+                "iterations": sum(len(run["seconds"]) for run in runs),
+                "episodes_per_second": case.batch_size / taken,
+                "peak_memory_mb": max(run["peak_memory_mb"] for run in runs),
+                "memory_before_mb": max(run["memory_before_mb"] for run in runs),
+                "bound_seconds": least,
+                "times_bound": taken / least,
+            }
+        )
+    eager = {tuple(r[f] for f in Case._fields[1:]): r for r in results if r["engine"] == "eager"}
+    for result in results:
+        rival = eager.get(tuple(result[f] for f in Case._fields[1:]))
+        result["times_eager"] = (
+            rival["seconds_per_iteration"] / result["seconds_per_iteration"] if rival else None
+        )
+    machine = {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    return {"machine": machine, "peak": peak._asdict(), "cases": results}
+
+
+def table(report: dict[str, Any]) -> str:
+    """A report as a Markdown table with a line on the machine above it."""
+    peak = report["peak"]
+    lines = [
+        f"{report['machine']['processor']}, {peak['threads']} threads, PyTorch {report['machine']['torch']}; "
+        f"at most {peak['gflops']:.0f} GFLOP/s and {peak['gigabytes_per_second']:.0f} GB/s in cache",
+        "",
+        "| engine | B | H | T | s / iteration | times eager | episodes / s | MB | bound s | times bound |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for case in report["cases"]:
+        rival = "" if case["times_eager"] is None else f"{case['times_eager']:.1f}"
+        lines.append(
+            f"| {case['engine']} | {case['batch_size']} | {case['hidden_size']} | {case['episode_length']} "
+            f"| {case['seconds_per_iteration']:.4f} | {rival} | {case['episodes_per_second']:.0f} "
+            f"| {case['peak_memory_mb']:.0f} | {case['bound_seconds']:.4f} | {case['times_bound']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    *sizes, training_seconds = json.loads(sys.argv[1])
+    print(json.dumps(measure_here(Case(*sizes), training_seconds)))

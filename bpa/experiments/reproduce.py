@@ -1,0 +1,691 @@
+"""The papers' comparisons remade: every variant at equal numbers of parameters, over many seeds.
+
+And one of our own: what each of the settings that we chose is worth, changed by itself.
+
+`bpa reproduce maze` fills a folder, runs/maze:
+
+- `runs/VARIANT-SEED`: one run folder each, see `bpa.training.checkpoint`. `final.json` in it says that it is
+  trained and evaluated; without that file the run is begun, or gone on with. What it warned of is in the .log
+  beside it.
+- `settings.json`: the settings of each variant, and each sitting with its machine, versions and seconds.
+- `curves.csv`, `final.csv`: made from the runs that are finished; `bpa.show.curves` draws `figure.png` from
+  them.
+- `weights/VARIANT.safetensors`: the trained network of one of these runs, whose score is the median's. Only
+  of the papers' variants.
+- `.lock`: held by the one command that may fill the folder.
+
+The same command again goes on where the last one was stopped. The functions in the middle of this file turn
+the two tables into what a page of results says. One command at a time fills a folder; a second is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bpa.arguments import require_choice, require_integer, require_number, require_path
+from bpa.cells.sizes import count_parameters, matching_hidden_size
+from bpa.engines.threads import cores
+from bpa.experiments.bench import processor
+from bpa.experiments.evaluate import episode_rewards, fresh_worlds
+from bpa.textfile import utf8_text
+from bpa.train import Diverged, train
+from bpa.training import checkpoint as runs
+from bpa.training.checkpoint import load_weights, read_history, save_weights, write_atomically
+from bpa.training.config import PRESETS, TrainConfig
+from bpa.training.supervised import lesson_loss
+from bpa.training.tasks import REWARDED, CueSettings, build_world, sizes
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "none": {"plasticity": "none"},
+    "plastic": {"plasticity": "plastic"},
+    "simple": {"plasticity": "simple"},
+    "retroactive": {"plasticity": "retroactive"},
+    "lstm": {"cell": "lstm", "plasticity": "none"},
+}
+
+
+def part_of(preset: str, *names: str) -> dict[str, Any]:
+    """Some settings of a preset."""
+    return {name: getattr(PRESETS[preset], name) for name in names}
+
+
+OPTIMISATION = ("optimizer", "learning_rate", "learning_rate_schedule", "gae_lambda")
+# The settings of FULL["changes"], each changed by itself; `published` has all those of the papers' code.
+CHANGES: dict[str, dict[str, Any]] = {
+    "as-it-is": {},
+    "adam": {"optimizer": "adam", "learning_rate": 1e-3},
+    "half-the-rate": {"learning_rate": 1.25e-3},
+    "twice-the-rate": {"learning_rate": 5e-3},
+    "constant-rate": {"learning_rate_schedule": "constant"},
+    "lambda-1": {"gae_lambda": 1.0},
+    "first-baseline": {"baseline": "first"},
+    "concentration-0.03": {"concentration_coef": 0.03},
+    "clip-1": {"clip": 1.0},
+    "clip-4": {"clip": 4.0},
+    "no-fanout": {"fanout": False},
+    "alpha-per-neuron": {"alpha": "neuron"},
+    "one-alpha": {"alpha": "network"},
+    "published": part_of("paper", *OPTIMISATION, "concentration_coef", "warmup_iterations")
+    | {"baseline": "first"},
+}
+REFERENCE = "simple"  # the variant that has the hidden size asked for; the others match its parameters
+
+
+class Budget(NamedTuple):
+    """What a comparison may cost."""
+
+    settings: dict[str, Any]  # of TrainConfig, where they are not those of `bpa.training.config.beginning`
+    seeds: int = 10
+    episodes: int = 500  # fresh ones, on which each run is evaluated
+    variants: tuple[str, ...] = tuple(VARIANTS)
+
+
+# Found in short trials of one or two seeds: a large step with a short-sighted advantage learns fast. The
+# network without plasticity can explode at this step size, so each variant halves it where a step goes wrong.
+MAZE = {"learning_rate": 1e-3, "gae_lambda": 0.9, "on_divergence": "halve-lr"}
+MUON = part_of("quick", *OPTIMISATION, "on_divergence")
+# The small cue task of chapter 7: six cues, no pauses, and twenty trials of three steps. A wrong answer costs
+# 1, as in the published code; the paper's own size (200 neurons, 200 steps) takes days here.
+CUES = {
+    "cues": CueSettings(num_cues=6, pause_steps=0, wrong_penalty=1.0),
+    "episode_length": 60,
+    "hidden_size": 32,
+    "fanout": False,
+    "gamma": 0.0,
+    "concentration_coef": 0.5,
+    "learning_rate": 5e-3,
+    "on_divergence": "halve-lr",
+}
+LESSONS = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at 3e-3, 60 or 80 neurons
+
+# Minutes are those of two cores: seeds x iterations x milliseconds of an iteration, summed over the variants,
+# over two. Milliseconds were measured over some twenty iterations in one thread, in the order of VARIANTS.
+FULL = {
+    # 100 neurons and ten runs [2019, sec. 4.2 and its code], on an 11 x 11 maze; the optimiser of the preset
+    # `quick`, which in short trials served none, simple and LSTM better than Adam. Three seeds took 50
+    # minutes on two faster cores than those of the other figures here.
+    "maze": Budget(MUON | {"hidden_size": 100, "iterations": 5000}),
+    # The size of the quick comparison: the seventy runs took 30 minutes, on the same faster cores.
+    "changes": Budget(
+        MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 2000}, 5, variants=tuple(CHANGES)
+    ),
+    # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 13 ms: 28 minutes.
+    "cues": Budget(CUES | {"iterations": 5000}),
+    # Five times as long as `bpa train` takes. 10, 13, 11, 20 and 8 ms: 26 minutes.
+    "patterns": Budget(LESSONS | {"iterations": 5000}),
+    "pictures": Budget(LESSONS | {"iterations": 5000}),  # 12, 16, 18, 22 and 11 ms: 33 minutes
+    "sequences": Budget(LESSONS | {"iterations": 5000}),  # 30, 37, 37, 46 and 29 ms: 75 minutes
+}
+QUICK = {
+    # After 3,000 iterations two seeds of "simple" had 140 and 132 reward (mean of the last 100), of "plastic"
+    # 117 and 104; one of "retroactive" had 141, and one of "none", after 2,500, had 63. 22, 32, 29, 39 and
+    # 28 ms: 11 minutes, and one or two for starting and evaluation; on the faster cores 8 minutes in all.
+    "maze": Budget(MAZE | {"hidden_size": 64, "batch_size": 16, "iterations": 3000}, 3, 200),
+    "changes": Budget(
+        MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 500}, 3, 200, tuple(CHANGES)
+    ),
+    "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 3 minutes
+    "patterns": Budget(LESSONS, 3, 200),  # 2 minutes
+    "pictures": Budget(LESSONS, 3, 200),  # 2 minutes
+    "sequences": Budget(LESSONS, 3, 200),  # 5 minutes
+}
+
+FIRST_EVALUATION_SEED = 1_000_000  # plus that of the training, which must be below it
+FINAL = "final.json"  # in a run folder: the run is complete
+MOST_POINTS = 200  # of a run in curves.csv
+# What differs from run to run, or is no matter of the comparison.
+OF_A_RUN = {"cell", "plasticity", "seed", "out", "resume", "quiet", "checkpoint_every", "tensorboard"}
+
+
+class Job(NamedTuple):
+    """One run of a comparison."""
+
+    variant: str
+    config: TrainConfig  # with the seed, and the run folder as `out`
+    episodes: int
+
+
+class Final(NamedTuple):
+    """One line of final.csv: a trained network in fresh episodes, learning off."""
+
+    task: str
+    variant: str
+    seed: int
+    iterations: int  # fewer than asked for where training diverged for good
+    seconds: float  # of training
+    parameters: int
+    episodes: int
+    mean: float  # reward or loss of an episode
+    lower_quartile: float
+    median: float
+    upper_quartile: float
+    standard_error: float  # of the mean
+
+
+class Point(NamedTuple):
+    """One line of curves.csv: the mean over some iterations, of which `iteration` is the last."""
+
+    task: str
+    variant: str
+    seed: int
+    iteration: int
+    score: float  # in the file the column is called "reward" or "loss"
+    seconds: float  # since the run began
+
+
+class Spread(NamedTuple):
+    """Where the runs of one variant lie."""
+
+    seeds: int
+    lower_quartile: float
+    median: float
+    upper_quartile: float
+
+
+class Reached(NamedTuple):
+    """What a run took to come to a reward."""
+
+    iterations: int
+    episodes: int
+    seconds: float
+
+
+Row = TypeVar("Row", Final, Point)
+
+
+def score_name(task: str) -> str:
+    """What is compared in this task: the reward of an episode, or its loss."""
+    return "reward" if task in REWARDED else "loss"
+
+
+def equal_configs(config: TrainConfig, variants: Iterable[str] = tuple(VARIANTS)) -> dict[str, TrainConfig]:
+    """A config for each variant, all with about as many parameters as "simple" has at `config.hidden_size`.
+
+    Raises:
+        ValueError: a variant is unknown, or has no meaning with the other settings.
+    """
+    inputs, outputs = sizes(build_world(config, batch_size=1))
+
+    def network(kind: TrainConfig, hidden_size: int) -> Any:
+        return runs.build_network(kind, shape=(inputs, hidden_size, outputs))
+
+    budget = count_parameters(network(config.replace(**VARIANTS[REFERENCE]), config.hidden_size))
+
+    def matched(kind: TrainConfig) -> TrainConfig:
+        return kind.replace(hidden_size=matching_hidden_size(lambda h: network(kind, h), budget))
+
+    for variant in variants:
+        require_choice("variants", variant, VARIANTS)
+    return {variant: matched(config.replace(**VARIANTS[variant])) for variant in variants}
+
+
+def configs_of(config: TrainConfig, variants: Iterable[str]) -> dict[str, TrainConfig]:
+    """A config for each of `variants`: as `equal_configs`, or `config` changed as CHANGES says.
+
+    Raises:
+        ValueError: a variant is in neither table, or has no meaning with the other settings.
+    """
+    asked = dict.fromkeys(variants)
+    for variant in asked:
+        require_choice("variants", variant, (*VARIANTS, *CHANGES))
+    equal = equal_configs(config, [variant for variant in asked if variant in VARIANTS])
+    return {v: equal[v] if v in VARIANTS else config.replace(**CHANGES[v]) for v in asked}
+
+
+@torch.no_grad()
+def episode_scores(net: Any, config: TrainConfig, episodes: int, seed: int) -> Tensor:
+    """Reward, or loss, of each of so many fresh episodes, by the engine of `config`: float64 [episodes]."""
+    if config.task in REWARDED:
+        return episode_rewards(net, config, episodes, seed, config.engine).double().cpu()
+    losses = []
+    for world in fresh_worlds(net, config, episodes, seed):
+        lesson = world.sample()
+        logits = net.unroll(lesson.inputs, engine=config.engine).logits
+        each = [slice(b, b + 1) for b in range(world.batch_size)]
+        losses += [lesson_loss(logits[:, one], lesson.part(one)).item() for one in each]
+    return torch.tensor(losses, dtype=torch.float64, device="cpu")
+
+
+def complete(job: Job, watch: Callable[[Any, list[Any]], None] | None = None) -> Final:
+    """Train a run or go on with it, evaluate it, and note the outcome in its folder; once only.
+
+    A run that diverges for good is evaluated with the weights that it kept.
+    """
+    folder = Path(job.config.out or "")
+    if (known := read_final(folder)) is not None:
+        return known
+    try:
+        train(job.config.replace(resume=folder.exists()), watch)
+    except Diverged as reason:
+        print(f"{folder}: {reason}", file=sys.stderr)
+    checkpoint = runs.load_checkpoint(folder)
+    net, config = load_weights(folder)
+    scores = episode_scores(net, config, job.episodes, FIRST_EVALUATION_SEED + config.seed)
+    quarters = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu")
+    lower, median, upper = scores.quantile(quarters).tolist()
+    final = Final(
+        task=config.task,
+        variant=job.variant,
+        seed=config.seed,
+        iterations=checkpoint.iteration,
+        seconds=checkpoint.seconds,
+        parameters=count_parameters(net),
+        episodes=job.episodes,
+        mean=scores.mean().item(),
+        lower_quartile=lower,
+        median=median,
+        upper_quartile=upper,
+        standard_error=scores.std(correction=1).item() / job.episodes**0.5 if job.episodes > 1 else 0.0,
+    )
+    write_json(folder / FINAL, final._asdict())
+    return final
+
+
+def read_final(folder: Path) -> Final | None:
+    """The outcome noted in a run folder, None if it is not complete; ValueError if the note is not ours."""
+    if not (folder / FINAL).exists():
+        return None
+    try:
+        return Final(**read_json(folder / FINAL))
+    except TypeError as error:
+        raise ValueError(f"{folder / FINAL} holds no outcome of a run: {error}") from None
+
+
+def thinned(config: TrainConfig, variant: str, history: Sequence[Any]) -> list[Point]:
+    """A learning curve of at most MOST_POINTS points, each the mean over as many iterations.
+
+    Losses that are not finite, of steps that were left out, do not count.
+    """
+    width = -(-config.iterations // MOST_POINTS)
+    points = []
+    for begun in range(0, len(history), width):
+        part = history[begun : begun + width]
+        scores = [
+            score for record in part if math.isfinite(score := getattr(record, score_name(config.task)))
+        ]
+        mean = statistics.fmean(scores) if scores else math.nan
+        points.append(Point(config.task, variant, config.seed, part[-1].iteration, mean, part[-1].seconds))
+    return points
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file says; ValueError names one that cannot be read."""
+    try:
+        return json.loads(utf8_text(path))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file for people and scripts, atomically."""
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_table(path: Path, kind: type[Row], rows: Iterable[Row], score: str) -> None:
+    """Write rows as CSV, atomically; a column "score" is given the name of what was scored."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(score if name == "score" else name for name in kind._fields)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
+    """The rows of curves.csv (`Point`) or final.csv (`Final`).
+
+    Raises:
+        ValueError: the file cannot be read, or is no such table.
+    """
+    hints = get_type_hints(kind)
+    try:
+        head, *lines = list(csv.reader(io.StringIO(utf8_text(path)))) or [[]]
+        if ["score" if name in ("reward", "loss") else name for name in head] != list(kind._fields):
+            raise ValueError(f"its columns are {', '.join(head)}")
+        return [
+            kind(*(hints[name](text) for name, text in zip(kind._fields, line, strict=True)))
+            for line in lines
+        ]
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is no table of {kind.__name__.lower()}s: {error}") from None
+
+
+def scores_by_variant(finals: Iterable[Final], mark: str = "mean") -> dict[str, list[float]]:
+    """For each variant a score of each of its runs: the mean, median or another mark of a `Final`."""
+    mark = require_choice("mark", mark, Final._fields[7:])
+    scores: dict[str, list[float]] = {}
+    for final in finals:
+        scores.setdefault(final.variant, []).append(getattr(final, mark))
+    return scores
+
+
+def spread(scores: Sequence[float]) -> Spread:
+    """Number, median and quartiles of the scores of some runs."""
+    if not len(scores):
+        raise ValueError("scores must hold at least one number, got none")
+    return Spread(len(scores), *np.quantile(np.asarray(scores, dtype=float), [0.25, 0.5, 0.75]).tolist())
+
+
+def median_runs(finals: Iterable[Final]) -> dict[str, Final]:
+    """For each variant the run with the median score; of two in the middle the lower. NaN comes last."""
+    ranked: dict[str, list[Final]] = {}
+    for final in sorted(finals, key=lambda final: (math.isnan(final.mean), final.mean)):
+        ranked.setdefault(final.variant, []).append(final)
+    return {variant: each[(len(each) - 1) // 2] for variant, each in ranked.items()}
+
+
+def difference_interval(
+    first: Sequence[float],
+    second: Sequence[float],
+    generator: np.random.Generator,
+    resamples: int = 10_000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of median(first) - median(second), each resampled on its own.
+
+    With few runs it is rough: from three runs a median takes three values, and no interval can tell more.
+
+    Args:
+        first, second: scores of the runs of two variants, at least one each.
+        generator: of the resamples. resamples: at least 1. level: of the interval; above 0, below 1.
+    """
+    resamples = require_integer("resamples", resamples, low=1)
+    if require_number("level", level, low=0, above=True) >= 1:
+        raise ValueError(f"level must be below 1, got {level}")
+    medians = []
+    for name, scores in (("first", first), ("second", second)):
+        if not len(scores):
+            raise ValueError(f"{name} must hold at least one score, got none")
+        chosen = generator.integers(len(scores), size=(resamples, len(scores)))
+        medians.append(np.median(np.asarray(scores, dtype=float)[chosen], axis=1))
+    low, high = np.quantile(medians[0] - medians[1], [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return low, high
+
+
+def rank_sum(first: Sequence[float], second: Sequence[float]) -> float:
+    """The two-sided p-value of Wilcoxon's rank-sum test: how likely ranks as uneven are if both score alike.
+
+    Exact where no two scores are equal, else by the normal approximation.
+    """
+    from scipy.stats import mannwhitneyu  # here, because it takes a second
+
+    both = [*first, *second]
+    method = "exact" if len(set(both)) == len(both) else "asymptotic"
+    return float(mannwhitneyu(first, second, alternative="two-sided", method=method).pvalue)
+
+
+def reached(points: Iterable[Point], goal: float, batch_size: int) -> dict[tuple[str, int], Reached | None]:
+    """For each variant and seed, what it took until a point of the curve was at `goal` or above; None: never.
+
+    Args:
+        points: of tasks with rewards, those of a run in order. batch_size: episodes in an iteration.
+    """
+    found: dict[tuple[str, int], Reached | None] = {}
+    for point in points:
+        run = point.variant, point.seed
+        if found.setdefault(run, None) is None and point.score >= goal:
+            found[run] = Reached(point.iteration, point.iteration * batch_size, point.seconds)
+    return found
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every single value of nested tables by its dotted name: "cues.num_cues"."""
+    named: dict[str, Any] = {}
+    for name, value in tree.items():
+        named |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return named
+
+
+def described(
+    config: TrainConfig, configs: dict[str, TrainConfig], seeds: int, episodes: int
+) -> dict[str, Any]:
+    """What settings.json says of a comparison that has not begun."""
+    return {
+        "seeds": seeds,
+        "curves": f"at most {MOST_POINTS} points a run: each is the mean over the iterations since the last",
+        "settings": {name: value for name, value in config.as_dict().items() if name not in OF_A_RUN}
+        | {"evaluation_episodes": episodes, "first_evaluation_seed": FIRST_EVALUATION_SEED},
+        "variants": {
+            variant: {
+                "hidden_size": each.hidden_size,
+                "parameters": count_parameters(runs.build_network(each)),
+            }
+            for variant, each in configs.items()
+        },
+        "sittings": [],
+    }
+
+
+def agreed(out: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a new folder, or those of one to go on with and what `asked` adds: variants and seeds.
+
+    Raises:
+        ValueError: something else is there, or a setting differs from what the runs in it were made with.
+    """
+    path = out / "settings.json"
+    if not path.exists():
+        if out.exists() and (
+            not out.is_dir() or set(os.listdir(out)) - {"runs", "settings.json.partial", ".lock"}
+        ):
+            raise ValueError(f"out {out} exists, is no comparison of bpa and is never overwritten")
+        return asked
+    held, now = read_json(path), flat(asked["settings"])
+    try:
+        for name, value in flat(held["settings"]).items():
+            if now.get(name) != value:
+                raise ValueError(f"{name} is {value!r} in {path}, got {now.get(name)!r}: choose another out")
+        if asked["seeds"] < held["seeds"]:
+            raise ValueError(f"seeds is {held['seeds']} in {path}, got {asked['seeds']}: it may only grow")
+        return held | {"seeds": asked["seeds"], "variants": held["variants"] | asked["variants"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} holds no settings of a comparison: {error!r}") from None
+
+
+def start(job: Job) -> subprocess.Popen[bytes]:
+    """`complete` in a process of its own with one thread, which logs beside its run folder.
+
+    Small tensors gain nothing from a second thread, which would spin on the core of another run. In a session
+    of its own, Ctrl-C reaches the process through us alone, and once.
+    """
+    order = json.dumps([job.variant, job.config.as_dict(), job.episodes])
+    with open(f"{job.config.out}.log", "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "bpa.experiments.reproduce", order],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"},
+            start_new_session=True,
+        )
+
+
+def side_by_side(jobs: Iterable[Job], workers: int) -> Generator[Final, None, None]:
+    """Complete `jobs`, so many at a time, in the order in which they end; one at a time needs no processes.
+
+    Closed or interrupted, it lets every run end its iteration and keep it.
+
+    Raises:
+        ChildProcessError: a run failed, with the last line that it said.
+    """
+    if workers == 1:
+        yield from map(complete, jobs)
+        return
+    waiting = list(jobs)
+    running: list[tuple[Job, subprocess.Popen[bytes]]] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                running.append((waiting[0], start(waiting.pop(0))))
+            for job, process in [pair for pair in running if pair[1].poll() is not None]:
+                running.remove((job, process))
+                if process.returncode:
+                    log = Path(f"{job.config.out}.log")
+                    said = log.read_text(encoding="utf-8", errors="replace").splitlines()
+                    reason = said[-1] if said else f"exit code {process.returncode}"
+                    raise ChildProcessError(f"{job.config.out} failed: {reason}")
+                yield complete(job)  # which only reads what the process has noted
+            time.sleep(0.05)
+    finally:
+        for _, process in running:
+            if os.name == "posix":  # elsewhere Ctrl-C has reached it already
+                process.send_signal(signal.SIGINT)
+        for _, process in running:
+            process.wait()
+
+
+def same_weights(one: Any, other: Any) -> bool:
+    """Whether two networks of one variant hold the same numbers."""
+    held = other.state_dict()
+    return all(torch.equal(tensor, held[name]) for name, tensor in one.state_dict().items())
+
+
+def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
+    """Make tables and weights from the runs that are finished; what final.csv holds."""
+    finals, points = [], []
+    for variant in (name for name in (*VARIANTS, *CHANGES) if name in settings["variants"]):
+        for seed in range(settings["seeds"]):
+            folder = out / "runs" / f"{variant}-{seed}"
+            if (final := read_final(folder)) is not None:
+                finals.append(final)
+                history = read_history(folder / "history.csv")
+                points += thinned(runs.read_settings(folder), variant, history)
+    score = score_name(settings["settings"]["task"])
+    write_table(out / "final.csv", Final, finals, score)
+    write_table(out / "curves.csv", Point, points, score)
+    for variant, final in median_runs(final for final in finals if final.variant in VARIANTS).items():
+        net, config = load_weights(out / "runs" / f"{variant}-{final.seed}")
+        path = out / "weights" / f"{variant}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists() or not same_weights(load_weights(path)[0], net):
+            save_weights(path, net, config.replace(out=None))
+    return finals
+
+
+def fill(
+    out: Path,
+    settings: dict[str, Any],
+    left: Sequence[Job],
+    total: int,
+    workers: int,
+    say: Callable[[str], None],
+) -> None:
+    """Do the runs that are left of `total`, and note after each how long this sitting has taken.
+
+    Raises:
+        KeyboardInterrupt: it was stopped; tables are made of what is finished.
+    """
+    begun, done = time.perf_counter(), total - len(left)
+    try:
+        with contextlib.closing(side_by_side(left, workers)) as finished:
+            for final in finished:
+                done += 1
+                seconds = time.perf_counter() - begun
+                settings["sittings"][-1]["seconds"] = seconds
+                write_json(out / "settings.json", settings)
+                say(
+                    f"{final.variant}, seed {final.seed}: {score_name(final.task)} {final.mean:.4g} in fresh "
+                    f"episodes after {final.iterations:,} iterations in {final.seconds:.0f} s; "
+                    f"{done} of {total} runs, {seconds / 60:.0f} min"
+                )
+    except KeyboardInterrupt:
+        publish(out, settings)
+        raise KeyboardInterrupt(
+            f"stopped with {done} of {total} runs finished; the same command goes on"
+        ) from None
+
+
+def reproduce(
+    config: TrainConfig,
+    out: str | Path,
+    variants: Sequence[str] = tuple(VARIANTS),
+    seeds: int = 10,
+    episodes: int = 500,
+    workers: int | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Final]:
+    """Fill the folder `out` with a comparison, or go on filling it.
+
+    Args:
+        config: settings of all runs; see `configs_of` for what each variant makes of them.
+        variants: of VARIANTS, or of CHANGES. seeds: of training, 0 to seeds - 1. Both may grow in a folder
+            gone on with.
+        episodes: fresh ones for each evaluation, with seeds that no training has; at least 1.
+        workers: runs side by side, each a process with one thread; one a core if None. One alone runs here.
+        say: is told of every run that ends.
+
+    Returns:
+        All finished runs of the folder.
+
+    Raises:
+        ValueError: an argument is out of range, or the folder holds something else or other settings.
+        KeyboardInterrupt: it was stopped; the tables hold what is finished, the rest can be gone on with.
+    """
+    out = Path(require_path("out", out))
+    seeds = require_integer("seeds", seeds, low=1, high=FIRST_EVALUATION_SEED)
+    episodes = require_integer("episodes", episodes, low=1)
+    workers = cores() if workers is None else require_integer("workers", workers, low=1)
+    if not variants:
+        raise ValueError(f"variants must hold at least one of {', '.join((*VARIANTS, *CHANGES))}, got none")
+    config = config.replace(quiet=True)
+    configs = configs_of(config, variants)
+    settings = agreed(out, described(config, configs, seeds, episodes))
+    jobs = [
+        Job(variant, each.replace(seed=seed, out=str(out / "runs" / f"{variant}-{seed}")), episodes)
+        for seed in range(seeds)
+        for variant, each in reversed(configs.items())  # an LSTM takes longest, and should not come last
+    ]
+    left = [job for job in jobs if not (Path(job.config.out or "") / FINAL).exists()]
+    counts = {variant: about["parameters"] for variant, about in settings["variants"].items()}
+    settings["largest_difference_in_parameters"] = max(counts.values()) / min(counts.values()) - 1
+    say(
+        f"{out}: {len(left)} of {len(jobs)} runs to do, {workers} at a time; parameters: "
+        + ", ".join(f"{variant} {count:,}" for variant, count in counts.items())
+        + f", at most {settings['largest_difference_in_parameters']:.1%} apart"
+    )
+    machine = {
+        "processor": processor(),
+        "cores": cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if left:
+        settings["sittings"].append(machine | {"workers": workers, **runs.versions(), "seconds": 0.0})
+    try:
+        (out / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
+    with runs.written_alone(out):
+        write_json(out / "settings.json", settings)
+        fill(out, settings, left, len(jobs), workers, say)
+        return publish(out, settings)
+
+
+if __name__ == "__main__":
+    parent = os.getppid()
+
+    def stop_with_parent(net: Any, history: list[Any]) -> None:
+        """A run whose command has been killed stops too, and is kept after one more iteration."""
+        if os.getppid() != parent:
+            signal.raise_signal(signal.SIGINT)
+
+    which, fields, fresh = json.loads(sys.argv[1])
+    try:
+        complete(Job(which, TrainConfig.from_dict(fields), fresh), stop_with_parent)
+    except KeyboardInterrupt:
+        sys.exit("stopped; what it has learned is kept")

@@ -1,0 +1,213 @@
+"""Live figures that need neither a kernel nor a network: plain JavaScript in a sandboxed frame.
+
+Each function returns a `Live`, which a notebook and the built page show alike. Everything that a figure
+needs, its pictures and a network's weights too, is inside it as text, so it also works from a file.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from bpa.arguments import require_integer
+from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
+from bpa.network import Network
+from bpa.show.plots import encode, png_bytes, require_text
+
+
+class Live:
+    """A live figure as HTML: an iframe that can run scripts and do nothing else."""
+
+    def __init__(
+        self, body: str, scripts: Sequence[str], data: Any, title: str, caption: str = "", height: int = 600
+    ):
+        self.body = body  # name of a file in bpa/show/live
+        self.scripts = tuple(scripts)  # names of files in bpa/show/live, in the order in which they run
+        self.data = data  # what the scripts read, ready for JSON
+        self.title = require_text("title", title)
+        self.caption = caption
+        self.height = height  # CSS pixels, until the figure reports its own
+
+    def document(self) -> str:
+        """The page inside the frame."""
+        # "</" would end the script element early, wherever it stands in the text.
+        data = json.dumps(self.data, separators=(",", ":")).replace("</", "<\\/")
+        scripts = "".join(f"<script>{source(name)}</script>" for name in ("frame.js", *self.scripts))
+        return (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width"><title>{html.escape(self.title)}</title>'
+            f"<style>{source('frame.css')}</style></head><body>"
+            f'<div id="figure"><h2>{html.escape(self.title)}</h2>{source(self.body)}'
+            f'<p class="small">{html.escape(self.caption)}</p></div>'
+            f'<script type="application/json" id="data">{data}</script>{scripts}</body></html>'
+        )
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div class="bpa-figure"><iframe class="bpa-live" sandbox="allow-scripts" '
+            f'title="{html.escape(self.title)}" srcdoc="{html.escape(self.document())}" '
+            f'style="width: 100%; height: {self.height}px; border: 0"></iframe>'
+            f"<script>{source('page.js')}</script></div>"
+        )
+
+    def __repr__(self) -> str:
+        return f"<live figure: {self.title}>"
+
+
+def source(name: str) -> str:
+    """The text of a file in bpa/show/live."""
+    return resources.files("bpa.show").joinpath("live", name).read_text(encoding="utf-8")
+
+
+def frames(
+    figures: Sequence[Figure], labels: Sequence[str], title: str, alt: str | Sequence[str], caption: str = ""
+) -> Live:
+    """A slider over figures drawn beforehand, with a play button. The figures are closed.
+
+    Args:
+        figures: matplotlib figures of one size, at least two.
+        labels: what the slider says at each, such as "t = 3".
+        title: heading of the live figure.
+        alt: what the pictures show; one text for all, to which the label is added, or one for each.
+        caption: what to look for.
+
+    Raises:
+        ValueError: there are fewer than two figures, or not as many labels or texts as figures.
+    """
+    if len(figures) < 2:
+        raise ValueError(f"figures must be at least two, got {len(figures)}")
+    if len(labels) != len(figures):
+        raise ValueError(f"labels must be as many as figures, {len(figures)}, got {len(labels)}")
+    alts = (
+        [f"{require_text('alt', alt)} ({label})" for label in labels] if isinstance(alt, str) else list(alt)
+    )
+    if len(alts) != len(figures):
+        raise ValueError(f"alt must be one text or as many as figures, {len(figures)}, got {len(alts)}")
+    for text in alts:
+        require_text("alt", text)
+    pictures = ["data:image/png;base64," + encode(png_bytes(figure)) for figure in figures]
+    width, height = (round(96 * inches) for inches in figures[0].get_size_inches())
+    data = {
+        "frames": pictures,
+        "labels": [str(label) for label in labels],
+        "alts": alts,
+        "width": width,
+        "height": height,
+    }
+    for figure in figures:
+        plt.close(figure)
+    return Live("frames.html", ["frames.js"], data, title, caption, height + 130)
+
+
+def maze_settings(size: int, episode_length: int, reward: float, wall_penalty: float) -> dict[str, Any]:
+    """What the scripts need to know of a maze; the arguments are refused as `GridMaze` refuses them."""
+    maze = GridMaze(size, 1, episode_length, reward, wall_penalty)
+    return {
+        "size": maze.size,
+        "episodeLength": maze.episode_length,
+        "reward": maze.reward,
+        "wallPenalty": maze.wall_penalty,
+    }
+
+
+def play_maze(
+    size: int = 11,
+    episode_length: int = 200,
+    reward: float = 10.0,
+    wall_penalty: float = 0.0,
+    seed: int | None = None,
+    title: str = "You are the agent",
+    caption: str = "",
+) -> Live:
+    """The grid maze for the reader to play, by the rules of `GridMaze`, by keys, mouse or touch.
+
+    You see what the agent senses, the 3 x 3 cells around it, or the whole map.
+
+    Args:
+        size, episode_length, reward, wall_penalty: as for `GridMaze`.
+        seed: the same mazes and teleports every time; new ones if None.
+        title, caption: set above and below.
+    """
+    if seed is not None:
+        seed = require_integer("seed", seed, low=0, high=2**32 - 1)
+    data = {"maze": maze_settings(size, episode_length, reward, wall_penalty), "seed": seed}
+    return Live("play.html", ["maze.js", "board.js", "play.js"], data, title, caption)
+
+
+def network_settings(net: Any) -> dict[str, Any]:
+    """What the scripts need to know of a network besides its parameters."""
+    if net.alpha is None:
+        alpha_shape = None
+    else:
+        alpha_shape = {2: "neuron" if net.alpha.shape[0] == 1 else "synapse", 1: "network"}[net.alpha.dim()]
+    return {
+        "hiddenSize": net.hidden_size,
+        "plasticity": net.plasticity,
+        "rule": net.rule,
+        "clip": min(net.clip, sys.float_info.max),  # JSON has no infinity
+        "clipping": net.clipping,
+        "modulator": net.modulator,
+        "fanout": net.fanout,
+        "alphaShape": alpha_shape,
+    }
+
+
+def network_parameters(net: Network) -> dict[str, str]:
+    """Each parameter as base64 of little-endian float32, row by row."""
+    return {
+        name: encode(tensor.detach().to("cpu", torch.float32).numpy().astype("<f4").tobytes())
+        for name, tensor in net.state_dict().items()
+    }
+
+
+def watch_agent(
+    net: Network,
+    size: int = 11,
+    episode_length: int = 200,
+    reward: float = 10.0,
+    wall_penalty: float = 0.0,
+    seed: int | None = None,
+    title: str = "A trained agent, live",
+    caption: str = "",
+) -> Live:
+    """A trained network that lives in the page: it senses, acts and rewires itself in the reader's browser.
+
+    It shows the maze and the path, the Hebbian trace and the modulation where the network has them, and the
+    steps between rewards. A switch takes the traces out of the activity (alpha counts as 0); whole episodes
+    with and without them are counted apart.
+
+    Args:
+        net: any network with 17 inputs and 4 actions. Its weights go into the page, about 120 KB of text
+            for 100 neurons.
+        size, episode_length, reward, wall_penalty: as for `GridMaze`.
+        seed: the same episodes every time; new ones if None.
+        title, caption: set above and below.
+
+    Raises:
+        ValueError: the network does not fit the maze.
+    """
+    if (net.input_size, net.num_actions) != (OBSERVATION_SIZE, NUM_ACTIONS):
+        raise ValueError(
+            f"net must have {OBSERVATION_SIZE} inputs and {NUM_ACTIONS} actions, "
+            f"got {net.input_size} and {net.num_actions}"
+        )
+    if seed is not None:
+        seed = require_integer("seed", seed, low=0, high=2**32 - 1)
+    settings = network_settings(net)
+    data = {
+        "maze": maze_settings(size, episode_length, reward, wall_penalty),
+        "network": settings,
+        "parameters": network_parameters(net),
+        "hebbLimit": min(settings["clip"], 2.0),  # both ends of the colour scale
+        "seed": seed,
+    }
+    scripts = ["maze.js", "network.js", "board.js", "agent.js"]
+    return Live("agent.html", scripts, data, title, caption, height=800)

@@ -1,0 +1,1 @@
+"""Supervised tasks: what a network sees, and what it should have answered."""

@@ -1,0 +1,1 @@
+"""What learning consists of: settings, rollouts, losses, optimisers, run folders; the loop is `bpa.train`."""

@@ -1,0 +1,372 @@
+"""A run on disk: never overwritten, never torn, never unpickled.
+
+- `config.json`: the settings, for people and scripts.
+- `history.csv`: a line an iteration.
+- `checkpoint.safetensors`: everything that `--resume` needs.
+- `weights.safetensors`: the trained network, with the settings inside.
+- `.lock`: held by the one process that may write here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from bpa import data
+from bpa.arguments import require_integer, require_number, require_path
+from bpa.cells.lstm import LSTM
+from bpa.cells.published import load_state
+from bpa.network import Network
+from bpa.textfile import utf8_text
+from bpa.training.config import TrainConfig
+from bpa.training.tasks import REWARDED, build_world, sizes
+from bpa.version import __version__
+
+FORMAT = "bpa-1"
+CHECKPOINT = "checkpoint.safetensors"
+FREE_TO_CHANGE = (
+    "iterations",
+    "out",
+    "resume",
+    "checkpoint_every",
+    "quiet",
+    "tensorboard",
+    "on_divergence",
+    "engine",
+    "device",
+)  # without changing what the run is
+
+
+class Record(NamedTuple):
+    """One line of the history of an agent."""
+
+    iteration: int  # counted from 1
+    reward: float  # mean reward per episode of this batch
+    loss: float
+    gradient_norm: float  # before clipping
+    seconds: float  # since the run began, stops not counted
+
+
+class LessonRecord(NamedTuple):
+    """One line of the history of a network that learns from lessons."""
+
+    iteration: int  # counted from 1
+    accuracy: float  # share of this lesson's answers that were right
+    loss: float
+    gradient_norm: float  # before clipping
+    seconds: float  # since the run began, stops not counted
+
+
+class Checkpoint(NamedTuple):
+    """A run in the middle of its way."""
+
+    config: TrainConfig
+    iteration: int
+    seconds: float
+    tensors: dict[str, Tensor]  # network.*, optimizer.*, generator
+    learning_rate_scale: float = 1.0  # what divergences have left of the learning rate
+    left_out: int = 0  # steps left out one after the other, up to now
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that its name holds either the old bytes or the new ones, never half of them."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:  # a full disk, or Ctrl-C
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def build_network(
+    config: TrainConfig, generator: torch.Generator | None = None, shape: tuple[int, int, int] | None = None
+) -> Network | LSTM:
+    """The network that `config` describes, with fresh weights.
+
+    Args:
+        shape: inputs, hidden neurons and outputs; those of `config` and its world if None.
+    """
+    if shape is None:
+        num_inputs, num_outputs = sizes(build_world(config, batch_size=1))
+        shape = num_inputs, config.hidden_size, num_outputs
+    common: dict[str, Any] = {
+        "plasticity": config.plasticity,
+        "alpha": config.alpha,
+        "fanout": config.fanout,
+        "clip": config.clip,
+        "generator": generator,
+    }
+    if config.cell == "lstm":
+        return LSTM(*shape, **common)
+    return Network(*shape, rule=config.rule, **common)
+
+
+def record_kind(config: TrainConfig) -> type[Record] | type[LessonRecord]:
+    """What the lines of this run's history hold."""
+    return Record if config.task in REWARDED else LessonRecord
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically; `metadata` is kept as text in its header."""
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(held, metadata={"format": FORMAT} | metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a file written by `write_tensors`; ValueError names a torn or foreign file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            # Copies: a tensor as it comes holds the file mapped, and Windows does not replace a mapped file.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, not a dict
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from None
+    if metadata.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} was not written by bpa (format {metadata.get('format')!r}, expected {FORMAT!r})"
+        )
+    return tensors, metadata
+
+
+def read_config(path: Path, metadata: dict[str, str]) -> TrainConfig:
+    """The config in a file's metadata; ValueError names the file if it holds none."""
+    try:
+        return TrainConfig.from_dict(json.loads(metadata["config"]))
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} holds no usable config: {error}") from None
+
+
+def save_weights(path: str | Path, net: Network | LSTM, config: TrainConfig) -> None:
+    """Write the weights of `net`, with the settings inside, atomically."""
+    write_tensors(
+        Path(require_path("path", path)), dict(net.state_dict()), {"config": json.dumps(config.as_dict())}
+    )
+
+
+def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
+    """A trained network and its settings.
+
+    Args:
+        path: a run folder, a .safetensors file, or the name of an agent that ships (`bpa.data.agents`); where
+            a file has the name of an agent, the file is meant.
+
+    Raises:
+        ValueError: it does not exist, is torn or foreign, or its tensors do not fit its settings.
+    """
+    path = Path(require_path("path", path))
+    if not os.path.exists(path):
+        if str(path) not in data.agents():
+            names = ", ".join(data.agents())
+            raise ValueError(f"{path} does not exist, and no agent of that name ships: there are {names}")
+        path = data.path(str(path))
+    elif path.is_dir():
+        path = path / "weights.safetensors"
+    tensors, metadata = read_tensors(path)
+    config = read_config(path, metadata)
+    # Not PyTorch's global generator, for weights that are not kept.
+    net = build_network(config, torch.Generator(device="cpu"))
+    load_state(path, net, tensors)
+    return net, config
+
+
+@contextlib.contextmanager
+def written_alone(folder: Path, name: str = "out") -> Iterator[None]:
+    """Within, no other process that asks for the same writes into `folder`. A process that dies lets it go.
+
+    Raises:
+        ValueError: another process writes there, or nobody can.
+    """
+    lock = FileLock(folder / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"{name} {folder} is being written by another process: wait for its end") from None
+    except OSError as error:
+        raise ValueError(f"{name} {folder} cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def rewrite(
+    folder: Path, config: TrainConfig, history: Iterable[Record | LessonRecord], net: Network | LSTM
+) -> None:
+    """Put the files of a resumed run in order: settings, history and weights are those of its checkpoint.
+
+    A process killed after a checkpoint and before the weights that belong to it has left older ones.
+
+    Raises:
+        ValueError: the folder cannot be written.
+    """
+    try:
+        write_config(folder, config)
+        write_history(folder, config, history)
+        save_weights(folder / "weights.safetensors", net, config)
+    except OSError as error:
+        raise ValueError(f"out {folder} cannot be written: {error.strerror}") from None
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes a run; on others a resumed run may differ in its last bits."""
+    ours = {"python": platform.python_version(), "bpa": __version__}
+    return ours | {name: version(name) for name in ("torch", "numpy", "numba")}
+
+
+def refuse_full_disk(out: str | Path, folder: Path, iterations: int) -> None:
+    """ValueError if the disk of `folder`, which holds a first checkpoint, is too small for the run.
+
+    Adam's memory makes later checkpoints three times as large, and a new one is written beside the old one.
+    """
+    need = 8 * (folder / CHECKPOINT).stat().st_size + 120 * iterations
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise ValueError(
+            f"out {out} is on a disk with {free / 1e6:.1f} MB left; this run needs {need / 1e6:.1f} MB"
+        )
+
+
+def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
+    """Make a new run folder that can be resumed from its first moment; ValueError if something is there.
+
+    It is filled under another name and then renamed, so that a run killed here leaves no half of a folder.
+    """
+    folder = Path(require_path("out", out))
+    if folder.exists() or folder.is_symlink():
+        raise ValueError(f"out {out} exists and is never overwritten: choose another, or --resume it")
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
+    try:
+        write_config(partial, checkpoint.config)
+        write_history(partial, checkpoint.config, [])
+        save_checkpoint(partial, checkpoint)
+        refuse_full_disk(out, partial, checkpoint.config.iterations)
+        partial.rename(folder)
+    except BaseException as error:  # Ctrl-C too
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
+        raise
+    return folder
+
+
+def write_config(folder: Path, config: TrainConfig) -> None:
+    """Write config.json, for people; the checkpoint and the weights hold the settings too."""
+    write_atomically(folder / "config.json", (json.dumps(config.as_dict(), indent=2) + "\n").encode())
+
+
+def read_settings(folder: str | Path) -> TrainConfig:
+    """The settings in a run folder's config.json; ValueError names the file if there are none."""
+    path = Path(require_path("folder", folder)) / "config.json"
+    try:
+        text = utf8_text(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    return read_config(path, {"config": text})
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Replace the folder's checkpoint, atomically."""
+    metadata: dict[str, Any] = {
+        "config": json.dumps(checkpoint.config.as_dict()),
+        "iteration": str(checkpoint.iteration),
+        "seconds": repr(checkpoint.seconds),
+        "learning_rate_scale": repr(checkpoint.learning_rate_scale),
+        "left_out": str(checkpoint.left_out),
+        **versions(),
+    }
+    write_tensors(folder / CHECKPOINT, checkpoint.tensors, metadata)
+
+
+def load_checkpoint(out: str | Path) -> Checkpoint:
+    """The last checkpoint of a run folder; ValueError if there is none or it cannot be read."""
+    path = Path(require_path("out", out)) / CHECKPOINT
+    tensors, metadata = read_tensors(path)
+    try:
+        iteration, seconds = int(metadata["iteration"]), float(metadata["seconds"])
+        scale, left_out = float(metadata["learning_rate_scale"]), int(metadata["left_out"])
+    except (KeyError, ValueError):
+        raise ValueError(f"{path} is a weights file, not a checkpoint: it holds no iteration") from None
+    require_integer(f"{path}: iteration", iteration, low=0)
+    require_number(f"{path}: seconds", seconds, low=0)
+    require_number(f"{path}: learning_rate_scale", scale, low=0, above=True, high=1)
+    require_integer(f"{path}: left_out", left_out, low=0)
+    return Checkpoint(read_config(path, metadata), iteration, seconds, tensors, scale, left_out)
+
+
+def refuse_other_settings(stored: TrainConfig, asked: TrainConfig) -> None:
+    """ValueError if `asked` would continue a run of other settings than `stored`."""
+    before, now = stored.named_settings(), asked.named_settings()
+    if stored.learning_rate_schedule != "constant" and asked.iterations != stored.iterations:
+        raise ValueError(
+            f"iterations is {stored.iterations} in the run to resume, got {asked.iterations}; its learning "
+            f"rate falls by a {stored.learning_rate_schedule} schedule, so its length may not change"
+        )
+    for name, value in before.items():
+        if name not in FREE_TO_CHANGE and now[name] != value:
+            raise ValueError(
+                f"{name} is {value!r} in the run to resume, got {now[name]!r}; "
+                f"only {', '.join(FREE_TO_CHANGE)} may change"
+            )
+
+
+def write_history(folder: Path, config: TrainConfig, history: Iterable[Record | LessonRecord]) -> None:
+    """Write history.csv whole, atomically."""
+    lines = [record_kind(config)._fields, *(map(repr, record) for record in history)]
+    text = "".join(",".join(line) + "\n" for line in lines)
+    write_atomically(folder / "history.csv", text.encode())
+
+
+def append_history(folder: Path, record: Record | LessonRecord) -> None:
+    """Add one line to history.csv."""
+    with open(folder / "history.csv", "a", encoding="utf-8", newline="\n") as file:
+        file.write(",".join(map(repr, record)) + "\n")
+
+
+def read_history(path: str | Path, up_to: int | None = None) -> list[Any]:
+    """The records of a history.csv, up to and with iteration `up_to`; a torn last line is passed over.
+
+    Raises:
+        ValueError: the file is none of ours.
+    """
+    try:
+        head, *rows = list(csv.reader(io.StringIO(utf8_text(path)))) or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    kinds = [kind for kind in (Record, LessonRecord) if list(kind._fields) == head]
+    if not kinds:
+        raise ValueError(f"{path} is no history of bpa: it begins with {','.join(head)!r}")
+    history = []
+    for row in rows:
+        try:
+            record = kinds[0](int(row[0]), *map(float, row[1:]))
+        except (ValueError, TypeError, IndexError):
+            break
+        if up_to is not None and record.iteration > up_to:
+            break
+        history.append(record)
+    return history
