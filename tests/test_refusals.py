@@ -83,7 +83,7 @@ NO_ACTIONS = [
 ]
 
 
-@pytest.mark.parametrize("wrong", NO_ACTIONS, ids=lambda wrong: f"{type(wrong).__name__} {wrong}"[:50])
+@pytest.mark.parametrize("wrong", NO_ACTIONS, ids=lambda wrong: type(wrong).__name__)
 def test_actions_that_are_none_are_a_value_error_everywhere(wrong):
     for env in (GridMaze(5, 2), CueReward(batch_size=2), GridMazeVectorEnv(2, 5)):
         env.reset()
