@@ -53,7 +53,7 @@ test: $(STAMP) ## run every test, chapters included
 	OMP_NUM_THREADS=1 $(BIN)/python tools/portable.py -n 2 --dist loadfile --no-loadscope-reorder -m "not pages" --nbval-cell-timeout=600 tests
 
 pages: $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -l mark.pages tests/test_*.py)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -rl --include='test_*.py' mark.pages tests)
 
 lab: $(STAMP) ## open the chapters in JupyterLab
 	$(BIN)/python tools/prepare.py $(BIN)/jupyter lab --notebook-dir=$(CHAPTERS)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from javascript import run_javascript
 from networks import random_network
-from test_widgets import run_javascript
 
 import bpa
 from bpa import GridMaze, Network

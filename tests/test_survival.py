@@ -10,7 +10,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_train import SMALL, assert_equal_weights, weights
+from small import SMALL, assert_equal_weights, weights
 
 from bpa import TrainConfig, train
 from bpa.cli import main

@@ -11,6 +11,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 import torch
+from small import SMALL, assert_equal_weights, weights
 from torch.autograd import gradcheck
 
 from bpa import GridMaze, TrainConfig, train
@@ -25,17 +26,6 @@ from bpa.training.distributed import Team, join_team, own_device
 from bpa.training.optim import POLICIES, SCHEDULES, scheduled
 from bpa.training.rollout import draw_chance, rollout
 from bpa.training.tasks import TASKS
-
-SMALL = TrainConfig(iterations=3, size=5, batch_size=2, hidden_size=6, episode_length=9, quiet=True)
-
-
-def weights(result):
-    return result.network.state_dict()
-
-
-def assert_equal_weights(one, other):
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def loss_by_loops(logits, values, actions, rewards, gamma, value_coef, concentration_coef, baseline):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_train import SMALL, assert_equal_weights, weights
+from small import SMALL, assert_equal_weights, weights
 
 from bpa import train
 from bpa.envs.baselines import expected_reward

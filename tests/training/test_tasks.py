@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from test_train import assert_equal_weights, weights
+from small import assert_equal_weights, weights
 
 from bpa import Network, TrainConfig, train
 from bpa.cli import main

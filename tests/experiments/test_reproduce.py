@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_train import SMALL
+from small import SMALL
 
 from bpa.cells.sizes import count_parameters
 from bpa.cli import main
@@ -629,7 +629,7 @@ def test_the_figure_shows_medians_quartiles_and_each_run():
 )
 def test_comparisons_that_ship_are_whole(folder, seeds):
     """Every variant has all seeds, points of its curve, and, if of the papers, weights of its median run."""
-    path = Path(__file__).parents[1] / "results" / folder
+    path = Path(__file__).parents[2] / "results" / folder
     said = json.loads((path / "settings.json").read_text())
     finals, points = read_table(path / "final.csv", Final), read_table(path / "curves.csv", Point)
     runs = list(itertools.product(CHANGES if folder == "changes" else VARIANTS, range(seeds)))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from matplotlib import image
 from PIL import Image
-from test_train import SMALL
+from small import SMALL
 
 from bpa import train
 from bpa.cli import main
