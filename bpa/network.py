@@ -13,10 +13,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bpa import engines
-from bpa.arguments import require_integer, require_shape
-from bpa.cells.plasticity import MODULATED, MODULATORS, declare_plasticity, linear, reset_parameters
-from bpa.engines.eager import Unrolled, matching_state
+from bpa.arguments import require_integer
+from bpa.cells.base import RecurrentNetwork
+from bpa.cells.plasticity import (
+    MODULATED,
+    MODULATORS,
+    Plastic,
+    Rule,
+    declare_plasticity,
+    linear,
+    named_rule,
+    plastic_settings,
+    reset_parameters,
+)
 
 
 class Hidden(NamedTuple):
@@ -48,14 +57,14 @@ def clipped(hebb: Tensor, increment: Tensor, clip: float, clipping: str = "hard"
     return hebb + increment * torch.where(increment > 0, 1 - hebb / clip, 1 + hebb / clip)
 
 
-def modulation(net: Any, h: Tensor) -> Tensor | None:
+def modulation(net: Plastic, h: Tensor) -> Tensor | None:
     """M(t) = modulator( h2mod(x(t)) ): [..., H] -> [...]; None without a modulator. [2019, sec. 3.2]"""
     if net.plasticity not in MODULATED:
         return None
     return MODULATORS[net.modulator](net.h2mod(h))[..., 0]
 
 
-def plasticity_rate(net: Any, h: Tensor) -> Tensor:
+def plasticity_rate(net: Plastic, h: Tensor) -> Tensor:
     """What multiplies an increment of Hebb: eta [1], M(t) [B, 1, 1], or with fan-out eta_j(t) [B, 1, H]."""
     m = modulation(net, h)
     if m is None:
@@ -65,14 +74,24 @@ def plasticity_rate(net: Any, h: Tensor) -> Tensor:
     return net.modfanout(m[:, None])[:, None, :]  # eta_j(t) = modfanout_j.weight M(t) + modfanout_j.bias
 
 
+@named_rule
+def decay(rate: Tensor, pre: Tensor, post: Tensor, hebb: Tensor) -> Tensor:
+    """(1 - eta) Hebb + eta x_i(t-1) x_j(t). [2018, eq. 2]"""
+    return (1 - rate) * hebb + rate * outer(pre, post)
+
+
+@named_rule
+def oja(rate: Tensor, pre: Tensor, post: Tensor, hebb: Tensor) -> Tensor:
+    """Hebb + eta x_j(t) ( x_i(t-1) - x_j(t) Hebb ). [2018, eq. 3]"""
+    return hebb + rate * post[:, None, :] * (pre[:, :, None] - post[:, None, :] * hebb)
+
+
 def rewire(
-    net: Any, rate: Tensor, pre: Tensor, post: Tensor, hebb: Tensor, eligibility: Tensor | None
+    net: Plastic, rate: Tensor, pre: Tensor, post: Tensor, hebb: Tensor, eligibility: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """Hebb(t+1) and E(t+1) from x(t-1), x(t), Hebb(t), E(t). [2018, eqs. 2, 3; 2019, eqs. 2-5]"""
-    if net.rule == "decay":
-        return (1 - rate) * hebb + rate * outer(pre, post), None
-    if net.rule == "oja":
-        return hebb + rate * post[:, None, :] * (pre[:, :, None] - post[:, None, :] * hebb), None
+    if (rule := net.rule_function()) is not None:
+        return rule(rate, pre, post, hebb), None
     if eligibility is None:
         return clipped(hebb, rate * outer(pre, post), net.clip, net.clipping), None
     # Retroactive: the Hebb update uses the old E, the trace gathered before this step.
@@ -80,7 +99,7 @@ def rewire(
     return hebb, (1 - net.eta) * eligibility + net.eta * outer(pre, post)
 
 
-class Network(nn.Module):
+class Network(RecurrentNetwork[Hidden], Plastic):
     """A recurrent network whose connections are w + alpha * Hebb, with action and value heads.
 
     x_j(t) = tanh( i2h_j(input(t)) + sum_i (w_ij + alpha_ij Hebb_ij(t)) x_i(t-1) ). How Hebb changes:
@@ -102,7 +121,9 @@ class Network(nn.Module):
         alpha: "synapse" [H, H], "neuron" [1, H] or "network" [1] plasticity coefficients.
         fanout: one gain per neuron (True) or M(t) itself for all (False); used where there is a modulator.
         clip: bound of the trace, above 0; `math.inf` for none.
-        rule: "hebb", "decay" or "oja"; the last two with "plastic" only.
+        rule: "hebb", "decay" or "oja", the last two with "plastic" only; or a function of your own, with
+            "plastic" or "simple", rule(rate, pre, post, hebb) -> Hebb(t+1) [B, H, H], of what multiplies an
+            increment [1], [B, 1, 1] or [B, 1, H], x(t-1) [B, H], x(t) [B, H] and Hebb(t) [B, H, H].
         clipping: "hard" or "soft". modulator: "tanh", "sigmoid" or "linear".
         generator: source of the initial weights; PyTorch's global one if None.
 
@@ -111,8 +132,6 @@ class Network(nn.Module):
     Raises:
         ValueError: an argument is out of range, or a combination has no meaning.
     """
-
-    alpha: nn.Parameter | None
 
     def __init__(
         self,
@@ -123,21 +142,23 @@ class Network(nn.Module):
         alpha: str = "synapse",
         fanout: bool = True,
         clip: float = 2.0,
-        rule: str = "hebb",
+        rule: str | Rule = "hebb",
         clipping: str = "hard",
         modulator: str = "tanh",
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.input_size = input_size = require_integer("input_size", input_size, low=1)
-        self.hidden_size = hidden_size = require_integer("hidden_size", hidden_size, low=1)
-        self.num_actions = num_actions = require_integer("num_actions", num_actions, low=1)
-        self.i2h = linear(input_size, hidden_size)
-        self.w = nn.Parameter(torch.empty(hidden_size, hidden_size, dtype=torch.float32, device="cpu"))
-        declare_plasticity(self, hidden_size, plasticity, alpha, fanout, clip, rule, clipping, modulator)
-        self.h2o = linear(hidden_size, num_actions)
-        self.h2v = linear(hidden_size, 1)
+        _, H, _ = self.declare_sizes(input_size, hidden_size, num_actions)
+        self.i2h = linear(self.input_size, H)
+        self.w = nn.Parameter(torch.empty(H, H, dtype=torch.float32, device="cpu"))
+        declare_plasticity(self, H, plasticity, alpha, fanout, clip, rule, clipping, modulator)
+        self.h2o = linear(H, self.num_actions)
+        self.h2v = linear(H, 1)
         reset_parameters(self, generator)
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make a network like this one, ready for JSON."""
+        return super().settings() | plastic_settings(self)
 
     def initial_state(self, batch_size: int) -> Hidden:
         """All activity and all traces zero, as at the start of an episode."""
@@ -166,18 +187,3 @@ class Network(nn.Module):
         post = torch.tanh(drive + plastic_input(pre, self.alpha, hebb))
         hebb, eligibility = self.rewire(pre, post, hebb, eligibility)
         return Hidden(post, hebb, eligibility)
-
-    def heads(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Action logits [..., A] and value [...] from activity [..., H]."""
-        return self.h2o(h), self.h2v(h)[..., 0]
-
-    def forward(self, x: Tensor, hidden: Hidden | None = None) -> tuple[Tensor, Tensor, Hidden]:
-        """One step: x [B, I] -> logits [B, A], value [B], hidden; from the initial state if None."""
-        require_shape("x", x, ("B", self.input_size), like=self.w)
-        hidden = self.step(self.i2h(x), matching_state(self, hidden, len(x)))
-        return *self.heads(hidden.h), hidden
-
-    def unroll(self, xs: Tensor, hidden: Hidden | None = None, engine: str = "auto") -> Unrolled:
-        """A whole sequence, xs [T, B, I]: the same as T calls of `forward`, by an engine of `bpa.engines`."""
-        require_shape("xs", xs, ("T", "B", self.input_size), like=self.w)
-        return engines.unroll(self, xs, matching_state(self, hidden, xs.shape[1]), engine)

@@ -7,15 +7,14 @@ Yang et al. 2024 (the delta rule).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bpa import engines
-from bpa.arguments import require_choice, require_flag, require_integer, require_shape
+from bpa.arguments import require_choice, require_flag, require_integer
+from bpa.cells.base import RecurrentNetwork
 from bpa.cells.plasticity import linear, reset_parameters
-from bpa.engines import eager
 from bpa.network import outer
 
 WRITINGS = ("sum", "delta")
@@ -28,7 +27,7 @@ class FastWeightHidden(NamedTuple):
     hebb: Tensor  # fast weights, row key, column value, [B, H, H]
 
 
-class FastWeightNetwork(nn.Module):
+class FastWeightNetwork(RecurrentNetwork[FastWeightHidden]):
     """A cell that writes what it sees into fast weights and reads them with a query, with both heads.
 
     Each input gives a query q, a key k, both of length 1, a value v, a write strength beta in (0, 1) and,
@@ -61,24 +60,23 @@ class FastWeightNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.input_size = input_size = require_integer("input_size", input_size, low=1)
-        self.hidden_size = hidden_size = require_integer("hidden_size", hidden_size, low=1)
-        self.num_actions = num_actions = require_integer("num_actions", num_actions, low=1)
+        _, H, _ = self.declare_sizes(input_size, hidden_size, num_actions)
         self.writing = require_choice("writing", writing, WRITINGS)
-        self.gated = gated = require_flag("gated", gated)
-        self.i2h = linear(input_size, 3 * hidden_size + 1 + gated)
-        self.h2o = linear(hidden_size, num_actions)
-        self.h2v = linear(hidden_size, 1)
+        self.gated = require_flag("gated", gated)
+        self.i2h = linear(self.input_size, 3 * H + 1 + self.gated)
+        self.h2o = linear(H, self.num_actions)
+        self.h2v = linear(H, 1)
         reset_parameters(self, generator)
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make a network like this one, ready for JSON."""
+        return super().settings() | {"writing": self.writing, "gated": self.gated}
 
     def initial_state(self, batch_size: int) -> FastWeightHidden:
         """Nothing read and nothing written."""
         batch_size = require_integer("batch_size", batch_size, low=1)
         h = self.i2h.weight.new_zeros(batch_size, self.hidden_size)
         return FastWeightHidden(h, h.new_zeros(batch_size, self.hidden_size, self.hidden_size))
-
-    def modulation(self, h: Tensor) -> None:
-        """None: beta takes the modulator's place, but it is read from the input, not from h(t)."""
 
     def step(self, drive: Tensor, hidden: FastWeightHidden) -> FastWeightHidden:
         """One step from the drive i2h(input(t)) [B, 3 H + 1 (+ 1)]: first write, then read."""
@@ -94,22 +92,3 @@ class FastWeightNetwork(nn.Module):
             value = value - (key[:, None, :] @ fast)[:, 0, :]
         fast = fast + outer(key, beta * value)
         return FastWeightHidden((query[:, None, :] @ fast)[:, 0, :], fast)
-
-    def heads(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Action logits [..., A] and value [...] from what was read [..., H]."""
-        return self.h2o(h), self.h2v(h)[..., 0]
-
-    def forward(
-        self, x: Tensor, hidden: FastWeightHidden | None = None
-    ) -> tuple[Tensor, Tensor, FastWeightHidden]:
-        """One step: x [B, I] -> logits [B, A], value [B], hidden; from the initial state if None."""
-        require_shape("x", x, ("B", self.input_size), like=self.i2h.weight)
-        hidden = self.step(self.i2h(x), eager.matching_state(self, hidden, len(x)))
-        return *self.heads(hidden.h), hidden
-
-    def unroll(
-        self, xs: Tensor, hidden: FastWeightHidden | None = None, engine: str = "auto"
-    ) -> eager.Unrolled:
-        """A whole sequence, xs [T, B, I]: the same as T calls of `forward`."""
-        require_shape("xs", xs, ("T", "B", self.input_size), like=self.i2h.weight)
-        return engines.unroll(self, xs, eager.matching_state(self, hidden, xs.shape[1]), engine)

@@ -5,15 +5,14 @@ The plain one is the honest rival of every plastic network; the plastic one is t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bpa import engines
-from bpa.arguments import require_integer, require_shape
-from bpa.cells.plasticity import declare_plasticity, linear, reset_parameters
-from bpa.engines import eager
+from bpa.arguments import require_integer
+from bpa.cells.base import RecurrentNetwork
+from bpa.cells.plasticity import Plastic, declare_plasticity, linear, plastic_settings, reset_parameters
 from bpa.network import modulation, plastic_input, plasticity_rate, rewire
 
 
@@ -26,7 +25,7 @@ class LSTMHidden(NamedTuple):
     eligibility: Tensor | None = None  # eligibility trace E(t), [B, H, H]
 
 
-class LSTM(nn.Module):
+class LSTM(RecurrentNetwork[LSTMHidden], Plastic):
     """An LSTM with action and value heads, whose connection from h to the cell candidate may be plastic.
 
     With s the logistic function, (i, f, o, g) = i2h(input(t)) + h(t-1) w, each [H]:
@@ -51,8 +50,6 @@ class LSTM(nn.Module):
         ValueError: an argument is out of range, or a combination has no meaning.
     """
 
-    alpha: nn.Parameter | None
-
     def __init__(
         self,
         input_size: int,
@@ -67,15 +64,19 @@ class LSTM(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.input_size = input_size = require_integer("input_size", input_size, low=1)
-        self.hidden_size = hidden_size = require_integer("hidden_size", hidden_size, low=1)
-        self.num_actions = num_actions = require_integer("num_actions", num_actions, low=1)
-        self.i2h = linear(input_size, 4 * hidden_size)
-        self.w = nn.Parameter(torch.empty(hidden_size, 4 * hidden_size, dtype=torch.float32, device="cpu"))
-        declare_plasticity(self, hidden_size, plasticity, alpha, fanout, clip, "hebb", clipping, modulator)
-        self.h2o = linear(hidden_size, num_actions)
-        self.h2v = linear(hidden_size, 1)
-        reset_parameters(self, generator, dict.fromkeys(("i2h.weight", "i2h.bias", "w"), hidden_size**-0.5))
+        _, H, _ = self.declare_sizes(input_size, hidden_size, num_actions)
+        self.i2h = linear(self.input_size, 4 * H)
+        self.w = nn.Parameter(torch.empty(H, 4 * H, dtype=torch.float32, device="cpu"))
+        declare_plasticity(self, H, plasticity, alpha, fanout, clip, "hebb", clipping, modulator)
+        self.h2o = linear(H, self.num_actions)
+        self.h2v = linear(H, 1)
+        reset_parameters(self, generator, dict.fromkeys(("i2h.weight", "i2h.bias", "w"), H**-0.5))
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make a network like this one, ready for JSON."""
+        plastic = plastic_settings(self)
+        del plastic["rule"]  # always Hebb's own
+        return super().settings() | plastic
 
     def initial_state(self, batch_size: int) -> LSTMHidden:
         """Output, cell and all traces zero, as at the start of an episode."""
@@ -101,18 +102,3 @@ class LSTM(nn.Module):
         if hebb is not None:
             hebb, eligibility = rewire(self, plasticity_rate(self, h), pre, g, hebb, eligibility)
         return LSTMHidden(h, cell, hebb, eligibility)
-
-    def heads(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Action logits [..., A] and value [...] from the output [..., H]."""
-        return self.h2o(h), self.h2v(h)[..., 0]
-
-    def forward(self, x: Tensor, hidden: LSTMHidden | None = None) -> tuple[Tensor, Tensor, LSTMHidden]:
-        """One step: x [B, I] -> logits [B, A], value [B], hidden; from the initial state if None."""
-        require_shape("x", x, ("B", self.input_size), like=self.w)
-        hidden = self.step(self.i2h(x), eager.matching_state(self, hidden, len(x)))
-        return *self.heads(hidden.h), hidden
-
-    def unroll(self, xs: Tensor, hidden: LSTMHidden | None = None, engine: str = "auto") -> eager.Unrolled:
-        """A whole sequence, xs [T, B, I]: the same as T calls of `forward`, by an engine of `bpa.engines`."""
-        require_shape("xs", xs, ("T", "B", self.input_size), like=self.w)
-        return engines.unroll(self, xs, eager.matching_state(self, hidden, xs.shape[1]), engine)

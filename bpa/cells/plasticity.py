@@ -6,20 +6,48 @@ The equations that use them stand in `bpa.network`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from bpa.arguments import require_choice, require_flag, require_generator, require_number
+from bpa.arguments import plain, require_choice, require_flag, require_generator, require_number
 
 PLASTICITIES = ("none", "plastic", "simple", "retroactive")
 MODULATED = ("simple", "retroactive")  # the network says when to learn
 ALPHAS = ("synapse", "neuron", "network")
-RULES = ("hebb", "decay", "oja")
 CLIPPINGS = ("hard", "soft")
 MODULATORS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": lambda m: m}
+
+# What multiplies an increment, x(t-1) [B, H], x(t) [B, H] and Hebb(t) [B, H, H] -> Hebb(t+1).
+Rule: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+RULES: dict[str, Rule | None] = {"hebb": None}  # by name; Hebb's own is the clipped increment of `rewire`
+
+
+def named_rule(rule: Rule) -> Rule:
+    """Let networks have a rule by its name; it needs plasticity "plastic"."""
+    RULES[rule.__name__] = rule
+    return rule
+
+
+class Plastic:
+    """What a network with a plastic connection has; `declare_plasticity` fills it in."""
+
+    plasticity: str
+    fanout: bool
+    clip: float
+    rule: str | Rule
+    clipping: str
+    modulator: str
+    alpha: nn.Parameter | None
+    eta: nn.Parameter  # where it is learned
+    h2mod: nn.Linear  # where there is a modulator
+    modfanout: nn.Linear  # and fan-out
+
+    def rule_function(self) -> Rule | None:
+        """The rule as a function; None for Hebb's own."""
+        return RULES[self.rule] if isinstance(self.rule, str) else self.rule
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
@@ -27,14 +55,24 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
     return nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float32, device="cpu")
 
 
+def require_rule(rule: object) -> str | Rule:
+    """`rule` if it is the name of one or a function; raise ValueError otherwise."""
+    if callable(rule):
+        return rule
+    if not isinstance(plain(rule), str) or plain(rule) not in RULES:
+        names = ", ".join(map(repr, RULES))
+        raise ValueError(f"rule must be one of {names}, or a function of your own, got {rule!r}")
+    return plain(rule)
+
+
 def declare_plasticity(
-    net: Any,
+    net: Plastic,
     hidden_size: int,
     plasticity: str,
     alpha: str,
     fanout: bool,
     clip: float,
-    rule: str = "hebb",
+    rule: str | Rule = "hebb",
     clipping: str = "hard",
     modulator: str = "tanh",
 ) -> None:
@@ -49,7 +87,7 @@ def declare_plasticity(
     net.plasticity = plasticity = require_choice("plasticity", plasticity, PLASTICITIES)
     net.fanout = require_flag("fanout", fanout) and plasticity in MODULATED
     net.clip = clip = require_number("clip", clip, low=0, above=True, infinite=True)
-    net.rule = rule = require_choice("rule", rule, RULES)
+    net.rule = rule = require_rule(rule)
     net.clipping = clipping = require_choice("clipping", clipping, CLIPPINGS)
     net.modulator = modulator = require_choice("modulator", modulator, MODULATORS)
     alpha = require_choice("alpha", alpha, ALPHAS)
@@ -67,11 +105,39 @@ def declare_plasticity(
         net.modfanout = linear(1, hidden_size)
 
 
+def plastic_settings(net: Plastic) -> dict[str, Any]:
+    """The options that were given to `declare_plasticity`, ready for JSON; a rule of one's own by its name."""
+    shape = () if net.alpha is None else net.alpha.shape
+    alpha = "network" if len(shape) == 1 else "neuron" if shape[:1] == (1,) else "synapse"
+    if net.alpha is not None and alpha == "neuron" and shape[1] == 1:
+        alpha = "synapse"  # of a single neuron: the two are the same
+    rule = net.rule if isinstance(net.rule, str) else {"function": rule_name(net.rule)}
+    return {
+        "plasticity": net.plasticity,
+        "alpha": alpha,
+        "fanout": net.fanout,
+        "clip": net.clip,
+        "rule": rule,
+        "clipping": net.clipping,
+        "modulator": net.modulator,
+    }
+
+
+def rule_name(rule: Rule) -> str:
+    """What a rule of one's own is called in files."""
+    return getattr(rule, "__name__", type(rule).__name__)
+
+
 def refuse_meaningless(
-    plasticity: str, rule: str, clip: float, clipping: str = "hard", modulator: str = "tanh"
+    plasticity: str, rule: str | Rule, clip: float, clipping: str = "hard", modulator: str = "tanh"
 ) -> None:
     """Raise ValueError for a combination that would ask for something the network does not have."""
-    if rule != "hebb" and plasticity != "plastic":
+    if not isinstance(rule, str) and plasticity not in ("plastic", "simple"):
+        raise ValueError(
+            f"a rule of your own needs plasticity 'plastic' or 'simple', got {plasticity!r}: it changes Hebb "
+            "alone, and is given no eligibility"
+        )
+    if isinstance(rule, str) and rule != "hebb" and plasticity != "plastic":
         raise ValueError(
             f"rule {rule!r} needs plasticity 'plastic', got {plasticity!r}: "
             "both rules forget at the rate eta, and M(t) in its place could be negative"

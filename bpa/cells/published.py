@@ -6,25 +6,11 @@ import pickle
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bpa.arguments import require_path
+from bpa.cells.base import load_state
 from bpa.network import Network
-
-
-def load_state(source: str | Path, net: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put `tensors` into `net`; ValueError says which tensor of `source` does not fit, and how."""
-    needed = net.state_dict()
-    for name, tensor in needed.items():
-        if name not in tensors:
-            raise ValueError(f"{source} lacks the tensor {name!r}")
-        if tensors[name].shape != tensor.shape:
-            got, shape = list(tensors[name].shape), list(tensor.shape)
-            raise ValueError(f"{source}: tensor {name!r} has shape {got}, the network needs {shape}")
-    for name in tensors:
-        if name not in needed:
-            raise ValueError(f"{source} holds the tensor {name!r}, which the network does not have")
-    net.load_state_dict(tensors)
 
 
 def plasticity_of(state: dict[str, Tensor]) -> str:

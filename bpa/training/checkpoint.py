@@ -29,8 +29,8 @@ from torch import Tensor
 
 from bpa import data
 from bpa.arguments import require_integer, require_number, require_path
+from bpa.cells.base import load_state
 from bpa.cells.lstm import LSTM
-from bpa.cells.published import load_state
 from bpa.network import Network
 from bpa.textfile import utf8_text
 from bpa.training.config import TrainConfig
