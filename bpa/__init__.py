@@ -2,13 +2,26 @@
 
 import gymnasium
 
+from bpa.cells.lstm import LSTM
+from bpa.experiments.evaluate import evaluate
 from bpa.maze import GridMaze
 from bpa.network import Network
 from bpa.train import train
+from bpa.training.checkpoint import load, save
 from bpa.training.config import TrainConfig
 from bpa.version import __version__
 
-__all__ = ["GridMaze", "Network", "TrainConfig", "__version__", "train"]
+__all__ = [
+    "LSTM",
+    "GridMaze",
+    "Network",
+    "TrainConfig",
+    "__version__",
+    "evaluate",
+    "load",
+    "save",
+    "train",
+]
 
 # By name, so that Gymnasium loads the environment when somebody makes one.
 gymnasium.register(

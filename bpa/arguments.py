@@ -11,11 +11,10 @@ import numbers
 import operator
 import os
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
 
 
 def plain(value: Any) -> Any:
@@ -181,7 +180,14 @@ def require_begun(environment: Any, asked: str) -> None:
         raise RuntimeError(f"no episode has begun: call reset() before {asked}")
 
 
-def require_finite_weights(net: nn.Module) -> None:
+class Stated(Protocol):
+    """What has tensors by name, as every `torch.nn.Module`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All tensors by name."""
+
+
+def require_finite_weights(net: Stated) -> None:
     """Raise ValueError if a parameter of `net` holds numbers that are not finite: which, and how many."""
     for name, tensor in net.state_dict().items():
         bad = int((~torch.isfinite(tensor)).sum())

@@ -18,14 +18,15 @@ import tyro
 
 from bpa.arguments import require_integer, require_path
 from bpa.console import forgiving_streams
+from bpa.envs.base import REGISTRY
 from bpa.experiments.bench import bench, cases, table
-from bpa.experiments.evaluate import EXACT, evaluate
+from bpa.experiments.evaluate import EXACT, report
 from bpa.experiments.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
 from bpa.show.play import described, episode, save_film
 from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
 from bpa.training import checkpoint as runs
-from bpa.training.config import PRESETS, TASKS, TrainConfig, beginning
+from bpa.training.config import PRESETS, TrainConfig, beginning
 from bpa.training.distributed import leave_team
 from bpa.version import __version__
 
@@ -70,6 +71,8 @@ class EvaluateArguments:
     """What computes the steps: "auto" takes the fastest engine that can."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network and its environment are; "auto" takes a CUDA device if there is one."""
+    greedy: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Take the likeliest action in place of a sampled one."""
     json: bool = False
     """Print one JSON object."""
 
@@ -86,6 +89,8 @@ class PlayArguments:
     """What computes the steps: "auto" takes the fastest engine that can."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network and its maze are; "auto" takes a CUDA device if there is one."""
+    greedy: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Take the likeliest action in place of a sampled one."""
     save: str | None = None
     """Write a film, .gif or .mp4, and show nothing; the file must not exist yet."""
     fps: int = 10
@@ -189,7 +194,7 @@ def run_train(arguments: Sequence[str]) -> None:
     settings = {} if file is None else settings_in(file)
     task = value_of("--task", arguments) or settings.get("task")
     preset = value_of("--preset", arguments)
-    default = PRESETS.get(preset or "") or beginning(task if task in TASKS else "maze")
+    default = PRESETS.get(preset or "") or beginning(task if task in REGISTRY else "maze")
     out = value_of("--out", arguments) or settings.get("out")
     resume = "--resume" in arguments or settings.get("resume") is True
     if resume and isinstance(out, str) and out:
@@ -222,7 +227,7 @@ def run_evaluate(arguments: Sequence[str]) -> None:
     """bpa evaluate"""
     asked = parse(EvaluateArguments, arguments, "bpa evaluate")
     net, config = trained(asked)
-    scores = evaluate(net, config, asked.episodes, asked.seed, asked.engine)
+    scores = report(net, config, asked.episodes, asked.seed, asked.engine, asked.greedy)
     if asked.json:
         print(json.dumps(scores))
         return
@@ -238,7 +243,7 @@ def run_play(arguments: Sequence[str]) -> None:
     asked = parse(PlayArguments, arguments, "bpa play")
     require_integer("fps", asked.fps, low=1, high=50)
     net, config = trained(asked)
-    moments = episode(net, config, asked.seed, asked.engine)
+    moments = episode(net, config, asked.seed, asked.engine, asked.greedy)
     if asked.save is not None:
         save_film(list(moments), asked.save, asked.fps)
         print(asked.save)
@@ -280,8 +285,9 @@ def run_reproduce(arguments: Sequence[str]) -> None:
         if name in changes:
             raise ValueError(f"config {asked.config} may not set {name}, which differs from run to run")
     out = asked.out or f"runs/{asked.task}{'-quick' if asked.quick else ''}"
+    start = beginning(asked.task if asked.task in REGISTRY else "maze")
     finals = reproduce(
-        beginning(asked.task if asked.task in TASKS else "maze").replace(**budget.settings).updated(changes),
+        start.replace(**budget.settings).updated(changes),
         out,
         budget.variants if asked.variants is None else asked.variants,
         budget.seeds if asked.seeds is None else asked.seeds,

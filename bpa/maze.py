@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from bpa import noise as chance
 from bpa.arguments import (
     require_begun,
     require_classes,
@@ -14,10 +15,37 @@ from bpa.arguments import (
     require_number,
     require_uniform,
 )
+from bpa.noise import given_or_fresh, uniform
 
 NUM_ACTIONS = 4
 OBSERVATION_SIZE = 17
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))  # up, down, left, right, as (row, column)
+
+
+class MazeNoise(NamedTuple):
+    """All noise of a batch of episodes in the maze, drawn before it begins.
+
+    Uniform numbers in [0, 1), float32. The same numbers give the same episodes in every engine, action by
+    action.
+    """
+
+    goal: Tensor  # [B], where each goal lies
+    action: Tensor  # [T, B], which action is sampled from the policy
+    teleport: Tensor  # [T, B], where an agent is put if it has reached its goal
+
+    def shard(self, part: slice) -> MazeNoise:
+        """The noise of some of its episodes."""
+        return MazeNoise(self.goal[part], self.action[:, part], self.teleport[:, part])
+
+
+def draw_noise(
+    episode_length: int, batch_size: int, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> MazeNoise:
+    """The noise of `batch_size` episodes of `episode_length` steps, drawn from `generator`, on `device`."""
+    episode_length = require_integer("episode_length", episode_length, low=1)
+    batch_size = require_integer("batch_size", batch_size, low=1)
+    numbers = uniform(1 + 2 * episode_length, batch_size, generator=generator).to(device)
+    return MazeNoise(numbers[0], numbers[1 : 1 + episode_length], numbers[1 + episode_length :])
 
 
 def maze_walls(size: int) -> Tensor:
@@ -78,9 +106,9 @@ class GridMaze:
         generator: source of goals and teleports (on the CPU), a fresh unseeded one if None.
         device: where the tensors live, the CPU if None.
 
-    Chance is an input: `reset` and `step` take uniform numbers in [0, 1), one for each episode. Without
-    them they draw from `generator`, B numbers a call whether or not they are needed, so that what one
-    agent does never changes another's luck.
+    Noise is an input: `sample_noise` draws that of a whole batch, and `reset(noise)` replays it. Without it
+    `reset` and `step` draw from `generator`, B numbers a call whether or not they are needed, so that what
+    one agent does never changes another's noise.
 
     Raises:
         ValueError: an argument is out of range.
@@ -103,29 +131,40 @@ class GridMaze:
         self.episode_length = require_integer("episode_length", episode_length, low=1)
         self.reward = require_number("reward", reward, low=0)
         self.wall_penalty = require_number("wall_penalty", wall_penalty, low=0)
-        self.generator = chance.given_or_fresh(generator)
+        self.observation_size, self.num_actions = OBSERVATION_SIZE, NUM_ACTIONS
+        self.generator = given_or_fresh(generator)
         self.free_cells = (~self.walls).nonzero()  # (row, column) of each free cell, row by row
         self.centre = torch.tensor([size // 2, size // 2], dtype=torch.int64, device=self.device)
         self.centre_index = (self.free_cells == self.centre).all(1).nonzero()[0, 0]
         self.moves = torch.tensor(MOVES, dtype=torch.int64, device=self.device)
         self.window = torch.arange(-1, 2, dtype=torch.int64, device=self.device)
         self.time = self.episode_length  # no episode before the first reset
+        self.teleport: Tensor | None = None  # the numbers of a replay
 
     def draw(self) -> Tensor:
         """B uniform numbers in [0, 1) from the generator."""
-        return chance.uniform(self.batch_size, generator=self.generator).to(self.device)
+        return uniform(self.batch_size, generator=self.generator).to(self.device)
 
-    def reset(self, uniform: Tensor | None = None) -> Tensor:
+    def sample_noise(self) -> MazeNoise:
+        """All noise of B episodes, from the generator."""
+        return draw_noise(self.episode_length, self.batch_size, self.generator, self.device)
+
+    def reset(self, noise: MazeNoise | Tensor | None = None) -> Tensor:
         """Start B new episodes and return their first observation [B, 17].
 
         Args:
-            uniform: numbers in [0, 1) [B] that choose the goals; drawn from the generator if None.
+            noise: of the whole episodes, as `sample_noise` gives it: then `step` needs no numbers. Or only
+                the numbers in [0, 1) [B] that choose the goals. Drawn from the generator if None.
 
         Raises:
             ValueError: the numbers are of the wrong shape, type or range.
         """
-        uniform = self.draw() if uniform is None else self.checked_uniform(uniform)
-        self.goal_index = pick_except(uniform, len(self.free_cells), self.centre_index)
+        self.teleport = None
+        if isinstance(noise, MazeNoise):
+            self.check(noise)
+            self.teleport, noise = noise.teleport, noise.goal
+        numbers = self.draw() if noise is None else self.checked_uniform(noise)
+        self.goal_index = pick_except(numbers, len(self.free_cells), self.centre_index)
         self.goal = self.free_cells[self.goal_index]
         self.agent = self.centre.repeat(self.batch_size, 1)
         self.time = 0
@@ -138,7 +177,8 @@ class GridMaze:
 
         Args:
             actions: int64 [B], each from 0 to 3.
-            uniform: numbers in [0, 1) [B] that choose where agents on their goal are put; drawn if None.
+            uniform: numbers in [0, 1) [B] that choose where agents on their goal are put. If None, those of
+                the noise given to `reset`; without any, drawn.
 
         Raises:
             ValueError: actions or numbers are of the wrong shape, type or range.
@@ -147,13 +187,16 @@ class GridMaze:
         if self.time >= self.episode_length:
             raise RuntimeError("the episode is over (or none has begun): call reset() before step()")
         require_classes("actions", actions, (self.batch_size,), NUM_ACTIONS, like=self.agent)
-        uniform = self.draw() if uniform is None else self.checked_uniform(uniform)
+        if uniform is not None:
+            numbers = self.checked_uniform(uniform)
+        else:
+            numbers = self.draw() if self.teleport is None else self.teleport[self.time]
 
         ahead = self.agent + self.moves[actions]
         blocked = self.walls[ahead[:, 0], ahead[:, 1]]
         landed = torch.where(blocked[:, None], self.agent, ahead)
         found = (landed == self.goal).all(1)
-        elsewhere = self.free_cells[pick_except(uniform, len(self.free_cells), self.goal_index)]
+        elsewhere = self.free_cells[pick_except(numbers, len(self.free_cells), self.goal_index)]
         self.agent = torch.where(found[:, None], elsewhere, landed)
         reward = self.reward * found.float() - self.wall_penalty * blocked.float()
 
@@ -174,6 +217,12 @@ class GridMaze:
         extras[:, 3] = self.previous_reward
         action = torch.nn.functional.one_hot(self.previous_action, NUM_ACTIONS)
         return torch.cat([neighbourhood, extras, action.float()], dim=1)
+
+    def check(self, noise: MazeNoise) -> None:
+        """Raise ValueError unless `noise` is of this maze's shapes, each number in [0, 1)."""
+        T, B = self.episode_length, self.batch_size
+        for name, shape in (("goal", (B,)), ("action", (T, B)), ("teleport", (T, B))):
+            require_uniform(f"noise.{name}", getattr(noise, name), shape, self.device)
 
     def checked_uniform(self, uniform: Tensor) -> Tensor:
         """`uniform` if it is float32 [B] on the maze's device, each number in [0, 1); else ValueError."""

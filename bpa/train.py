@@ -1,8 +1,10 @@
-"""The training loop: an agent that is rewarded, or a network that is given lessons."""
+"""The training loop: an agent that is rewarded, or a network that is told what was right."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import logging
 import shlex
 import time
@@ -13,11 +15,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from bpa.cells.base import RecurrentPolicy, load_state
 from bpa.engines import room_for_loops
+from bpa.envs.base import Environment, require_environment
 from bpa.training import checkpoint as runs
 from bpa.training.a2c import a2c_loss, discounted_returns
-from bpa.training.checkpoint import Checkpoint
-from bpa.training.config import TrainConfig
+from bpa.training.checkpoint import Checkpoint, Record, SupervisedRecord, given_cell
+from bpa.training.config import OWN, TrainConfig
 from bpa.training.distributed import (
     Team,
     average_gradients,
@@ -38,13 +42,14 @@ from bpa.training.optim import (
     scheduled,
 )
 from bpa.training.progress import EventFiles, Progress, summary_writer
-from bpa.training.rollout import draw_luck, rollout
+from bpa.training.rollout import require_fit, rollout, sample_noise, seeded
 from bpa.training.signals import deferred_signals
-from bpa.training.supervised import lesson_accuracy, lesson_loss
-from bpa.training.tasks import REWARDED, build_world
+from bpa.training.supervised import batch_accuracy, batch_loss
+from bpa.training.tasks import build_task
 
 __all__ = ["Diverged", "TrainConfig", "TrainResult", "a2c_loss", "discounted_returns", "train"]
 
+NO_REPLAY = "without it the noise of an episode cannot be drawn again"
 MOST_LEFT_OUT = 100  # steps left out in a row, after which a run is given up
 
 log = logging.getLogger("bpa")
@@ -53,17 +58,9 @@ log = logging.getLogger("bpa")
 class TrainResult(NamedTuple):
     """What a training run gives."""
 
-    network: Any  # a `bpa.Network`, or a `bpa.cells.lstm.LSTM` if the config asks for one
-    history: list[Any]  # of `bpa.training.checkpoint.Record`, or `LessonRecord` where the task gives lessons
-    config: TrainConfig
-
-
-class Learner(NamedTuple):
-    """What a run changes, and its one source of chance."""
-
-    net: Any
-    optimizers: list[torch.optim.Optimizer]
-    generator: torch.Generator
+    network: Any  # a `bpa.Network`, or another recurrent policy: that of the config, or a trained copy
+    history: list[Record] | list[SupervisedRecord]
+    config: TrainConfig  # with the settings of an environment and a network that were given
 
 
 class Outcome(NamedTuple):
@@ -74,15 +71,57 @@ class Outcome(NamedTuple):
     hidden: Any  # the state after the last step
 
 
-def be_rewarded(net: Any, world: Any, config: TrainConfig, team: Team) -> Outcome:
-    """Live through a batch of new episodes; the loss is that of the actor-critic."""
-    chance = draw_luck(world)
+@dataclasses.dataclass
+class Run:
+    """A run on its way: what it changes, its one source of noise, and how far it has come."""
+
+    config: TrainConfig
+    net: Any
+    task: Any  # the environment, or the supervised task
+    generator: torch.Generator
+    team: Team
+    history: list[Any] = dataclasses.field(default_factory=list)
+    iteration: int = 0  # the last that is done
+    scale: float = 1.0  # what divergences have left of the learning rate
+    left_out: int = 0  # steps left out one after the other, up to now
+    seconds_before: float = 0.0  # of this run, in earlier processes
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.optimizers = build_optimizers(self.net, config.optimizer, config.learning_rate, config.adam_eps)
+        self.record = runs.record_kind(config)
+        self.folder = Path(config.out or "")
+        self.writes = config.out is not None and self.team.rank == 0
+        self.started = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Since the run began, stops not counted."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def checkpoint(self) -> Checkpoint:
+        """All that the run needs to go on."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        state = optimizer_state(self.net, self.optimizers)
+        tensors |= {f"optimizer.{name}": value for name, value in state.items()}
+        tensors["generator"] = self.generator.get_state()
+        return Checkpoint(self.config, self.iteration, self.seconds(), tensors, self.scale, self.left_out)
+
+    def keep(self) -> None:
+        """Write the run as it stands."""
+        if self.writes:
+            runs.save_checkpoint(self.folder, self.checkpoint())
+            runs.save_weights(self.folder / "weights.safetensors", self.net, self.config)
+
+
+def reinforce(run: Run) -> Outcome:
+    """A batch of new episodes in which an agent acts; the loss is that of the actor-critic."""
+    env, config, team = run.task, run.config, run.team
+    noise = sample_noise(env, run.generator)
     if team.size > 1:
-        chance = chance.part(team.share(config.batch_size))
-        world = build_world(config, chance.action.shape[1], world.generator, device=world.device)
-    seen = rollout(net, world, chance, config.engine)
+        env, noise = shard_of(env, noise, team.shard(config.batch_size))
+    seen = rollout(run.net, env, noise, config.engine)
     values, baseline = seen.values, config.baseline
-    if team.size > 1 and baseline == "first":  # of the whole batch, not of this share
+    if team.size > 1 and baseline == "first":  # of the whole batch, not of this shard
         values, baseline = values_of_the_first(team, values), "own"
     loss = a2c_loss(
         seen.logits,
@@ -94,73 +133,64 @@ def be_rewarded(net: Any, world: Any, config: TrainConfig, team: Team) -> Outcom
         config.concentration_coef,
         baseline,
         config.gae_lambda,
+        seen.mask,
+        seen.bootstrap,
     )
     return Outcome(loss, seen.rewards.sum(0).mean().item(), seen.hidden)
 
 
-def be_taught(net: Any, world: Any, config: TrainConfig, team: Team) -> Outcome:
-    """Sit through a batch of new lessons; the loss is what the answers lack."""
-    lesson = world.sample()
+def shard_of(env: Any, noise: Any, part: slice) -> tuple[Any, Any]:
+    """The environment for some of its episodes, and their noise."""
+    smaller = copy.copy(env)
+    smaller.batch_size = part.stop - part.start
+    return smaller, noise.shard(part)
+
+
+def supervise(run: Run) -> Outcome:
+    """A batch of a supervised task; the loss is what the answers lack."""
+    batch = run.task.sample()
     weight = 1.0
-    if team.size > 1:
-        counting = lesson.mask.sum()
-        lesson = lesson.part(team.share(config.batch_size))
-        weight = (lesson.mask.sum() * team.size / counting).item()  # shares need not ask equally much
-    out = net.unroll(lesson.inputs, engine=config.engine)
-    accuracy = lesson_accuracy(out.logits.detach(), lesson)
-    return Outcome(lesson_loss(out.logits, lesson) * weight, accuracy * weight, out.hidden)
+    if run.team.size > 1:
+        counting = batch.mask.sum()
+        batch = batch.shard(run.team.shard(run.config.batch_size))
+        weight = (batch.mask.sum() * run.team.size / counting).item()  # shards need not ask equally much
+    out = run.net.unroll(batch.inputs, engine=run.config.engine)
+    accuracy = batch_accuracy(out.logits.detach(), batch)
+    return Outcome(batch_loss(out.logits, batch) * weight, accuracy * weight, out.hidden)
 
 
-def checkpoint_of(
-    config: TrainConfig,
-    iteration: int,
-    seconds: float,
-    learner: Learner,
-    scale: float = 1.0,
-    left_out: int = 0,
-) -> Checkpoint:
-    """All that a run needs to go on after `iteration`."""
-    net, optimizers, generator = learner
-    tensors = {f"network.{name}": tensor for name, tensor in net.state_dict().items()}
-    tensors |= {f"optimizer.{name}": value for name, value in optimizer_state(net, optimizers).items()}
-    tensors["generator"] = generator.get_state()
-    return Checkpoint(config, iteration, seconds, tensors, scale, left_out)
-
-
-def restore(path: Path, checkpoint: Checkpoint, learner: Learner) -> None:
+def restore(path: Path, checkpoint: Checkpoint, run: Run) -> None:
     """Put the run back to where the checkpoint at `path` was taken; ValueError names what does not fit."""
-    net, optimizers, generator = learner
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "generator": {}}
     for name, tensor in checkpoint.tensors.items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
-    runs.load_state(path, net, parts["network"])
-    load_optimizer_state(f"{path}: optimizer", net, optimizers, parts["optimizer"])
+    load_state(path, run.net, parts["network"])
+    load_optimizer_state(f"{path}: optimizer", run.net, run.optimizers, parts["optimizer"])
     if "" not in parts["generator"]:
         raise ValueError(f"{path} lacks the tensor 'generator'")
     try:
-        generator.set_state(parts["generator"][""])
+        run.generator.set_state(parts["generator"][""])
     except (RuntimeError, TypeError):
         raise ValueError(f"{path}: the tensor 'generator' is not the state of a generator") from None
+    run.iteration, run.seconds_before = checkpoint.iteration, checkpoint.seconds
+    run.scale, run.left_out = checkpoint.learning_rate_scale, checkpoint.left_out
 
 
-def begin(
-    config: TrainConfig, learner: Learner, team: Team, stack: contextlib.ExitStack
-) -> tuple[Checkpoint, list[Any]]:
-    """Make the run folder or go on in it: the checkpoint to go on from, and the history up to it.
+def begin(run: Run, stack: contextlib.ExitStack) -> None:
+    """Make the run folder, or go on in it from its last checkpoint.
 
     The first process keeps all others out of the folder until `stack` is closed.
     """
-    fresh = checkpoint_of(config, 0, 0.0, learner)
+    config, folder, first = run.config, run.folder, run.team.rank == 0
     if config.out is None:
-        return fresh, []
-    folder = Path(config.out)
+        return
     if not config.resume:
-        if team.rank == 0:
-            runs.create_folder(config.out, fresh)
+        if first:
+            runs.create_folder(config.out, run.checkpoint())
             stack.enter_context(runs.written_alone(folder))
-        return fresh, []
-    if team.rank == 0 and (folder / runs.CHECKPOINT).exists():
+        return
+    if first and (folder / runs.CHECKPOINT).exists():
         stack.enter_context(runs.written_alone(folder))
     checkpoint = runs.load_checkpoint(folder)
     runs.refuse_other_settings(checkpoint.config, config)
@@ -169,129 +199,170 @@ def begin(
             f"{folder / runs.CHECKPOINT} is of iteration {checkpoint.iteration}, after the last one, "
             f"{config.iterations}"
         )
-    restore(folder / runs.CHECKPOINT, checkpoint, learner)
-    history = runs.read_history(folder / "history.csv", up_to=checkpoint.iteration)
-    if team.rank == 0:
-        runs.rewrite(folder, config, history, learner.net)
-    return checkpoint, history
+    restore(folder / runs.CHECKPOINT, checkpoint, run)
+    run.history = runs.read_history(folder / "history.csv", up_to=checkpoint.iteration)
+    if first:
+        runs.rewrite(folder, config, run.history, run.net)
 
 
-def stopped_after(iteration: int, config: TrainConfig, writes: bool) -> str:
-    """What is said of a run that was stopped after this iteration."""
-    kept = "nothing is kept"
-    if writes and iteration == config.iterations:
-        kept = f"it was the last one, and {config.out} is complete"
-    elif writes:
-        kept = f"go on with: bpa train --resume --out {shlex.quote(config.out or '')}"
-    return f"stopped after iteration {iteration}; {kept}"
+def advance(run: Run, stops: list[int]) -> bool:
+    """One iteration: a batch of episodes and a step of the optimisers. Whether the run is to be stopped.
+
+    Raises:
+        Diverged: the step may not be taken, nor left out. The run is kept as it was before it.
+    """
+    config, team, noise_before = run.config, run.team, run.generator.get_state()
+    run.net.zero_grad()
+    outcome = (reinforce if run.record is Record else supervise)(run)
+    outcome.loss.backward()
+    average_gradients(team, run.net)
+    mine = [outcome.loss.item() / team.size, outcome.score / team.size]
+    mine += [bad_numbers(outcome.hidden), len(stops)]
+    loss, score, bad_traces, stopped = summed(team, mine, like=outcome.loss)
+    norm, iteration = gradient_norm(run.net), run.iteration + 1
+    reason = fault(loss, norm, config.gradient_norm_limit, bad_traces)
+    if reason is None:
+        run.left_out = 0
+        if iteration > config.warmup_iterations:
+            clip_gradient(run.net, norm, config.max_gradient_norm)
+            factor = scheduled(config.learning_rate_schedule, iteration, config.iterations) * run.scale
+            for optimizer in run.optimizers:
+                optimizer.param_groups[0]["lr"] = config.learning_rate * factor
+                optimizer.step()
+    elif config.on_divergence == "stop" or run.left_out == MOST_LEFT_OUT:
+        run.generator.set_state(noise_before)
+        run.keep()
+        raise Diverged(
+            f"iteration {iteration}: {reason}; the weights of iteration {run.iteration} are kept; "
+            "a smaller learning rate may help"
+        )
+    else:
+        run.left_out += 1
+        run.scale /= 2 if config.on_divergence == "halve-lr" else 1
+        left = "iteration %d: %s; its step is left out, the learning rate is %g times the one set"
+        log.warning(left, iteration, reason, run.scale)
+    run.iteration = iteration
+    run.history.append(run.record(iteration, score, loss, norm, run.seconds()))
+    return bool(len(stops) if team.size == 1 else stopped)  # a team must stop as one, an iteration later
 
 
-def train(config: TrainConfig, watch: Callable[[Any, list[Any]], None] | None = None) -> TrainResult:
+def stopped_after(run: Run) -> str:
+    """What is said of a run that was stopped."""
+    kept, out = "nothing is kept", run.config.out
+    if run.writes and run.iteration == run.config.iterations:
+        kept = f"it was the last one, and {out} is complete"
+    elif run.writes and OWN in (run.config.task, run.config.cell):
+        kept = f"go on with: train(config.replace(resume=True), ...), which needs {out}"
+        if run.config.task == OWN and not hasattr(run.task, "sample_noise"):
+            kept = f"{out} keeps the weights, and cannot be resumed: {NO_REPLAY}"
+    elif run.writes:
+        kept = f"go on with: bpa train --resume --out {shlex.quote(out or '')}"
+    return f"stopped after iteration {run.iteration}; {kept}"
+
+
+def with_given(config: TrainConfig, env: Any, network: Any) -> TrainConfig:
+    """The config with the settings of an environment and a network that were given.
+
+    Raises:
+        ValueError: one of them lacks something, or a run of them is to be resumed that cannot be.
+    """
+    if env is None and config.task == OWN:
+        raise ValueError(f"task {OWN!r} needs env, the environment of your own")
+    if network is None and config.cell == OWN:
+        raise ValueError(f"cell {OWN!r} needs network, the network of your own")
+    if env is not None:
+        require_environment(env)
+        if config.resume and not hasattr(env, "sample_noise"):
+            lacks = f"which {type(env).__name__} lacks: {NO_REPLAY}"
+            raise ValueError(f"resume needs an env with sample_noise, {lacks}")
+        config = config.replace(task=OWN, batch_size=env.batch_size, episode_length=env.episode_length)
+    return config if network is None else config.replace(**given_cell(network))
+
+
+def train(
+    config: TrainConfig,
+    watch: Callable[[Any, list[Any]], None] | None = None,
+    env: Environment | None = None,
+    network: RecurrentPolicy | None = None,
+) -> TrainResult:
     """Train a network as `config` says; write its folder if `config.out` names one.
 
     The same config gives the same weights. No global random state is touched. Ctrl-C and SIGTERM wait for
     the end of the iteration and keep it; a second one does not wait. Under torchrun each process takes an
-    equal share of the batch, and the first one writes.
+    equal shard of the batch, and the first one writes.
 
     Args:
         config: the settings.
         watch: called after every iteration with the network and the history so far, which it must not
             change. A notebook can draw a learning curve with it, or keep copies of the weights.
+        env: an environment of your own in place of the one that the config describes, see `bpa.envs.base`.
+            Its sizes hold over the config's. One without `sample_noise` draws from PyTorch's global
+            generator, which is seeded within and put back, and its runs cannot be resumed.
+        network: a recurrent policy to go on with. It is copied, and its settings hold over the config's.
 
     Raises:
-        ValueError: `config.out` exists and is not resumed, or cannot be resumed.
+        ValueError: `config.out` exists and is not resumed, or cannot be resumed; or the environment or the
+            network lacks something, or they do not fit.
         Diverged: a loss, gradient or trace is beyond all bounds, and `config.on_divergence` does not pass it
             over. The folder keeps the weights from before that iteration.
         KeyboardInterrupt: the run was stopped; the folder keeps what it has learned, and can be resumed.
     """
-    device = own_device(config.torch_device())
+    config = with_given(config, env, network)
+    device = own_device(config.torch_device() if env is None else torch.device(getattr(env, "device", "cpu")))
     team = join_team(device)
-    team.share(config.batch_size)
+    team.shard(config.batch_size)
     if config.tensorboard:
         summary_writer()  # refuses, as all that may refuse does, before anything is made
-    generator = torch.Generator(device="cpu").manual_seed(config.seed)
-    net = runs.build_network(config, generator).to(device)
-    optimizers = build_optimizers(net, config.optimizer, config.learning_rate, config.adam_eps)
-    learner = Learner(net, optimizers, generator)
-    world = build_world(config, generator=generator, device=device)
-    live = be_rewarded if config.task in REWARDED else be_taught
-    kind = runs.record_kind(config)
-    writes = config.out is not None and team.rank == 0
-    folder = Path(config.out or "")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(room_for_loops(config.engine, net, world if config.task in REWARDED else None))
+        generator = stack.enter_context(seeded(env, config.seed))
+        if network is None:
+            shape = None if env is None else (env.observation_size, config.hidden_size, env.num_actions)
+            net: Any = runs.build_network(config, generator, shape).to(device)
+        else:
+            net = copy.deepcopy(network).to(device)
+        task = build_task(config, generator=generator, device=device) if env is None else env
+        run = Run(config, net, task, generator, team)
+        acts_in = task if run.record is Record else None
+        if acts_in is not None:
+            require_fit(net, task)
+        stack.enter_context(room_for_loops(config.engine, net, acts_in))
         stops = stack.enter_context(deferred_signals())
-        checkpoint, history = begin(config, learner, team, stack)
-        scale, left_out = checkpoint.learning_rate_scale, checkpoint.left_out
-        begun = checkpoint.iteration
-        started = time.perf_counter() - checkpoint.seconds
-        del checkpoint  # three times the network, in memory
-
-        def keep(iteration: int) -> None:
-            """Write the run as it stands after `iteration`."""
-            if writes:
-                seconds = time.perf_counter() - started
-                runs.save_checkpoint(
-                    folder, checkpoint_of(config, iteration, seconds, learner, scale, left_out)
-                )
-                runs.save_weights(folder / "weights.safetensors", net, config)
-
-        events = EventFiles(folder, begun) if config.tensorboard and team.rank == 0 else None
-        if events is not None:
-            stack.enter_context(contextlib.closing(events))
-        quiet = config.quiet or team.rank > 0
-        progress = Progress(begun, config.iterations, kind._fields[1], config.batch_size, quiet)
-        stack.enter_context(contextlib.closing(progress))
-        for iteration in range(begun + 1, config.iterations + 1):
-            luck_before = generator.get_state()
-            net.zero_grad()
-            outcome = live(net, world, config, team)
-            outcome.loss.backward()
-            average_gradients(team, net)
-            mine = [outcome.loss.item() / team.size, outcome.score / team.size]
-            mine += [bad_numbers(outcome.hidden), len(stops)]
-            loss, score, bad_traces, stopped = summed(team, mine, like=outcome.loss)
-            norm = gradient_norm(net)
-            reason = fault(loss, norm, config.gradient_norm_limit, bad_traces)
-            if reason is None:
-                left_out = 0
-                if iteration > config.warmup_iterations:
-                    clip_gradient(net, norm, config.max_gradient_norm)
-                    factor = scheduled(config.learning_rate_schedule, iteration, config.iterations) * scale
-                    for optimizer in optimizers:
-                        optimizer.param_groups[0]["lr"] = config.learning_rate * factor
-                        optimizer.step()
-            elif config.on_divergence == "stop" or left_out == MOST_LEFT_OUT:
-                generator.set_state(luck_before)
-                keep(iteration - 1)
-                raise Diverged(
-                    f"iteration {iteration}: {reason}; the weights of iteration {iteration - 1} are kept; "
-                    "a smaller learning rate may help"
-                )
-            else:
-                left_out += 1
-                scale /= 2 if config.on_divergence == "halve-lr" else 1
-                log.warning(
-                    "iteration %d: %s; its step is left out, the learning rate is %g times the one set",
-                    iteration,
-                    reason,
-                    scale,
-                )
-
-            if team.size == 1:  # a team must stop as one, an iteration later
-                stopped = len(stops)
-            history.append(kind(iteration, score, loss, norm, time.perf_counter() - started))
-            if writes:
-                runs.append_history(folder, history[-1])
-            if events is not None:
-                events.write(history[-1])
-            if iteration % config.checkpoint_every == 0 or iteration == config.iterations or stopped:
-                keep(iteration)
-            progress.update(history)
+        begin(run, stack)
+        show = stack.enter_context(contextlib.closing(Display(run)))
+        while run.iteration < config.iterations:
+            stopped = advance(run, stops)
+            if run.writes:
+                runs.append_history(run.folder, run.history[-1])
+            if run.iteration % config.checkpoint_every == 0 or run.iteration == config.iterations or stopped:
+                run.keep()
+            show.update()
             if watch is not None:
-                watch(net, history)
+                watch(net, run.history)
             if stopped:
-                raise KeyboardInterrupt(stopped_after(iteration, config, writes))
+                raise KeyboardInterrupt(stopped_after(run))
         if stops:  # after the last iteration
-            raise KeyboardInterrupt(stopped_after(config.iterations, config, writes))
-    return TrainResult(net, history, config)
+            raise KeyboardInterrupt(stopped_after(run))
+    return TrainResult(net, run.history, config)
+
+
+class Display:
+    """What a run shows on its way: a line or a bar, and event files for TensorBoard."""
+
+    def __init__(self, run: Run):
+        config, first = run.config, run.team.rank == 0
+        score, quiet = run.record._fields[1], config.quiet or not first
+        self.history = run.history
+        self.progress = Progress(run.iteration, config.iterations, score, config.batch_size, quiet)
+        self.events = EventFiles(run.folder, run.iteration) if config.tensorboard and first else None
+
+    def update(self) -> None:
+        """Show the newest record."""
+        if self.events is not None:
+            self.events.write(self.history[-1])
+        self.progress.update(self.history)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.progress.close()
+        if self.events is not None:
+            self.events.close()

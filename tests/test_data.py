@@ -12,7 +12,7 @@ import torch
 
 from bpa import data
 from bpa.cli import main
-from bpa.experiments.evaluate import evaluate
+from bpa.experiments.evaluate import report
 from bpa.experiments.reproduce import Final, Point, read_table
 from bpa.training import checkpoint as runs
 
@@ -65,7 +65,7 @@ def test_an_agent_is_what_is_noted_beside_it(name):
     net, config = runs.load_weights(name)
     assert f"maze-{config.size}" == name
     noted = json.loads(data.path(name).with_suffix(".json").read_text(encoding="utf8"))
-    scores = evaluate(net, config, episodes=60, seed=3)
+    scores = report(net, config, episodes=60, seed=3)
     assert abs(scores["mean_reward"] - noted["mean_reward"]) < 5 * scores["standard_error"]
 
 

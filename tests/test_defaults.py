@@ -19,7 +19,7 @@ from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.envs.baselines import expected_reward, score
 from bpa.envs.cue_reward import CueReward, best_rewards
 from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
-from bpa.experiments.evaluate import evaluate
+from bpa.experiments.evaluate import report
 from bpa.show.play import episode
 from bpa.tasks.patterns import Patterns
 from bpa.tasks.pictures import Pictures, guess_error
@@ -142,7 +142,7 @@ def everything(task, engine, folder):
     numbers = {f"longer {record.iteration}": record[1:4] for record in longer.history}
     numbers |= {f"{record.iteration}": record[1:4] for record in result.history}
     numbers |= {name: tensor.tolist() for name, tensor in longer.network.state_dict().items()}
-    numbers["score"] = evaluate(net, stored, episodes=3)
+    numbers["score"] = report(net, stored, episodes=3)
     if task == "maze":
         numbers["seen"] = [moment[:5] for moment in episode(net, stored)]
     assert {tensor.dtype for tensor in longer.network.state_dict().values()} == {torch.float32}
@@ -257,7 +257,7 @@ def test_baselines_fits_and_sizes_are_the_same(setting):
             fit(task, net, 2),
             count_parameters(net),
             matching_hidden_size(lambda hidden: Network(17, hidden, 4), 5000),
-            guess_error(Pictures(generator=seeded()), Pictures(generator=seeded()), lessons=3),
+            guess_error(Pictures(generator=seeded()), Pictures(generator=seeded()), batches=3),
         ]
 
     want = numbers()

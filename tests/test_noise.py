@@ -21,7 +21,8 @@ import bpa
 from bpa import GridMaze, Network
 from bpa.cells.lstm import LSTM
 from bpa.envs.cue_reward import CueEpisodes, CueReward
-from bpa.training.rollout import draw_chance, draw_luck, rollout
+from bpa.maze import draw_noise
+from bpa.training.rollout import rollout
 
 
 def in_a_process_of_its_own(script, **variables):
@@ -38,12 +39,13 @@ REFUSED = """
 import math, torch
 from bpa import GridMaze, Network
 from bpa.cells.lstm import LSTM
-from bpa.training.rollout import draw_chance, rollout
+from bpa.maze import draw_noise
+from bpa.training.rollout import rollout
 
 nets = Network(17, 5, 4), LSTM(17, 5, 4)
 for bad in (math.nan, math.inf, -math.inf, -1e9, 1e9, -1e-7, 1.0):
     for name in ("goal", "action", "teleport"):
-        chance = draw_chance(6, 2, torch.Generator().manual_seed(0))
+        chance = draw_noise(6, 2, torch.Generator().manual_seed(0))
         number = getattr(chance, name)
         number[(-1,) * number.dim()] = bad
         for engine in ("eager", "numba", "auto"):
@@ -113,7 +115,7 @@ def test_episodes_and_noise_of_another_kind_are_refused():
     world, maze = cue_world(), GridMaze(5, 2, 20)
     with pytest.raises(ValueError, match="episodes must be CueEpisodes, as draw gives, got tuple"):
         world.reset(tuple(world.draw()))
-    luck, chance = draw_luck(world), draw_luck(maze)
+    luck, chance = world.sample_noise(), maze.sample_noise()
     net, other = random_network(1, 5, 10, 2), random_network(1, 5, 17, 4)
     for wrong in (chance, None, tuple(luck), luck.episodes):
         with pytest.raises(ValueError, match="chance must be drawn for CueReward, as draw_luck does, got "):
@@ -134,7 +136,7 @@ STRANGE = {  # the same numbers, laid out otherwise
 
 @pytest.mark.parametrize("layout", STRANGE.values(), ids=STRANGE)
 def test_noise_and_episodes_of_any_layout_give_the_same_in_every_engine(layout):
-    chance = draw_chance(30, 4, torch.Generator().manual_seed(2))
+    chance = draw_noise(30, 4, torch.Generator().manual_seed(2))
     strange = type(chance)(*map(layout, chance))
     plain = type(chance)(*(part.detach().clone(memory_format=torch.contiguous_format) for part in strange))
     for net in (random_network(3, 9, 17, 4), LSTM(17, 9, 4, generator=torch.Generator().manual_seed(3))):
@@ -144,7 +146,7 @@ def test_noise_and_episodes_of_any_layout_give_the_same_in_every_engine(layout):
             assert torch.equal(seen.actions, right.actions)
             assert torch.equal(seen.rewards, right.rewards)
     world, net = cue_world(), random_network(4, 9, 10, 2)
-    luck = draw_luck(world)
+    luck = world.sample_noise()
     laid_out = CueEpisodes(*map(layout, luck.episodes))
     seen = [
         rollout(net, cue_world(), luck._replace(episodes=laid_out), engine) for engine in ("eager", "numba")
@@ -190,7 +192,7 @@ def chosen(engine, logits, kind=Network):
         net.h2o.weight.zero_()
         net.h2o.bias.copy_(torch.tensor(logits))
         count = len(NUMBERS)
-        chance = draw_chance(1, count, torch.Generator().manual_seed(0))._replace(
+        chance = draw_noise(1, count, torch.Generator().manual_seed(0))._replace(
             action=torch.tensor([NUMBERS])
         )
         return rollout(net, GridMaze(5, count, 1), chance, engine).actions[0].tolist()

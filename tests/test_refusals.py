@@ -13,13 +13,13 @@ from bpa.cli import main
 from bpa.envs.baselines import Explorer, Oracle, covering_path, maze_map
 from bpa.envs.cue_reward import CueReward, best_rewards
 from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
-from bpa.experiments.evaluate import episode_rewards, evaluate, lesson_marks, step_rewards
+from bpa.experiments.evaluate import episode_rewards, report, step_rewards, supervised_metrics
 from bpa.show.play import episode
-from bpa.tasks.base import Lesson
+from bpa.tasks.base import Batch
 from bpa.training.a2c import a2c_loss, discounted_returns, lambda_returns
 from bpa.training.checkpoint import build_network, save_weights
-from bpa.training.rollout import draw_luck, rollout
-from bpa.training.supervised import lesson_accuracy, lesson_loss, masked_cross_entropy, masked_squared_error
+from bpa.training.rollout import rollout
+from bpa.training.supervised import batch_accuracy, batch_loss, masked_cross_entropy, masked_squared_error
 
 GRID = maze_map(5)
 
@@ -191,7 +191,7 @@ def test_the_losses_of_lessons_take_whole_numbers_and_name_what_does_not_fit():
             masked_cross_entropy(LOGITS, wrong, torch.ones_like(COUNTS))
         if wrong.dtype != torch.float32:
             with pytest.raises(ValueError, match=said):
-                lesson_loss(LOGITS, Lesson(LOGITS, wrong, torch.ones_like(COUNTS)))
+                batch_loss(LOGITS, Batch(LOGITS, wrong, torch.ones_like(COUNTS)))
     with pytest.raises(ValueError, match=r"mask must be torch\.bool and True somewhere, got torch\.int32"):
         masked_squared_error(LOGITS, LOGITS, everywhere.int())
     for wrong in (LOGITS[:0], LOGITS[:, :0]):
@@ -200,9 +200,9 @@ def test_the_losses_of_lessons_take_whole_numbers_and_name_what_does_not_fit():
         with pytest.raises(ValueError, match=r"at least 1, got \[(0, 2|3, 0), 4\]"):
             masked_cross_entropy(wrong, wrong[..., 0].long(), wrong[..., 0].bool())
     with pytest.raises(ValueError, match=r"mask must be torch\.bool and True somewhere"):
-        lesson_accuracy(LOGITS, Lesson(LOGITS, CLASSES, COUNTS & False))
+        batch_accuracy(LOGITS, Batch(LOGITS, CLASSES, COUNTS & False))
     with pytest.raises(ValueError, match="targets must have shape"):
-        lesson_accuracy(LOGITS, Lesson(LOGITS, CLASSES[:2], COUNTS[:2]))
+        batch_accuracy(LOGITS, Batch(LOGITS, CLASSES[:2], COUNTS[:2]))
 
 
 NETWORKS = {
@@ -239,7 +239,7 @@ def test_a_network_of_other_sizes_does_not_act(inputs, actions, engine):
     net = Network(inputs, 4, actions)
     said = f"net must have 17 inputs and 4 actions for GridMaze, got {inputs} and {actions}"
     with pytest.raises(ValueError, match=said):
-        rollout(net, maze, draw_luck(maze), engine)
+        rollout(net, maze, maze.sample_noise(), engine)
     with pytest.raises(ValueError, match="chance must be drawn for GridMaze"):
         rollout(Network(17, 4, 4), maze, None, engine)
 
@@ -261,24 +261,24 @@ def test_weights_that_are_not_finite_have_no_score(number):
     config = TrainConfig(**SMALL)
     net = broken(config, number)
     said = r"weights must be finite, got 12 of 24 numbers in 'h2o.weight' that are not"
-    for asked in (evaluate, step_rewards, episode_rewards, lambda *both: next(episode(*both))):
+    for asked in (report, step_rewards, episode_rewards, lambda *both: next(episode(*both))):
         with pytest.raises(ValueError, match=said):
             asked(net, config)
     taught = TrainConfig(task="recall", hidden_size=6)
     with pytest.raises(ValueError, match="weights must be finite"):
-        lesson_marks(broken(taught, number), taught, episodes=2)
+        supervised_metrics(broken(taught, number), taught, episodes=2)
 
 
 def test_finite_weights_that_overflow_have_no_score():
     config = TrainConfig(**SMALL)
     net = broken(config, 3e38)
     with pytest.raises(ValueError, match=r"weights must give finite outputs, got \d+ of \d+ that are not"):
-        evaluate(net, config, episodes=2)
+        report(net, config, episodes=2)
     with pytest.raises(ValueError, match="weights must give finite outputs"):
         next(episode(net, config))
     taught = TrainConfig(task="recall", hidden_size=6)
     with pytest.raises(ValueError, match="weights must give finite outputs"):
-        lesson_marks(broken(taught, 3e38), taught, episodes=2)
+        supervised_metrics(broken(taught, 3e38), taught, episodes=2)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "play"])

@@ -18,13 +18,14 @@ from bpa import GridMaze, TrainConfig, train
 from bpa.cells.plasticity import ALPHAS, PLASTICITIES, RULES
 from bpa.engines import ENGINES
 from bpa.envs.cue_reward import PUBLISHED, CueReward
+from bpa.maze import draw_noise
 from bpa.train import Diverged, a2c_loss, discounted_returns
 from bpa.training.a2c import lambda_returns
 from bpa.training.checkpoint import build_network, load_weights, read_history
 from bpa.training.config import BASELINES, CELLS, DEVICES, PRESETS
 from bpa.training.distributed import Team, join_team, own_device
 from bpa.training.optim import POLICIES, SCHEDULES, scheduled
-from bpa.training.rollout import draw_chance, rollout
+from bpa.training.rollout import rollout
 from bpa.training.tasks import TASKS
 
 
@@ -134,7 +135,7 @@ def test_each_step_is_adams_on_the_gradient_of_this_batch_alone():
     first, second = ([torch.zeros_like(parameter) for parameter in parameters] for _ in range(2))
     norms = []
     for step in range(1, 4):
-        seen = rollout(net, maze, draw_chance(config.episode_length, config.batch_size, generator), "eager")
+        seen = rollout(net, maze, draw_noise(config.episode_length, config.batch_size, generator), "eager")
         loss = a2c_loss(seen.logits, seen.values, seen.actions, seen.rewards, 0.9, 0.1, 0.01)
         gradients = torch.autograd.grad(loss, parameters)
         norms.append(math.sqrt(sum(gradient.square().sum().item() for gradient in gradients)))

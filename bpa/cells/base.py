@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
 from bpa.engines.eager import Unrolled, matching_state
+
+# Cells by the name that files and `TrainConfig(cell=...)` know, each "module:class".
+CELLS = {
+    "rnn": "bpa.network:Network",
+    "lstm": "bpa.cells.lstm:LSTM",
+    "fast-weights": "bpa.cells.fast_weights:FastWeightNetwork",
+}
 
 State: TypeAlias = "tuple[Tensor | None, ...]"  # what is carried from step to step; the batch is in front
 AnyState = TypeVar("AnyState", bound="tuple[Any, ...]")
@@ -34,6 +43,9 @@ class Trainable(Protocol):
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same network on this device."""
 
 
 class RecurrentPolicy(Trainable, Protocol):
@@ -86,7 +98,7 @@ class RecurrentNetwork(nn.Module, Generic[AnyState]):
         return None
 
     def settings(self) -> dict[str, Any]:
-        """The arguments that make a network like this one, ready for JSON; the generator is not among them."""
+        """The arguments that make a network like this one but its generator, ready for JSON."""
         return {
             "input_size": self.input_size,
             "hidden_size": self.hidden_size,
@@ -111,6 +123,19 @@ class RecurrentNetwork(nn.Module, Generic[AnyState]):
         """A whole sequence, xs [T, B, I]: the same as T calls of `forward`, by an engine of `bpa.engines`."""
         require_shape("xs", xs, ("T", "B", self.input_size), like=self.i2h.weight)
         return engines.unroll(self, xs, matching_state(self, hidden, xs.shape[1]), engine)
+
+
+def cell_class(name: str) -> type[RecurrentNetwork[Any]]:
+    """The class of a cell of CELLS."""
+    module, _, cell = CELLS[name].partition(":")
+    found: type[RecurrentNetwork[Any]] = getattr(importlib.import_module(module), cell)
+    return found
+
+
+def cell_name(net: object) -> str | None:
+    """The name of the network's class in CELLS; None if it has none."""
+    kind = f"{type(net).__module__}:{type(net).__qualname__}"
+    return next((name for name, known in CELLS.items() if known == kind), None)
 
 
 def load_state(source: str | Path, net: Trainable, tensors: Mapping[str, Tensor]) -> None:

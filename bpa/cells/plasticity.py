@@ -106,11 +106,11 @@ def declare_plasticity(
 
 
 def plastic_settings(net: Plastic) -> dict[str, Any]:
-    """The options that were given to `declare_plasticity`, ready for JSON; a rule of one's own by its name."""
-    shape = () if net.alpha is None else net.alpha.shape
-    alpha = "network" if len(shape) == 1 else "neuron" if shape[:1] == (1,) else "synapse"
-    if net.alpha is not None and alpha == "neuron" and shape[1] == 1:
-        alpha = "synapse"  # of a single neuron: the two are the same
+    """The options given to `declare_plasticity`, ready for JSON; a rule of one's own by its name."""
+    shape = [] if net.alpha is None else list(net.alpha.shape)
+    alpha = "network" if len(shape) == 1 else "synapse"
+    if len(shape) == 2 and shape[0] < shape[1]:
+        alpha = "neuron"
     rule = net.rule if isinstance(net.rule, str) else {"function": rule_name(net.rule)}
     return {
         "plasticity": net.plasticity,

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from bpa.checks.compare import Slip, check_answer
-from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
+from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze, MazeNoise, draw_noise
 from bpa.network import Hidden, Network
 from bpa.noise import fresh_generator
-from bpa.training.rollout import Chance, draw_chance, sample
+from bpa.training.rollout import sample
 
 
 def hits(rewards: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def emptied(before: Hidden, after: Hidden) -> Hidden:
     return Hidden(after.h, torch.zeros_like(before.hebb), after.eligibility)  # type: ignore[arg-type]
 
 
-def lived(net: Network, maze: GridMaze, chance: Chance, freeze: int, kept: Freeze) -> Tensor:
+def lived(net: Network, maze: GridMaze, chance: MazeNoise, freeze: int, kept: Freeze) -> Tensor:
     """Actions [T, B] of a life whose state goes through `kept(before, after)` from step `freeze` on."""
     observation, hidden = maze.reset(chance.goal), net.initial_state(maze.batch_size)
     actions = []
@@ -69,7 +69,7 @@ def keep_hebb(before: Hidden, after: Hidden) -> Hidden:
     return Hidden(after.h, before.hebb, after.eligibility)
 
 
-def frozen_life(net: Network, maze: GridMaze, chance: Chance, freeze: int) -> Tensor:
+def frozen_life(net: Network, maze: GridMaze, chance: MazeNoise, freeze: int) -> Tensor:
     """Actions [T, B] of a life in which Hebb acts all the time and stops changing at step `freeze`."""
     return lived(net, maze, chance, freeze, keep_hebb)
 
@@ -235,7 +235,7 @@ def live_frozen(answer: Callable[..., Any]) -> None:
         with torch.no_grad():  # traces that matter, and a policy that follows from them
             for name, spread in (("w", 0.8), ("alpha", 1.5), ("h2o.weight", 6.0)):
                 net.get_parameter(name).normal_(0, spread / hidden_size**0.5, generator=generator)
-        chance = draw_chance(length, batch, generator)
+        chance = draw_noise(length, batch, generator)
         cases.append((net, GridMaze(7, batch, length), chance, freeze))
     slips = [
         Slip(

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from bpa.checks.compare import NotYet, Slip, check_answer
-from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
+from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze, MazeNoise, draw_noise
 from bpa.network import Hidden, Network
 from bpa.noise import fresh_generator
-from bpa.training.rollout import Chance, draw_chance, sample
+from bpa.training.rollout import sample
 
 
 def with_alpha(net: Network, alpha: Tensor) -> Network:
@@ -61,7 +61,7 @@ def score_on_others(features: Tensor, targets: Tensor, train: Tensor, price: flo
 Exchange = Callable[[int, Hidden], Hidden]
 
 
-def lived(net: Network, maze: GridMaze, chance: Chance, exchange: Exchange) -> Tensor:
+def lived(net: Network, maze: GridMaze, chance: MazeNoise, exchange: Exchange) -> Tensor:
     """Actions [T, B] of lives whose state goes through `exchange(t, after)` after each step."""
     observation, hidden = maze.reset(chance.goal), net.initial_state(maze.batch_size)
     actions = []
@@ -79,7 +79,7 @@ def given(hidden: Hidden, donor: Tensor) -> Hidden:
     return hidden._replace(hebb=hidden.hebb[donor])  # type: ignore[index]
 
 
-def lived_after_exchange(net: Network, maze: GridMaze, chance: Chance, step: int, donor: Tensor) -> Tensor:
+def lived_after_exchange(net: Network, maze: GridMaze, chance: MazeNoise, step: int, donor: Tensor) -> Tensor:
     """Actions [T, B] of lives whose traces are exchanged once, after step `step`."""
     return lived(net, maze, chance, lambda t, hidden: given(hidden, donor) if t == step else hidden)
 
@@ -278,7 +278,7 @@ def transplanted(answer: Callable[..., Any]) -> None:
     generator = fresh_generator()
     cases = []
     for hidden_size, length, batch, step in ((12, 40, 5, 8), (16, 30, 4, 5)):
-        chance = draw_chance(length, batch, generator)
+        chance = draw_noise(length, batch, generator)
         place = torch.randperm(batch, generator=generator)
         donor = torch.empty_like(place)
         donor[place] = place.roll(1)  # one ring, so that to give and to get are not the same

@@ -16,6 +16,7 @@ from bpa.arguments import (
     require_number,
     require_range,
     require_shape,
+    require_uniform,
 )
 from bpa.noise import given_or_fresh, integers, uniform
 from bpa.tasks.patterns import distinct_codes
@@ -45,10 +46,21 @@ class CueEpisodes(NamedTuple):
     shown: Tensor  # [T, B, K], the cue at each step, 0 without one
     answers: Tensor  # int64 [T, B], the right answer at a Go step, -1 elsewhere
 
-    def part(self, share: slice) -> CueEpisodes:
+    def shard(self, part: slice) -> CueEpisodes:
         """Some of the episodes."""
-        first = (self.cues[share], self.target[share], self.pairs[share], self.go[share])
-        return CueEpisodes(*first, self.shown[:, share], self.answers[:, share])
+        first = (self.cues[part], self.target[part], self.pairs[part], self.go[part])
+        return CueEpisodes(*first, self.shown[:, part], self.answers[:, part])
+
+
+class CueNoise(NamedTuple):
+    """All noise of a batch of episodes of the cue-reward task, drawn before it begins."""
+
+    episodes: CueEpisodes  # what will be shown and asked
+    action: Tensor  # [T, B], uniform numbers in [0, 1), float32: which action is sampled from the policy
+
+    def shard(self, part: slice) -> CueNoise:
+        """The noise of some of its episodes."""
+        return CueNoise(self.episodes.shard(part), self.action[:, part])
 
 
 class CueReward:
@@ -127,7 +139,7 @@ class CueReward:
         )
         self.generator = given_or_fresh(generator)
         self.device = require_device("device", device)
-        self.input_size, self.num_actions = cue_bits + 6, NUM_ACTIONS
+        self.observation_size, self.num_actions = cue_bits + 6, NUM_ACTIONS
         self.time = episode_length  # no episode before the first reset
 
     def draw_pairs(self, trials: int) -> Tensor:
@@ -164,6 +176,12 @@ class CueReward:
         drawn = (cues, target, pairs, go, shown, answers)
         return CueEpisodes(*(part.to(self.device) for part in drawn))
 
+    def sample_noise(self) -> CueNoise:
+        """All noise of B episodes, from the generator."""
+        episodes = self.draw()
+        action = uniform(self.episode_length, self.batch_size, generator=self.generator)
+        return CueNoise(episodes, action.to(self.device))
+
     def check(self, episodes: Any) -> None:
         """Raise ValueError unless `episodes` are of this world's shapes, types and ranges."""
         if not isinstance(episodes, CueEpisodes):
@@ -181,19 +199,24 @@ class CueReward:
                 low, below = ranges[name]
                 require_range(f"episodes.{name}", part, low=low, below=below)
 
-    def reset(self, episodes: CueEpisodes | None = None) -> Tensor:
-        """Begin `episodes`, or B new ones, and return their first observation [B, K + 6].
+    def reset(self, noise: CueNoise | CueEpisodes | None = None) -> Tensor:
+        """Begin the episodes of `noise`, or B new ones, and return their first observation [B, K + 6].
 
-        The parts of `CueEpisodes` are attributes of the world from now on.
+        The parts of `CueEpisodes` are attributes of the environment from now on.
 
         Raises:
-            ValueError: `episodes` are not of this world's shapes, types and ranges.
+            ValueError: the episodes are not of this environment's shapes, types and ranges.
         """
-        if episodes is None:
-            episodes = self.draw()
+        if noise is None:
+            noise = self.draw()
+        elif isinstance(noise, CueNoise):
+            shape = (self.episode_length, self.batch_size)
+            require_uniform("noise.action", noise.action, shape, self.device)
+            noise = noise.episodes
+            self.check(noise)
         else:
-            self.check(episodes)
-        self.cues, self.target, self.pairs, self.go, self.shown, self.answers = episodes
+            self.check(noise)
+        self.cues, self.target, self.pairs, self.go, self.shown, self.answers = noise
         self.time = 0
         self.previous_reward = torch.zeros(self.batch_size, dtype=torch.float32, device=self.device)
         self.previous_action = torch.zeros(self.batch_size, dtype=torch.int64, device=self.device)

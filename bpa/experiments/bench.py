@@ -23,10 +23,10 @@ from tqdm.auto import tqdm
 
 from bpa.arguments import require_choice, require_integer, require_number
 from bpa.engines import ENGINES, room_for_loops
-from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
+from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze, draw_noise
 from bpa.network import Network
 from bpa.train import a2c_loss
-from bpa.training.rollout import draw_chance, rollout
+from bpa.training.rollout import rollout
 
 # Floating-point operations of one training iteration, for each element of Hebb and step: B T H^2 of them.
 # A multiplication and a sum in one instruction count as two, a minimum or maximum as one.
@@ -122,7 +122,7 @@ def measure_here(case: Case, seconds: float) -> dict[str, Any]:
 
     def iterate() -> float:
         begun = time.perf_counter()
-        chance = draw_chance(case.episode_length, case.batch_size, generator, device)
+        chance = draw_noise(case.episode_length, case.batch_size, generator, device)
         seen = rollout(net, maze, chance, case.engine)
         optimizer.zero_grad()
         a2c_loss(seen.logits, seen.values, seen.actions, seen.rewards).backward()

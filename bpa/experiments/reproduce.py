@@ -44,14 +44,14 @@ from bpa.arguments import require_choice, require_integer, require_number, requi
 from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.engines.threads import cores
 from bpa.experiments.bench import processor
-from bpa.experiments.evaluate import episode_rewards, fresh_worlds
+from bpa.experiments.evaluate import episode_rewards, fresh_tasks
 from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
 from bpa.training import checkpoint as runs
 from bpa.training.checkpoint import load_weights, read_history, save_weights, write_atomically
 from bpa.training.config import PRESETS, TrainConfig
-from bpa.training.supervised import lesson_loss
-from bpa.training.tasks import REWARDED, CueSettings, build_world, sizes
+from bpa.training.supervised import batch_loss
+from bpa.training.tasks import CueSettings, build_task, is_rewarded, sizes
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "none": {"plasticity": "none"},
@@ -114,7 +114,7 @@ CUES = {
     "learning_rate": 5e-3,
     "on_divergence": "halve-lr",
 }
-LESSONS = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at 3e-3, 60 or 80 neurons
+SUPERVISED = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at 3e-3, 60 or 80 neurons
 
 # Minutes are those of two cores: seeds x iterations x milliseconds of an iteration, summed over the variants,
 # over two. Milliseconds were measured over some twenty iterations in one thread, in the order of VARIANTS.
@@ -130,9 +130,9 @@ FULL = {
     # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 13 ms: 28 minutes.
     "cues": Budget(CUES | {"iterations": 5000}),
     # Five times as long as `bpa train` takes. 10, 13, 11, 20 and 8 ms: 26 minutes.
-    "patterns": Budget(LESSONS | {"iterations": 5000}),
-    "pictures": Budget(LESSONS | {"iterations": 5000}),  # 12, 16, 18, 22 and 11 ms: 33 minutes
-    "sequences": Budget(LESSONS | {"iterations": 5000}),  # 30, 37, 37, 46 and 29 ms: 75 minutes
+    "patterns": Budget(SUPERVISED | {"iterations": 5000}),
+    "pictures": Budget(SUPERVISED | {"iterations": 5000}),  # 12, 16, 18, 22 and 11 ms: 33 minutes
+    "sequences": Budget(SUPERVISED | {"iterations": 5000}),  # 30, 37, 37, 46 and 29 ms: 75 minutes
 }
 QUICK = {
     # After 3,000 iterations two seeds of "simple" had 140 and 132 reward (mean of the last 100), of "plastic"
@@ -143,9 +143,9 @@ QUICK = {
         MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 500}, 3, 200, tuple(CHANGES)
     ),
     "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 3 minutes
-    "patterns": Budget(LESSONS, 3, 200),  # 2 minutes
-    "pictures": Budget(LESSONS, 3, 200),  # 2 minutes
-    "sequences": Budget(LESSONS, 3, 200),  # 5 minutes
+    "patterns": Budget(SUPERVISED, 3, 200),  # 2 minutes
+    "pictures": Budget(SUPERVISED, 3, 200),  # 2 minutes
+    "sequences": Budget(SUPERVISED, 3, 200),  # 5 minutes
 }
 
 FIRST_EVALUATION_SEED = 1_000_000  # plus that of the training, which must be below it
@@ -213,7 +213,7 @@ Row = TypeVar("Row", Final, Point)
 
 def score_name(task: str) -> str:
     """What is compared in this task: the reward of an episode, or its loss."""
-    return "reward" if task in REWARDED else "loss"
+    return "reward" if is_rewarded(task) else "loss"
 
 
 def equal_configs(config: TrainConfig, variants: Iterable[str] = tuple(VARIANTS)) -> dict[str, TrainConfig]:
@@ -222,7 +222,7 @@ def equal_configs(config: TrainConfig, variants: Iterable[str] = tuple(VARIANTS)
     Raises:
         ValueError: a variant is unknown, or has no meaning with the other settings.
     """
-    inputs, outputs = sizes(build_world(config, batch_size=1))
+    inputs, outputs = sizes(build_task(config, batch_size=1))
 
     def network(kind: TrainConfig, hidden_size: int) -> Any:
         return runs.build_network(kind, shape=(inputs, hidden_size, outputs))
@@ -253,14 +253,14 @@ def configs_of(config: TrainConfig, variants: Iterable[str]) -> dict[str, TrainC
 @torch.no_grad()
 def episode_scores(net: Any, config: TrainConfig, episodes: int, seed: int) -> Tensor:
     """Reward, or loss, of each of so many fresh episodes, by the engine of `config`: float64 [episodes]."""
-    if config.task in REWARDED:
+    if is_rewarded(config.task):
         return episode_rewards(net, config, episodes, seed, config.engine).double().cpu()
     losses = []
-    for world in fresh_worlds(net, config, episodes, seed):
+    for world in fresh_tasks(net, config, episodes, seed):
         lesson = world.sample()
         logits = net.unroll(lesson.inputs, engine=config.engine).logits
         each = [slice(b, b + 1) for b in range(world.batch_size)]
-        losses += [lesson_loss(logits[:, one], lesson.part(one)).item() for one in each]
+        losses += [batch_loss(logits[:, one], lesson.shard(one)).item() for one in each]
     return torch.tensor(losses, dtype=torch.float64, device="cpu")
 
 

@@ -16,10 +16,11 @@ from PIL import Image
 
 from bpa.arguments import require_finite_outputs, require_finite_weights, require_integer, require_path
 from bpa.envs.gymnasium import drawn, written
+from bpa.maze import draw_noise
 from bpa.training.checkpoint import write_atomically
 from bpa.training.config import TrainConfig
-from bpa.training.rollout import draw_chance, rollout
-from bpa.training.tasks import build_world
+from bpa.training.rollout import rollout
+from bpa.training.tasks import build_task
 
 FILMS = (".gif", ".mp4")
 ACTIONS = ("up", "down", "left", "right")
@@ -38,12 +39,15 @@ class Moment(NamedTuple):
 
 
 @torch.no_grad()
-def episode(net: Any, config: TrainConfig, seed: int = 1, engine: str = "auto") -> Iterator[Moment]:
+def episode(
+    net: Any, config: TrainConfig, seed: int = 1, engine: str = "auto", greedy: bool = False
+) -> Iterator[Moment]:
     """The T + 1 moments of one fresh episode of `net` in the maze that `config` describes.
 
     Args:
         seed: of goal, actions and teleports; 0 to 2**63 - 1.
         engine: one of `bpa.engines.ENGINES`, whatever the network was trained with.
+        greedy: take the likeliest action in place of a sampled one.
 
     Raises:
         ValueError: the seed is out of range, the task is not the maze, weights or outputs are not finite, or
@@ -54,10 +58,12 @@ def episode(net: Any, config: TrainConfig, seed: int = 1, engine: str = "auto") 
         raise ValueError(f"task must be 'maze' to be looked at, got {config.task!r}")
     require_finite_weights(net)
     generator = torch.Generator(device="cpu").manual_seed(seed)
-    maze = build_world(config, 1, generator)  # on the CPU, where it is looked at
-    lived_in = build_world(config, 1, generator, device=next(net.parameters()).device)
-    chance = draw_chance(maze.episode_length, 1, generator)
-    seen = rollout(net, lived_in, type(chance)(*(part.to(lived_in.device) for part in chance)), engine)
+    maze = build_task(config, 1, generator)  # on the CPU, where it is looked at
+    lived_in = build_task(config, 1, generator, device=next(net.parameters()).device)
+    chance = draw_noise(maze.episode_length, 1, generator)
+    seen = rollout(
+        net, lived_in, type(chance)(*(part.to(lived_in.device) for part in chance)), engine, greedy
+    )
     require_finite_outputs(seen.logits)
     maze.reset(chance.goal)
     total = 0.0

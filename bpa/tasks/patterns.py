@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bpa.arguments import require_device, require_integer, require_number
 from bpa.noise import given_or_fresh, integers, uniform
-from bpa.tasks.base import Lesson
+from bpa.tasks.base import Batch
 
 
 def signs(bits: Tensor) -> Tensor:
@@ -65,11 +65,11 @@ def shown_in_turn(
     return torch.cat([*parts, cue.expand(show_steps, B, P)])
 
 
-def asked_last(inputs: Tensor, answer: Tensor, counts: Tensor, device: torch.device) -> Lesson:
+def asked_last(inputs: Tensor, answer: Tensor, counts: Tensor, device: torch.device) -> Batch:
     """The lesson that wants `answer` [B, P] at the last step, where `counts` [B, P] is True."""
     targets, mask = torch.zeros_like(inputs), torch.zeros_like(inputs, dtype=torch.bool)
     targets[-1], mask[-1] = answer, counts
-    return Lesson(inputs.to(device), targets.to(device), mask.to(device))
+    return Batch(inputs.to(device), targets.to(device), mask.to(device))
 
 
 class Patterns:
@@ -144,7 +144,7 @@ class Patterns:
         self.input_size = self.output_size = pattern_size
         self.episode_length = presentations * num_patterns * (show_steps + pause_steps) + show_steps
 
-    def sample(self) -> Lesson:
+    def sample(self) -> Batch:
         """B new episodes."""
         B, N, P = self.batch_size, self.num_patterns, self.pattern_size
         is_missing = uniform(B, P, generator=self.generator).argsort(1) < self.num_missing

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bpa.arguments import plain, require_choice, require_device, require_integer
 from bpa.noise import given_or_fresh, integers
-from bpa.tasks.base import Lesson
+from bpa.tasks.base import Batch
 from bpa.tasks.patterns import asked_last, chosen, shown_in_turn
 
 SOURCES = ("digits", "photographs")
@@ -201,7 +201,7 @@ class Pictures:
             return masks[HALVES.index(self.hidden)].expand(B, S, S)
         return masks[self.draw_below(4, B)]
 
-    def sample(self) -> Lesson:
+    def sample(self) -> Batch:
         """B new episodes."""
         B, N = self.batch_size, self.num_pictures
         pictures = self.cut(self.draw()).flatten(2)  # [B, N, S * S]
@@ -218,7 +218,7 @@ class Pictures:
         return asked_last(inputs, asked, hidden, self.device)
 
 
-def guess_error(train: Pictures, test: Pictures, lessons: int = 200, ridge: float = 0.1) -> float:
+def guess_error(train: Pictures, test: Pictures, batches: int = 200, ridge: float = 0.1) -> float:
     """Mean squared error of a linear guess at the hidden half from the shown one, without any memory.
 
     One ridge regression for each hidden half, from `lessons` lessons of `train`, judged on as many of `test`.
@@ -229,10 +229,10 @@ def guess_error(train: Pictures, test: Pictures, lessons: int = 200, ridge: floa
         train, test: worlds with the same pictures' size and the same `hidden`.
         lessons: lessons drawn from each. ridge: penalty on squared weights, for each picture.
     """
-    lessons = require_integer("lessons", lessons, low=1)
+    batches = require_integer("batches", batches, low=1)
 
     def cues_and_answers(world: Pictures) -> tuple[Tensor, Tensor, Tensor]:
-        drawn = [world.sample() for _ in range(lessons)]
+        drawn = [world.sample() for _ in range(batches)]
         parts = [(one.inputs[-1].cpu(), one.targets[-1].cpu(), one.mask[-1].cpu()) for one in drawn]
         cues, answers, masks = (torch.cat(part).double() for part in zip(*parts, strict=True))
         return cues, answers, masks.bool()

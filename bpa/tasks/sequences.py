@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bpa.arguments import require_device, require_integer, require_number, require_shape
 from bpa.noise import given_or_fresh, integers, uniform
-from bpa.tasks.base import Lesson
+from bpa.tasks.base import Batch
 
 
 def one_hot(symbols: Tensor, count: int) -> Tensor:
@@ -91,16 +91,16 @@ class Languages:
             symbols.append((numbers[:, None] >= row).sum(1))
         return torch.stack(symbols)
 
-    def sample(self) -> Lesson:
+    def sample(self) -> Batch:
         """B new languages, and one sequence from each."""
         symbols = self.draw_symbols(self.draw_tables())
         mask = torch.ones(self.episode_length, self.batch_size, dtype=torch.bool, device="cpu")
         mask[: self.order - 1] = False
         targets = symbols[1:].masked_fill(~mask, 0)
         inputs = one_hot(symbols[:-1], self.num_symbols)
-        return Lesson(inputs.to(self.device), targets.to(self.device), mask.to(self.device))
+        return Batch(inputs.to(self.device), targets.to(self.device), mask.to(self.device))
 
-    def bayes_loss(self, lesson: Lesson) -> Tensor:
+    def bayes_loss(self, lesson: Batch) -> Tensor:
         """-log p of each target by the exact Bayesian, nats, float64 [T, B]; 0 where nothing counts.
 
         It knows how languages are drawn, not which one this is: p(next = a | past) =
@@ -178,7 +178,7 @@ class AssociativeRecall:
         self.input_size, self.output_size = num_keys + num_values + 1, num_values
         self.episode_length = 3 * num_pairs
 
-    def sample(self) -> Lesson:
+    def sample(self) -> Batch:
         """B new episodes."""
         N, K, V, B = self.num_pairs, self.num_keys, self.num_values, self.batch_size
         keys = uniform(K, B, generator=self.generator).argsort(0)[:N]
@@ -195,11 +195,11 @@ class AssociativeRecall:
         targets[:, 2] = values.gather(0, asked)
         mask = torch.zeros(N, 3, B, dtype=torch.bool, device=keys.device)
         mask[:, 2] = True
-        lesson = Lesson(inputs.flatten(0, 1), targets.flatten(0, 1), mask.flatten(0, 1))
-        return Lesson(*(part.to(self.device) for part in lesson))
+        lesson = Batch(inputs.flatten(0, 1), targets.flatten(0, 1), mask.flatten(0, 1))
+        return Batch(*(part.to(self.device) for part in lesson))
 
 
-def accuracy_by_load(outputs: Tensor, lesson: Lesson) -> Tensor:
+def accuracy_by_load(outputs: Tensor, lesson: Batch) -> Tensor:
     """Share of right answers at each load 1 to N, float64 [N].
 
     Args:

@@ -55,6 +55,8 @@ def a2c_loss(
     concentration_coef: float = 0.03,
     baseline: str = "own",
     gae_lambda: float = 1.0,
+    mask: Tensor | None = None,
+    bootstrap: Tensor | None = None,
 ) -> Tensor:
     """The advantage actor-critic loss, a scalar; with the defaults as published.
 
@@ -71,6 +73,10 @@ def a2c_loss(
         baseline: "own", V is each episode's own value; "first", V is the value of the batch's first episode
             for all of them, the slip of the published code.
         gae_lambda: 1 takes the return R, as published; below 1 `lambda_returns` take its place in both terms.
+        mask: bool [T, B], the steps before the end of each episode, where they end at different times; the
+            loss is then the mean over these steps. None: all of them.
+        bootstrap: [T, B], what is taken for the return after a step at which a time limit cut an episode off,
+            0 elsewhere. None: nothing is, R_T = 0.
 
     Raises:
         ValueError: a shape or a number does not fit.
@@ -88,8 +94,14 @@ def a2c_loss(
     baseline = require_choice("baseline", baseline, BASELINES)
     gae_lambda = require_number("gae_lambda", gae_lambda, low=0, high=1)
 
+    if bootstrap is not None:
+        require_shape("bootstrap", bootstrap, (T, B))
+        rewards = rewards + gamma * bootstrap
     if baseline == "first":
         values = values[:, :1].expand(T, B)
+    if mask is not None:
+        require_shape("mask", mask, (T, B))
+        values, rewards = values * mask, rewards * mask
     log_policy = torch.log_softmax(logits, dim=-1)
     log_taken = log_policy.gather(-1, actions[..., None])[..., 0]
     if gae_lambda == 1:
@@ -97,7 +109,11 @@ def a2c_loss(
     else:
         returns = lambda_returns(rewards, values.detach(), gamma, gae_lambda)
     advantage = returns - values
-    policy_loss = (-log_taken * advantage.detach()).mean(1).sum()
-    value_loss = advantage.square().mean(1).sum()
-    concentration = log_policy.exp().square().sum(-1).mean(1).sum()
-    return (policy_loss + value_coef * value_loss + concentration_coef * concentration) / T
+    policy_loss = -log_taken * advantage.detach()
+    value_loss = advantage.square()
+    concentration = log_policy.exp().square().sum(-1)
+    if mask is not None:
+        each = policy_loss + value_coef * value_loss + concentration_coef * concentration
+        return (each * mask).sum() / mask.sum()
+    terms = [part.mean(1).sum() for part in (policy_loss, value_loss, concentration)]
+    return (terms[0] + value_coef * terms[1] + concentration_coef * terms[2]) / T

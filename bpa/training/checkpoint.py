@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import inspect
 import io
 import json
 import os
@@ -24,21 +25,29 @@ from typing import Any, NamedTuple
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from bpa import data
 from bpa.arguments import require_integer, require_number, require_path
-from bpa.cells.base import load_state
-from bpa.cells.lstm import LSTM
-from bpa.network import Network
+from bpa.cells.base import (
+    CELLS,
+    RecurrentNetwork,
+    RecurrentPolicy,
+    cell_class,
+    cell_name,
+    load_state,
+)
+from bpa.cells.plasticity import Rule
 from bpa.textfile import utf8_text
-from bpa.training.config import TrainConfig
-from bpa.training.tasks import REWARDED, build_world, sizes
+from bpa.training.config import OWN, TrainConfig
+from bpa.training.tasks import build_task, is_rewarded, sizes
 from bpa.version import __version__
 
 FORMAT = "bpa-1"
 CHECKPOINT = "checkpoint.safetensors"
+# What a config says of a cell, where the cell has it.
+CELL_SETTINGS = ("plasticity", "alpha", "fanout", "clip", "rule")
 FREE_TO_CHANGE = (
     "iterations",
     "out",
@@ -62,7 +71,7 @@ class Record(NamedTuple):
     seconds: float  # since the run began, stops not counted
 
 
-class LessonRecord(NamedTuple):
+class SupervisedRecord(NamedTuple):
     """One line of the history of a network that learns from lessons."""
 
     iteration: int  # counted from 1
@@ -99,36 +108,54 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def build_network(
     config: TrainConfig, generator: torch.Generator | None = None, shape: tuple[int, int, int] | None = None
-) -> Network | LSTM:
+) -> RecurrentNetwork[Any]:
     """The network that `config` describes, with fresh weights.
 
     Args:
-        shape: inputs, hidden neurons and outputs; those of `config` and its world if None.
+        shape: inputs, hidden neurons and outputs; those of `config` and its task if None.
+
+    Raises:
+        ValueError: the cell has no such setting, or is one of your own, which a config cannot describe.
     """
+    if config.cell == OWN:
+        raise ValueError(f"cell {OWN!r} is a network of your own: make it, and give it as network")
     if shape is None:
-        num_inputs, num_outputs = sizes(build_world(config, batch_size=1))
+        num_inputs, num_outputs = sizes(build_task(config, batch_size=1))
         shape = num_inputs, config.hidden_size, num_outputs
-    common: dict[str, Any] = {
-        "plasticity": config.plasticity,
-        "alpha": config.alpha,
-        "fanout": config.fanout,
-        "clip": config.clip,
-        "generator": generator,
+    kind = cell_class(config.cell)
+    accepted = inspect.signature(kind).parameters
+    if "plasticity" not in accepted and config.plasticity != "none":
+        raise ValueError(f"cell {config.cell!r} needs plasticity 'none', got {config.plasticity!r}")
+    settings = {name: getattr(config, name) for name in CELL_SETTINGS if name in accepted}
+    return kind(*shape, **settings, generator=generator)
+
+
+def given_cell(net: RecurrentPolicy) -> dict[str, Any]:
+    """What the config of a run says of a network that was given, as far as a config has its settings."""
+    described = network_settings(net)
+    if described is None or not isinstance(described["settings"].get("rule", ""), str):
+        return {"cell": OWN}
+    settings = {"plasticity": "none"} | described["settings"]
+    return {"cell": described["cell"], "hidden_size": settings["hidden_size"]} | {
+        name: settings[name] for name in CELL_SETTINGS if name in settings
     }
-    if config.cell == "lstm":
-        return LSTM(*shape, **common)
-    return Network(*shape, rule=config.rule, **common)
 
 
-def record_kind(config: TrainConfig) -> type[Record] | type[LessonRecord]:
+def network_settings(net: Any) -> dict[str, Any] | None:
+    """What makes a network like this one, ready for JSON: its cell and settings; None if files cannot say."""
+    cell = cell_name(net)
+    return None if cell is None else {"cell": cell, "settings": net.settings()}
+
+
+def record_kind(config: TrainConfig) -> type[Record] | type[SupervisedRecord]:
     """What the lines of this run's history hold."""
-    return Record if config.task in REWARDED else LessonRecord
+    return Record if config.task == OWN or is_rewarded(config.task) else SupervisedRecord
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file atomically; `metadata` is kept as text in its header."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(held, metadata={"format": FORMAT} | metadata))
+    write_atomically(path, safetensors_bytes(held, metadata={"format": FORMAT} | metadata))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -157,37 +184,128 @@ def read_config(path: Path, metadata: dict[str, str]) -> TrainConfig:
         raise ValueError(f"{path} holds no usable config: {error}") from None
 
 
-def save_weights(path: str | Path, net: Network | LSTM, config: TrainConfig) -> None:
-    """Write the weights of `net`, with the settings inside, atomically."""
-    write_tensors(
-        Path(require_path("path", path)), dict(net.state_dict()), {"config": json.dumps(config.as_dict())}
-    )
+def save_weights(path: str | Path, net: RecurrentPolicy, config: TrainConfig | None = None) -> None:
+    """Write the weights of `net`, with what makes such a network and the settings of its training inside."""
+    metadata = {} if config is None else {"config": json.dumps(config.as_dict())}
+    described = network_settings(net)
+    metadata["network"] = json.dumps(type(net).__name__ if described is None else described)
+    write_tensors(Path(require_path("path", path)), dict(net.state_dict()), metadata)
 
 
-def load_weights(path: str | Path) -> tuple[Network | LSTM, TrainConfig]:
-    """A trained network and its settings.
+def save(path: str | Path, net: RecurrentPolicy) -> None:
+    """Write a network with its constructor's settings, so that `load` makes it again.
 
     Args:
-        path: a run folder, a .safetensors file, or the name of an agent that ships (`bpa.data.agents`); where
-            a file has the name of an agent, the file is meant.
+        path: a .safetensors file that is not there yet. net: `bpa.Network`, `bpa.LSTM` or another cell of
+            `bpa.cells.base.CELLS`. A rule that is a function is kept by its name.
 
     Raises:
-        ValueError: it does not exist, is torn or foreign, or its tensors do not fit its settings.
+        ValueError: there is a file, it cannot be written, or the network is of another class.
+
+    Example:
+        >>> import tempfile, bpa
+        >>> net = bpa.Network(input_size=5, hidden_size=8, num_actions=3, plasticity="plastic")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     bpa.save(folder + "/mine.safetensors", net)
+        ...     bpa.load(folder + "/mine.safetensors").plasticity
+        'plastic'
     """
-    path = Path(require_path("path", path))
-    if not os.path.exists(path):
-        if str(path) not in data.agents():
-            names = ", ".join(data.agents())
-            raise ValueError(f"{path} does not exist, and no agent of that name ships: there are {names}")
-        path = data.path(str(path))
-    elif path.is_dir():
-        path = path / "weights.safetensors"
+    if cell_name(net) is None:
+        names = ", ".join(place.partition(":")[2] for place in CELLS.values())
+        raise ValueError(f"net must be one of {names}, whose settings are known, got {type(net).__name__}")
+    file = Path(require_path("path", path))
+    if file.suffix != ".safetensors":
+        raise ValueError(f"path must end in .safetensors, got {file}")
+    if file.exists():
+        raise ValueError(f"path {file} exists and is never overwritten")
+    try:
+        save_weights(file, net)
+    except OSError as error:
+        raise ValueError(f"path {file} cannot be written: {error.strerror}") from None
+
+
+def load(path: str | Path, rule: Rule | None = None) -> RecurrentNetwork[Any]:
+    """A network from a file, with the settings it was made with.
+
+    Args:
+        path: a .safetensors file of ours, a run folder, or the name of an agent that ships
+            (`bpa.data.agents`); where a file has the name of an agent, the file is meant.
+        rule: the function that the network's rule is, where the file names one.
+
+    Raises:
+        ValueError: it does not exist, is torn or foreign, its tensors do not fit, or it needs a rule.
+
+    Example:
+        >>> import bpa
+        >>> bpa.load("maze-11").input_size
+        17
+    """
+    return read_network(path, rule)[0]
+
+
+def load_weights(path: str | Path, rule: Rule | None = None) -> tuple[RecurrentNetwork[Any], TrainConfig]:
+    """A trained network and the settings of its training; arguments and errors as of `load`.
+
+    Raises:
+        ValueError: the file holds a network without the settings of a training, too.
+    """
+    net, config = read_network(path, rule)
+    if config is None:
+        raise ValueError(f"{path} holds a network without the settings of its training: bpa.load reads it")
+    return net, config
+
+
+def found(path: str | Path) -> Path:
+    """The file of weights that is meant by a path or the name of an agent; ValueError if there is none."""
+    place = Path(require_path("path", path))
+    if os.path.exists(place):
+        return place / "weights.safetensors" if place.is_dir() else place
+    if str(place) not in data.agents():
+        names = ", ".join(data.agents())
+        raise ValueError(f"{place} does not exist, and no agent of that name ships: there are {names}")
+    return data.path(str(place))
+
+
+def read_network(path: str | Path, rule: Rule | None) -> tuple[RecurrentNetwork[Any], TrainConfig | None]:
+    """The network in a file, and the settings of its training if the file has them."""
+    path = found(path)
     tensors, metadata = read_tensors(path)
-    config = read_config(path, metadata)
+    config = read_config(path, metadata) if "config" in metadata or "network" not in metadata else None
     # Not PyTorch's global generator, for weights that are not kept.
-    net = build_network(config, torch.Generator(device="cpu"))
+    generator = torch.Generator(device="cpu")
+    if "network" in metadata:
+        net = described_network(path, metadata["network"], rule, generator)
+    else:  # a file of before networks were described by themselves
+        assert config is not None
+        net = build_network(config, generator)
     load_state(path, net, tensors)
     return net, config
+
+
+def described_network(
+    path: Path, text: str, rule: Rule | None, generator: torch.Generator
+) -> RecurrentNetwork[Any]:
+    """A network as the metadata of a file describe it, with weights of no meaning.
+
+    Raises:
+        ValueError: they describe none, one of another's class, or one that needs a rule.
+    """
+    try:
+        described = json.loads(text)
+        if isinstance(described, str):
+            raise ValueError(
+                f"it is of the class {described}, which is your own: make one and load_state into it"
+            )
+        settings = dict(described["settings"])
+        own = settings.get("rule")
+        if isinstance(own, dict):
+            if rule is None:
+                name = own["function"]
+                raise ValueError(f"its rule is the function {name!r}: bpa.load(path, rule={name})")
+            settings["rule"] = rule
+        return cell_class(described["cell"])(**settings, generator=generator)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no network that can be made: {error}") from None
 
 
 @contextlib.contextmanager
@@ -211,7 +329,7 @@ def written_alone(folder: Path, name: str = "out") -> Iterator[None]:
 
 
 def rewrite(
-    folder: Path, config: TrainConfig, history: Iterable[Record | LessonRecord], net: Network | LSTM
+    folder: Path, config: TrainConfig, history: Iterable[Record | SupervisedRecord], net: RecurrentPolicy
 ) -> None:
     """Put the files of a resumed run in order: settings, history and weights are those of its checkpoint.
 
@@ -334,14 +452,14 @@ def refuse_other_settings(stored: TrainConfig, asked: TrainConfig) -> None:
             )
 
 
-def write_history(folder: Path, config: TrainConfig, history: Iterable[Record | LessonRecord]) -> None:
+def write_history(folder: Path, config: TrainConfig, history: Iterable[Record | SupervisedRecord]) -> None:
     """Write history.csv whole, atomically."""
     lines = [record_kind(config)._fields, *(map(repr, record) for record in history)]
     text = "".join(",".join(line) + "\n" for line in lines)
     write_atomically(folder / "history.csv", text.encode())
 
 
-def append_history(folder: Path, record: Record | LessonRecord) -> None:
+def append_history(folder: Path, record: Record | SupervisedRecord) -> None:
     """Add one line to history.csv."""
     with open(folder / "history.csv", "a", encoding="utf-8", newline="\n") as file:
         file.write(",".join(map(repr, record)) + "\n")
@@ -357,7 +475,7 @@ def read_history(path: str | Path, up_to: int | None = None) -> list[Any]:
         head, *rows = list(csv.reader(io.StringIO(utf8_text(path)))) or [[]]
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
-    kinds = [kind for kind in (Record, LessonRecord) if list(kind._fields) == head]
+    kinds = [kind for kind in (Record, SupervisedRecord) if list(kind._fields) == head]
     if not kinds:
         raise ValueError(f"{path} is no history of bpa: it begins with {','.join(head)!r}")
     history = []

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+import tyro
 
 from bpa.arguments import (
     plain,
@@ -16,22 +17,23 @@ from bpa.arguments import (
     require_number,
     require_path,
 )
+from bpa.cells.base import CELLS
 from bpa.cells.plasticity import ALPHAS, PLASTICITIES, RULES, refuse_meaningless
 from bpa.engines import ENGINES
+from bpa.envs.base import REGISTRY
 from bpa.training.a2c import BASELINES
 from bpa.training.optim import OPTIMIZERS, POLICIES, SCHEDULES
 from bpa.training.tasks import (
     SETTINGS,
-    TASKS,
     CueSettings,
     PatternSettings,
     PictureSettings,
     RecallSettings,
     SequenceSettings,
-    build_world,
+    build_task,
 )
 
-CELLS = ("rnn", "lstm")
+OWN = "own"  # a task or a cell that is given to `train`, and that no name describes
 DEVICES = ("auto", "cpu", "cuda")
 # Beyond these a slip of the finger is likelier than a wish, and no machine could hold or end the run.
 LARGEST = {
@@ -61,8 +63,9 @@ class TrainConfig:
         ValueError: a field is out of range; the message names it, what came and what is allowed.
     """
 
-    task: Literal["maze", "cues", "patterns", "pictures", "sequences", "recall"] = "maze"
-    """What is learned: a reward to find in the grid maze, cues to try out, or lessons."""
+    task: str = "maze"
+    """What is learned: a reward to find in the grid maze, or by cues, or one of the supervised tasks; a name
+    of `bpa.envs.base.REGISTRY`: maze, cues, patterns, pictures, sequences, recall."""
     iterations: int = 3000
     """Training iterations, each one batch of whole episodes; at least 1."""
     seed: int = 0
@@ -93,7 +96,7 @@ class TrainConfig:
     wall_penalty: float = 0.0
     """Maze: cost of moving into a wall; at least 0."""
 
-    cell: Literal["rnn", "lstm"] = "rnn"
+    cell: str = "rnn"
     """The network: `bpa.Network`, or `bpa.cells.lstm.LSTM`, which with plasticity "none" is the plain one."""
     hidden_size: int = 100
     """Hidden neurons; at least 1."""
@@ -105,8 +108,8 @@ class TrainConfig:
     """One gain of the modulator for each neuron."""
     clip: float = 2.0
     """Bound of the Hebbian trace; above 0."""
-    rule: Literal["hebb", "decay", "oja"] = "hebb"
-    """Hebbian rule; "decay" and "oja" need plasticity "plastic"."""
+    rule: str = "hebb"
+    """Hebbian rule: hebb, decay or oja; the last two need plasticity "plastic"."""
 
     optimizer: Literal["adam", "muon"] = "adam"
     """What takes the steps: Adam, or `bpa.training.muon.Muon` for w and alpha and Adam for the rest."""
@@ -146,6 +149,8 @@ class TrainConfig:
     """Little languages, each of which lasts for one sequence."""
     recall: RecallSettings = dataclasses.field(default_factory=RecallSettings)
     """Pairs of keys and values to recall."""
+    options: Annotated[dict[str, Any], tyro.conf.Suppress] = dataclasses.field(default_factory=dict)
+    """Settings of a task that was registered by somebody else, by the names of its constructor."""
 
     def __post_init__(self) -> None:
         for task, kind in SETTINGS.items():
@@ -160,7 +165,7 @@ class TrainConfig:
         def store(door: Callable[..., Any], name: str, *allowed: Any, **bounds: Any) -> None:
             object.__setattr__(self, name, door(name, getattr(self, name), *allowed, **bounds))
 
-        store(require_choice, "task", TASKS)
+        store(require_choice, "task", (*REGISTRY, OWN))
         store(require_integer, "iterations", low=1)
         store(require_integer, "seed", low=0, high=2**63 - 1)
         if self.out is not None:
@@ -176,13 +181,17 @@ class TrainConfig:
         store(require_choice, "device", DEVICES)
         store(require_choice, "engine", ENGINES)
         store(require_integer, "batch_size", low=1)
-        maze = build_world(self, batch_size=1, task="maze")
+        maze = build_task(self, batch_size=1, task="maze")
         for name in ("size", "episode_length", "reward", "wall_penalty"):
             object.__setattr__(self, name, getattr(maze, name))
+        if not isinstance(self.options, dict):
+            raise ValueError(f"options must be a table of names and values, got {self.options!r}")
         for task, kind in SETTINGS.items():
             if task == self.task or getattr(self, task) != kind():
-                build_world(self, batch_size=1, task=task)
-        store(require_choice, "cell", CELLS)
+                build_task(self, batch_size=1, task=task)
+        if self.task not in (OWN, "maze", *SETTINGS):
+            build_task(self, batch_size=1)
+        store(require_choice, "cell", (*CELLS, OWN))
         store(require_integer, "hidden_size", low=1)
         store(require_choice, "plasticity", PLASTICITIES)
         store(require_choice, "alpha", ALPHAS)
@@ -190,8 +199,8 @@ class TrainConfig:
         store(require_number, "clip", low=0, above=True)
         store(require_choice, "rule", RULES)
         refuse_meaningless(self.plasticity, self.rule, self.clip)
-        if self.cell == "lstm" and self.rule != "hebb":
-            raise ValueError(f"cell 'lstm' needs rule 'hebb', got {self.rule!r}")
+        if self.cell != "rnn" and self.rule != "hebb":
+            raise ValueError(f"cell {self.cell!r} needs rule 'hebb', got {self.rule!r}")
         store(require_choice, "optimizer", OPTIMIZERS)
         store(require_number, "learning_rate", low=0, above=True)
         store(require_choice, "learning_rate_schedule", SCHEDULES)
@@ -261,15 +270,15 @@ def checked_fields(kind: type, fields: Any, name: str) -> dict[str, Any]:
     return dict(fields)
 
 
-LESSON_SETTINGS: dict[str, Any] = {"iterations": 1000, "hidden_size": 60, "learning_rate": 3e-3}
+SUPERVISED_SETTINGS: dict[str, Any] = {"iterations": 1000, "hidden_size": 60, "learning_rate": 3e-3}
 # Where each task begins on the command line. Configs are made when asked for: pictures take a second to load.
 BEGINNINGS: dict[str, dict[str, Any]] = {
     "maze": {},
     "cues": {},
-    "patterns": LESSON_SETTINGS,
-    "pictures": LESSON_SETTINGS | {"hidden_size": 80},
-    "sequences": LESSON_SETTINGS,
-    "recall": LESSON_SETTINGS,
+    "patterns": SUPERVISED_SETTINGS,
+    "pictures": SUPERVISED_SETTINGS | {"hidden_size": 80},
+    "sequences": SUPERVISED_SETTINGS,
+    "recall": SUPERVISED_SETTINGS,
 }
 
 
@@ -279,8 +288,8 @@ def beginning(task: str) -> TrainConfig:
     Raises:
         ValueError: the task is unknown.
     """
-    require_choice("task", task, TASKS)
-    return TrainConfig().replace(task=task, **BEGINNINGS[task])
+    require_choice("task", task, REGISTRY)
+    return TrainConfig().replace(task=task, **BEGINNINGS.get(task, {}))
 
 
 PRESETS = {

@@ -16,7 +16,7 @@ class Team(NamedTuple):
     rank: int = 0
     size: int = 1
 
-    def share(self, batch_size: int) -> slice:
+    def shard(self, batch_size: int) -> slice:
         """The episodes of a batch that this process takes.
 
         Raises:

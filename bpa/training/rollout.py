@@ -1,49 +1,22 @@
-"""A mind meets a world: what happened is a trajectory."""
+"""A policy meets an environment: what happened is a trajectory."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from bpa import engines
-from bpa.arguments import require_integer, require_uniform
+from bpa.arguments import require_flag, require_shape, require_uniform
+from bpa.cells.base import RecurrentPolicy
 from bpa.engines.context import has_numbers
-from bpa.engines.eager import Unrolled
-from bpa.envs.cue_reward import CueEpisodes, CueReward
-from bpa.maze import GridMaze
-from bpa.noise import uniform
-from bpa.training.tasks import sizes
+from bpa.envs.base import Environment, Noise, require_environment
+from bpa.noise import fresh_generator, uniform
 
 SMALLEST = 2.0**-126  # the smallest normal number of float32; below it engines round differently
-
-
-class Chance(NamedTuple):
-    """All the luck of a batch of episodes in the maze, drawn before it begins.
-
-    Uniform numbers in [0, 1), float32. The same numbers give the same episodes in every engine, action by
-    action.
-    """
-
-    goal: Tensor  # [B], where each goal lies
-    action: Tensor  # [T, B], which action is sampled from the policy
-    teleport: Tensor  # [T, B], where an agent is put if it has reached its goal
-
-    def part(self, share: slice) -> Chance:
-        """The luck of some of its episodes."""
-        return Chance(self.goal[share], self.action[:, share], self.teleport[:, share])
-
-
-class CueChance(NamedTuple):
-    """All the luck of a batch of episodes of the cue-reward task, drawn before it begins."""
-
-    episodes: CueEpisodes  # what will be shown and asked
-    action: Tensor  # [T, B], uniform numbers in [0, 1), float32: which action is sampled from the policy
-
-    def part(self, share: slice) -> CueChance:
-        """The luck of some of its episodes."""
-        return CueChance(self.episodes.part(share), self.action[:, share])
 
 
 class Trajectory(NamedTuple):
@@ -54,28 +27,11 @@ class Trajectory(NamedTuple):
     rewards: Tensor  # [T, B]
     logits: Tensor  # [T, B, A]
     values: Tensor  # [T, B]
-    modulation: Tensor | None  # [T, B]
+    modulation: Tensor | None  # [T, B], None without a modulator
     h: Tensor  # [T, B, H]
     hidden: Any  # the state after the last step, of the network's own kind
-
-
-def draw_chance(
-    episode_length: int, batch_size: int, generator: torch.Generator, device: torch.device | str = "cpu"
-) -> Chance:
-    """The luck of `batch_size` episodes of `episode_length` steps, drawn from `generator`, on `device`."""
-    episode_length = require_integer("episode_length", episode_length, low=1)
-    batch_size = require_integer("batch_size", batch_size, low=1)
-    numbers = uniform(1 + 2 * episode_length, batch_size, generator=generator).to(device)
-    return Chance(numbers[0], numbers[1 : 1 + episode_length], numbers[1 + episode_length :])
-
-
-def draw_luck(world: GridMaze | CueReward) -> Chance | CueChance:
-    """The luck of one batch of episodes in this world, from the world's generator, on its device."""
-    T, B = world.episode_length, world.batch_size
-    if isinstance(world, GridMaze):
-        return draw_chance(T, B, world.generator, world.device)
-    episodes = world.draw()
-    return CueChance(episodes, uniform(T, B, generator=world.generator).to(world.device))
+    mask: Tensor | None = None  # bool [T, B], the steps before each episode's end; None: all of them
+    bootstrap: Tensor | None = None  # [T, B], the value where a time limit cut an episode off, 0 elsewhere
 
 
 def sample(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -91,58 +47,134 @@ def sample(logits: Tensor, uniform: Tensor) -> Tensor:
     return torch.minimum(passed, (places * (policy > 0)).amax(dim=-1))
 
 
+def require_fit(net: RecurrentPolicy, env: Environment) -> None:
+    """Raise ValueError unless `env` is an environment and the network has its inputs and actions."""
+    require_environment(env)
+    if (net.input_size, net.num_actions) != (env.observation_size, env.num_actions):
+        raise ValueError(
+            f"net must have {env.observation_size} inputs and {env.num_actions} actions for "
+            f"{type(env).__name__}, got {net.input_size} and {net.num_actions}"
+        )
+
+
+def sample_noise(env: Environment, generator: torch.Generator | None = None) -> Noise | Tensor:
+    """The noise of one batch of episodes in `env`, or of an environment that samples none, of the actions.
+
+    Args:
+        generator: of the numbers [T, B] for the actions, where the environment samples no noise.
+    """
+    if callable(draw := getattr(env, "sample_noise", None)):
+        noise: Noise = draw()
+        return noise
+    numbers = uniform(env.episode_length, env.batch_size, generator=generator or fresh_generator())
+    return numbers.to(getattr(env, "device", "cpu"))
+
+
+@contextlib.contextmanager
+def seeded(env: Any, seed: int) -> Iterator[torch.Generator]:
+    """Within, the one source of noise of a run, seeded: the environment's own generator if it has one.
+
+    An environment that samples no noise may draw from PyTorch's global generator, which is seeded too. Both
+    are put back.
+    """
+    generator = getattr(env, "generator", None)
+    if not isinstance(generator, torch.Generator):
+        generator = torch.Generator(device="cpu")
+    before = generator.get_state()
+    with contextlib.ExitStack() as stack:
+        if env is not None and not hasattr(env, "sample_noise"):
+            stack.enter_context(torch.random.fork_rng(devices=[]))
+            torch.manual_seed(seed)
+        generator.manual_seed(seed)
+        try:
+            yield generator
+        finally:
+            generator.set_state(before)
+
+
 def rollout(
-    net: Any, world: GridMaze | CueReward, chance: Chance | CueChance, engine: str = "auto"
+    net: RecurrentPolicy,
+    env: Environment,
+    noise: Noise | Tensor | None = None,
+    engine: str = "auto",
+    greedy: bool = False,
 ) -> Trajectory:
-    """Let `net` act in `world` for one batch of whole episodes, from the initial state.
+    """Let `net` act in `env` for one batch of whole episodes, from the initial state.
 
     Gradients reach `net` through logits and values, unless grad mode is off. Actions are sampled.
 
     Args:
-        net: a `Network`, or another with its calling convention, for the world's inputs and actions.
-        world: B episodes of T steps. It is reset first and left at its end.
-        chance: see `draw_luck`.
-        engine: one of `bpa.engines.ENGINES`. A fast engine runs the world inside its loop.
+        net: a `Network`, or another recurrent policy, for the environment's inputs and actions.
+        env: B episodes of T steps. It is reset first and left at its end.
+        noise: see `sample_noise`, which is asked if None.
+        engine: one of `bpa.engines.ENGINES`. A fast engine runs the environment inside its loop.
+        greedy: take the likeliest action in place of a sampled one, step by step.
 
     Raises:
-        ValueError: the network or the noise does not fit the world, a number is out of range, the network has
-            no numbers of its own, or the engine was asked for by name and cannot run this.
+        ValueError: the network or the noise does not fit the environment, a number is out of range, what the
+            environment gives is of another shape, the network has no numbers of its own, or the engine was
+            asked for by name and cannot run this.
     """
-    T, B = world.episode_length, world.batch_size
-    needed = sizes(world)
-    if (net.input_size, net.num_actions) != needed:
+    require_fit(net, env)
+    noise = sample_noise(env) if noise is None else noise
+    greedy = require_flag("greedy", greedy)
+    T, B = env.episode_length, env.batch_size
+    numbers = noise if isinstance(noise, Tensor) else getattr(noise, "action", None)
+    if not isinstance(numbers, Tensor) or (isinstance(noise, Tensor) and hasattr(env, "sample_noise")):
         raise ValueError(
-            f"net must have {needed[0]} inputs and {needed[1]} actions for {type(world).__name__}, "
-            f"got {net.input_size} and {net.num_actions}"
+            f"noise must be drawn for {type(env).__name__}, as sample_noise does, got {type(noise).__name__}"
         )
-    if not isinstance(chance, CueChance if isinstance(world, CueReward) else Chance):
-        raise ValueError(
-            f"chance must be drawn for {type(world).__name__}, as draw_luck does, got {type(chance).__name__}"
-        )
-    for name, shape in (("goal", (B,)), ("action", (T, B)), ("teleport", (T, B))):
-        if name in chance._fields:
-            require_uniform(f"chance.{name}", getattr(chance, name), shape, world.device)
+    require_uniform("noise.action", numbers, (T, B), torch.device(getattr(env, "device", "cpu")))
     if not has_numbers(net.parameters()):
-        raise ValueError("net must hold numbers that an environment can go by, got batched or fake tensors")
-    start: Any = chance.goal if isinstance(chance, Chance) else chance.episodes
-    chosen = engines.choose(engine, net, world)
-    observation = world.reset(start)
+        raise ValueError("net must have numbers of its own to act by: it is batched by vmap, or fake")
+    chosen = engines.eager if greedy else engines.choose(engine, net, env)
+    observation = env.reset() if isinstance(noise, Tensor) else env.reset(noise)  # type: ignore[call-arg]
     if chosen is not engines.eager:
-        return Trajectory(*chosen.act(net, world, chance))
+        return Trajectory(*chosen.act(net, env, noise))
+    return act(net, env, observation, numbers, greedy)
 
-    after: list[Any] = [(luck,) for luck in chance.teleport] if isinstance(chance, Chance) else [()] * T
+
+def act(
+    net: RecurrentPolicy, env: Environment, observation: Tensor, numbers: Tensor, greedy: bool
+) -> Trajectory:
+    """`rollout` step by step, in an environment just reset."""
+    B, precision = env.batch_size, next(net.parameters()).dtype
+    time_limit = getattr(env, "time_limit", None)
+    running = torch.ones(B, dtype=torch.bool, device=observation.device)
     hidden = net.initial_state(B)
-    dtype = hidden.h.dtype  # a network may compute in more digits than the world
-    observations, actions, rewards, activities = [], [], [], []
-    for t in range(T):
-        logits, _, hidden = net(observation.to(dtype), hidden)
-        action = sample(logits.detach(), chance.action[t])
-        observations.append(observation)
-        observation, reward, _ = world.step(action, *after[t])
-        actions.append(action)
-        rewards.append(reward)
-        activities.append(hidden.h)
-    h = torch.stack(activities)
-    logits, values = net.heads(h)
-    seen = Unrolled(logits, values, net.modulation(h), h, hidden)
-    return Trajectory(torch.stack(observations), torch.stack(actions), torch.stack(rewards), *seen)
+    seen: list[tuple[Tensor, ...]] = []  # observation, action, reward, logits, value, h, mask, bootstrap
+    for t in range(env.episode_length):
+        require_shape("observation", observation, (B, env.observation_size))
+        logits, value, hidden = net(observation.to(precision), hidden)
+        action = logits.detach().argmax(-1) if greedy else sample(logits.detach(), numbers[t])
+        ahead, reward, done = env.step(action)
+        require_shape("reward", reward, (B,))
+        cut = torch.zeros_like(reward, dtype=torch.float32)
+        if time_limit is not None and (limit := time_limit()) is not None:
+            with torch.no_grad():
+                cut = net(limit[1].to(precision), hidden)[1] * limit[0]
+        earned = torch.where(running, reward, 0)
+        activity = hidden[0] if isinstance(hidden, tuple) else hidden
+        seen.append((observation, action, earned, logits, value, activity, running, cut * running))
+        running = running & ~torch.as_tensor(done, dtype=torch.bool, device=running.device)
+        observation = ahead
+        if not running.any():
+            break
+    observations, actions, rewards, logits, values, h, mask, bootstrap = map(
+        torch.stack, zip(*seen, strict=True)
+    )
+    if callable(heads := getattr(net, "heads", None)):  # the whole sequence at once, as engines do
+        logits, values = heads(h)
+    modulation = getattr(net, "modulation", lambda h: None)(h)
+    return Trajectory(
+        observations,
+        actions,
+        rewards,
+        logits,
+        values,
+        modulation,
+        h,
+        hidden,
+        None if mask.all() else mask,
+        None if time_limit is None or not bootstrap.any() else bootstrap,
+    )

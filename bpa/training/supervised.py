@@ -1,26 +1,16 @@
-"""Supervised training: lessons in place of rewards, the same networks, the same memory in the connections."""
+"""Supervised training: right answers in place of rewards, the same networks, the same memory."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bpa.arguments import real_numbers, require_classes, require_integer, require_number, require_shape
 from bpa.engines import room_for_loops
-from bpa.tasks.base import Lesson
+from bpa.tasks.base import Batch, SupervisedTask
 from bpa.training.optim import Diverged, build_optimizers, clip_gradient, fault, gradient_norm
-
-
-class SupervisedWorld(Protocol):
-    """A world that gives lessons: `bpa.tasks.patterns`, `bpa.tasks.pictures`, `bpa.tasks.sequences`."""
-
-    input_size: int
-    output_size: int
-
-    def sample(self) -> Lesson:
-        """One batch of new episodes."""
 
 
 class Step(NamedTuple):
@@ -73,66 +63,66 @@ def require_counting(mask: Tensor, shape: tuple[int, ...]) -> None:
         )
 
 
-def lesson_loss(outputs: Tensor, lesson: Lesson) -> Tensor:
+def batch_loss(outputs: Tensor, batch: Batch) -> Tensor:
     """What `outputs` [T, B, A] lose: cross entropy where the targets are classes, squared error otherwise."""
-    if lesson.targets.is_floating_point():
-        return masked_squared_error(outputs, *lesson[1:])
-    return masked_cross_entropy(outputs, *lesson[1:])
+    if batch.targets.is_floating_point():
+        return masked_squared_error(outputs, *batch[1:])
+    return masked_cross_entropy(outputs, *batch[1:])
 
 
-def lesson_accuracy(outputs: Tensor, lesson: Lesson) -> float:
+def batch_accuracy(outputs: Tensor, batch: Batch) -> float:
     """Share of what counts that is right: the likeliest class, or the sign where the targets are numbers.
 
     Raises:
         ValueError: shapes do not fit, or nothing counts.
     """
     require_shape("outputs", outputs, ("T", "B", "A"))
-    shape = tuple(outputs.shape[: 3 if lesson.targets.is_floating_point() else 2])
-    require_shape("targets", lesson.targets, shape)
-    require_counting(lesson.mask, shape)
-    if lesson.targets.is_floating_point():
-        right = outputs.sign() == lesson.targets.sign()
+    shape = tuple(outputs.shape[: 3 if batch.targets.is_floating_point() else 2])
+    require_shape("targets", batch.targets, shape)
+    require_counting(batch.mask, shape)
+    if batch.targets.is_floating_point():
+        right = outputs.sign() == batch.targets.sign()
     else:
-        right = outputs.argmax(-1) == lesson.targets
-    return right[lesson.mask].double().mean().item()
+        right = outputs.argmax(-1) == batch.targets
+    return right[batch.mask].double().mean().item()
 
 
 def fit(
-    world: SupervisedWorld,
+    task: SupervisedTask,
     net: Any,
     iterations: int,
     learning_rate: float = 1e-3,
     max_gradient_norm: float = 4.0,
     engine: str = "auto",
 ) -> list[Step]:
-    """Train `net` in place on one new lesson an iteration, by Adam; return what happened.
+    """Train `net` in place on one new batch an iteration, by Adam; return what happened.
 
-    All chance comes from the world's generator: the same seeds give the same weights.
+    All chance comes from the task's generator: the same seeds give the same weights.
 
     Args:
-        world: gives the lessons. net: reads world.input_size numbers and has world.output_size outputs.
+        task: gives the lessons. net: reads task.input_size numbers and has task.output_size outputs.
         iterations: at least 1. learning_rate: step size of Adam, above 0.
         max_gradient_norm: bound to which the gradient is scaled down, above 0.
         engine: one of `bpa.engines.ENGINES`.
 
     Raises:
-        ValueError: a number is out of range, or the network does not fit the world.
+        ValueError: a number is out of range, or the network does not fit the task.
         Diverged: a loss or a gradient is not finite. The weights before it are kept.
     """
     iterations = require_integer("iterations", iterations, low=1)
     learning_rate = require_number("learning_rate", learning_rate, low=0, above=True)
     max_gradient_norm = require_number("max_gradient_norm", max_gradient_norm, low=0, above=True)
-    if (net.input_size, net.num_actions) != (world.input_size, world.output_size):
+    if (net.input_size, net.num_actions) != (task.input_size, task.output_size):
         raise ValueError(
-            f"net must have {world.input_size} inputs and {world.output_size} outputs for this world, "
+            f"net must have {task.input_size} inputs and {task.output_size} outputs for this task, "
             f"got {net.input_size} and {net.num_actions}"
         )
     (optimizer,) = build_optimizers(net, "adam", learning_rate, adam_eps=1e-8)
     history = []
     with room_for_loops(engine, net):
         for iteration in range(1, iterations + 1):
-            lesson = world.sample()
-            loss = lesson_loss(net.unroll(lesson.inputs, engine=engine).logits, lesson)
+            batch = task.sample()
+            loss = batch_loss(net.unroll(batch.inputs, engine=engine).logits, batch)
             optimizer.zero_grad()
             loss.backward()
             norm = gradient_norm(net)
@@ -145,14 +135,14 @@ def fit(
 
 
 @torch.no_grad()
-def marks(net: Any, lesson: Lesson, engine: str = "auto") -> tuple[float, float]:
-    """Loss and accuracy of `net` in one lesson."""
-    outputs = net.unroll(lesson.inputs, engine=engine).logits
-    return lesson_loss(outputs, lesson).item(), lesson_accuracy(outputs, lesson)
+def batch_metrics(net: Any, batch: Batch, engine: str = "auto") -> tuple[float, float]:
+    """Loss and accuracy of `net` in one batch."""
+    outputs = net.unroll(batch.inputs, engine=engine).logits
+    return batch_loss(outputs, batch).item(), batch_accuracy(outputs, batch)
 
 
-def examine(world: SupervisedWorld, net: Any, lessons: int = 10, engine: str = "auto") -> tuple[float, float]:
+def examine(task: SupervisedTask, net: Any, batches: int = 10, engine: str = "auto") -> tuple[float, float]:
     """Mean loss and mean accuracy of `net` over new lessons, without training."""
-    lessons = require_integer("lessons", lessons, low=1)
-    seen = [marks(net, world.sample(), engine) for _ in range(lessons)]
-    return sum(loss for loss, _ in seen) / lessons, sum(right for _, right in seen) / lessons
+    batches = require_integer("batches", batches, low=1)
+    seen = [batch_metrics(net, task.sample(), engine) for _ in range(batches)]
+    return sum(loss for loss, _ in seen) / batches, sum(right for _, right in seen) / batches

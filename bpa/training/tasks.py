@@ -1,24 +1,18 @@
-"""The worlds by name: what can be set about each in a training run, and how it is made."""
+"""The environments and tasks of a training run: what can be set about each, and how it is made."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from bpa.arguments import plain
-from bpa.envs.cue_reward import CueReward
-from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
-from bpa.tasks.patterns import Patterns
-from bpa.tasks.pictures import Pictures
-from bpa.tasks.sequences import AssociativeRecall, Languages
+from bpa.envs.base import REGISTRY, entry
 
 if TYPE_CHECKING:
     from bpa.training.config import TrainConfig
-
-TASKS = ("maze", "cues", "patterns", "pictures", "sequences", "recall")
-REWARDED = ("maze", "cues")  # an agent acts and is rewarded; the other worlds give lessons
 
 
 class Settings:
@@ -126,15 +120,9 @@ SETTINGS = {
     "sequences": SequenceSettings,
     "recall": RecallSettings,
 }
-LESSONS: dict[str, type] = {
-    "patterns": Patterns,
-    "pictures": Pictures,
-    "sequences": Languages,
-    "recall": AssociativeRecall,
-}
 
 
-def build_world(
+def build_task(
     config: TrainConfig,
     batch_size: int | None = None,
     generator: torch.Generator | None = None,
@@ -142,40 +130,49 @@ def build_world(
     task: str | None = None,
     device: torch.device | str | None = None,
 ) -> Any:
-    """The world that `config` describes.
+    """The environment or supervised task that `config` describes.
 
     Args:
-        batch_size: B; that of `config` if None. generator: source of all chance.
+        batch_size: B; that of `config` if None. generator: source of all noise.
         split: the pictures that may be shown, "train" or "test".
-        task: one of TASKS; that of `config` if None. device: where its tensors live, the CPU if None.
+        task: a name of the registry; that of `config` if None. device: of its tensors, the CPU if None.
 
     Raises:
         ValueError: a setting is out of range.
     """
     task = config.task if task is None else task
-    common: dict[str, Any] = {
+    made_by, fields = entry(task).load(), entry(task).fields
+    accepted = inspect.signature(made_by).parameters
+    settings = {name: getattr(config, name) for name in fields}
+    if task in SETTINGS:
+        settings |= vars(getattr(config, task))
+    elif task == config.task:
+        for name in config.options:
+            if name not in accepted:
+                known = ", ".join(accepted)
+                raise ValueError(f"options of {task} must be of {known}, got {name!r}")
+        settings |= config.options
+    given = {
         "batch_size": config.batch_size if batch_size is None else batch_size,
         "generator": generator,
         "device": device,
+        "split": split,
     }
-    if task == "maze":
-        return GridMaze(
-            config.size,
-            episode_length=config.episode_length,
-            reward=config.reward,
-            wall_penalty=config.wall_penalty,
-            **common,
-        )
-    settings = vars(getattr(config, task))
-    if task == "cues":
-        return CueReward(episode_length=config.episode_length, **settings, **common)
-    if task == "pictures":
-        return Pictures(split=split, **settings, **common)
-    return LESSONS[task](**settings, **common)
+    return made_by(**settings, **{name: value for name, value in given.items() if name in accepted})
 
 
-def sizes(world: Any) -> tuple[int, int]:
-    """Inputs and outputs of a network for this world; an agent's outputs are its actions."""
-    if isinstance(world, GridMaze):
-        return OBSERVATION_SIZE, NUM_ACTIONS
-    return world.input_size, world.num_actions if isinstance(world, CueReward) else world.output_size
+def sizes(task: Any) -> tuple[int, int]:
+    """Inputs and outputs of a network for an environment or a supervised task; an agent's are its actions."""
+    if hasattr(task, "observation_size"):
+        return task.observation_size, task.num_actions
+    return task.input_size, task.output_size
+
+
+def is_rewarded(task: str) -> bool:
+    """Whether an agent acts and is rewarded in this task; otherwise it is told what was right."""
+    return entry(task).rewarded
+
+
+def rewarded_tasks() -> tuple[str, ...]:
+    """The names of all tasks in which an agent acts and is rewarded."""
+    return tuple(name for name, known in REGISTRY.items() if known.rewarded)

@@ -27,7 +27,7 @@ from triton.runtime import driver
 from bpa import GridMaze, Network, engines
 from bpa.engines import triton as engine
 from bpa.engines.triton import kernels as triton_kernels
-from bpa.training.rollout import draw_chance
+from bpa.maze import draw_noise
 
 NAMES = ("unroll_kernel", "act_kernel", "backward_kernel", "alpha_kernel")
 
@@ -98,7 +98,7 @@ def main(size: str = "100", capability: str = "9.0") -> None:
         for steps, batch_size in ((1, 1), (16, 3)):  # Triton may compile 1, and multiples of 16, on their own
             maze = GridMaze(5, batch_size, steps)
             maze.reset()
-            logits, values = engine.act(net, maze, draw_chance(steps, batch_size, torch.Generator()))[3:5]
+            logits, values = engine.act(net, maze, draw_noise(steps, batch_size, torch.Generator()))[3:5]
             (logits.sum() + values.sum()).backward()
             xs = torch.zeros(steps, batch_size, 17)
             engine.unroll(net, xs, net.initial_state(batch_size)).h.sum().backward()

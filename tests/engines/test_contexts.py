@@ -22,7 +22,8 @@ from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.cells.lstm import LSTM
 from bpa.engines import eager
 from bpa.engines import numba as numba_engine
-from bpa.training.rollout import draw_chance, rollout
+from bpa.maze import draw_noise
+from bpa.training.rollout import rollout
 
 XS = torch.randn(4, 2, 5, generator=torch.Generator().manual_seed(1))
 
@@ -258,7 +259,7 @@ class Live(nn.Module):
     def __init__(self, net, engine):
         super().__init__()
         self.net, self.engine = net, engine
-        self.chance = draw_chance(6, 3, seeded())
+        self.chance = draw_noise(6, 3, seeded())
 
     def forward(self):
         seen = rollout(self.net, GridMaze(5, 3, 6), self.chance, self.engine)
@@ -317,9 +318,9 @@ def test_a_network_that_is_watched_or_a_maze_that_is_open_is_left_to_the_definit
     assert engines.choose("auto", net, maze) is numba_engine
     maze.walls[0, 2] = False
     with pytest.raises(ValueError, match="mazes with a wall all round alone; engine='eager' can"):
-        rollout(net, maze, draw_chance(6, 3, seeded()), "numba")
+        rollout(net, maze, draw_noise(6, 3, seeded()), "numba")
     assert engines.choose("auto", net, maze) is eager
     calls = []
     net.register_forward_hook(lambda *given: calls.append(1))
-    rollout(net, GridMaze(5, 3, 6), draw_chance(6, 3, seeded()))
+    rollout(net, GridMaze(5, 3, 6), draw_noise(6, 3, seeded()))
     assert len(calls) == 6

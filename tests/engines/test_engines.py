@@ -18,8 +18,9 @@ from bpa import GridMaze, Network, TrainConfig, engines, train
 from bpa.cells.lstm import LSTM
 from bpa.engines import numba as numba_engine
 from bpa.engines.numba import kernels
-from bpa.envs.cue_reward import CueReward
-from bpa.training.rollout import CueChance, draw_chance, draw_luck, rollout, sample
+from bpa.envs.cue_reward import CueNoise, CueReward
+from bpa.maze import draw_noise
+from bpa.training.rollout import rollout, sample
 
 # The largest difference from float64, relative to the largest number of the same tensor, or to 1.
 # Float32 itself has 6e-8, and a shared alpha or eta sums tens of thousands of terms of either sign.
@@ -270,7 +271,7 @@ def test_gradients_of_gradients_of_an_episode(plasticity, world):
     for engine in ("numba", "eager"):
         same_luck = {"generator": torch.Generator().manual_seed(9)}
         place = GridMaze(5, 3, 8, **same_luck) if world == "maze" else CueReward(2, 4, 3, 8, **same_luck)
-        seen = rollout(net, place, draw_luck(place), engine)
+        seen = rollout(net, place, place.sample_noise(), engine)
         loss = seen.logits.square().sum() + (seen.values * (1 + seen.rewards)).sum() + seen.h.pow(3).sum()
         gradients = torch.autograd.grad(loss, list(net.parameters()), create_graph=True, allow_unused=True)
         penalty = sum(part.square().sum() for part in gradients if part is not None)
@@ -337,7 +338,7 @@ def lively_network(seed, **variant):
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
 def test_the_same_luck_gives_the_same_episodes(plasticity, seed):
     net = lively_network(seed, plasticity=plasticity)
-    chance = draw_chance(200, 15, torch.Generator().manual_seed(seed))
+    chance = draw_noise(200, 15, torch.Generator().manual_seed(seed))
     mazes = [GridMaze((5, 7, 9, 11)[seed], 15, 200, reward=10.0, wall_penalty=0.1 * seed) for _ in range(2)]
     with torch.no_grad():
         right, mine = [
@@ -364,7 +365,7 @@ def test_the_same_luck_gives_the_same_episodes(plasticity, seed):
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
 def test_gradients_of_an_episode_in_the_maze(plasticity):
     net = lively_network(5, plasticity=plasticity)
-    chance = draw_chance(40, 3, torch.Generator().manual_seed(5))
+    chance = draw_noise(40, 3, torch.Generator().manual_seed(5))
     gradients = []
     for engine in ("eager", "numba"):
         seen = rollout(net, GridMaze(5, 3, 40), chance, engine)
@@ -376,7 +377,7 @@ def test_gradients_of_an_episode_in_the_maze(plasticity):
 
 def test_a_maze_can_be_stepped_on_after_a_rollout():
     net, maze = lively_network(6), GridMaze(5, 2, 10)
-    rollout(net, maze, draw_chance(10, 2, torch.Generator()), "numba")
+    rollout(net, maze, draw_noise(10, 2, torch.Generator()), "numba")
     with pytest.raises(RuntimeError, match="the episode is over"):
         maze.step(torch.zeros(2, dtype=torch.long))
     maze.reset()
@@ -401,7 +402,7 @@ def in_cues(net, settings, engine):
     """The same episodes, the same luck: what `act` returns by name, and the world at their end."""
     world = CueReward(**settings, generator=torch.Generator().manual_seed(4))
     T, B = world.episode_length, world.batch_size
-    chance = CueChance(world.draw(), torch.rand(T, B, generator=torch.Generator().manual_seed(5)))
+    chance = CueNoise(world.draw(), torch.rand(T, B, generator=torch.Generator().manual_seed(5)))
     observation, hidden = world.reset(chance.episodes), net.initial_state(B)
     if engine == "numba":
         seen = numba_engine.act(net, world, chance)
@@ -518,7 +519,7 @@ class OtherMaze(GridMaze):
 
 
 def test_another_world_is_left_to_the_definition():
-    net, chance = lively_network(7), draw_chance(5, 2, torch.Generator())
+    net, chance = lively_network(7), draw_noise(5, 2, torch.Generator())
     with pytest.raises(ValueError, match=r"no world but bpa\.GridMaze"):
         rollout(net, OtherMaze(5, 2, 5), chance, "numba")
     assert torch.equal(
@@ -535,7 +536,7 @@ def test_another_world_is_left_to_the_definition():
     ],
 )
 def test_luck_that_does_not_fit_is_refused(name, value, message):
-    chance = draw_chance(5, 2, torch.Generator())._replace(**{name: value})
+    chance = draw_noise(5, 2, torch.Generator())._replace(**{name: value})
     for engine in ("eager", "numba"):
         with pytest.raises(ValueError, match=message):
             rollout(lively_network(8), GridMaze(5, 2, 5), chance, engine)

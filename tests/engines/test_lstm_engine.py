@@ -12,7 +12,8 @@ from bpa import GridMaze, TrainConfig, engines, train
 from bpa.cells.lstm import LSTM, LSTMHidden
 from bpa.engines.numba import lstm as lstm_engine
 from bpa.envs.cue_reward import CueReward
-from bpa.training.rollout import draw_chance, draw_luck, rollout
+from bpa.maze import draw_noise
+from bpa.training.rollout import rollout
 
 
 def lively_lstm(seed, hidden_size, input_size=5, num_actions=3, scale=0.7):
@@ -55,7 +56,7 @@ def test_equals_the_definition(sizes):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_same_luck_gives_the_same_episodes_in_the_maze(seed):
     net = lively_lstm(seed, 20, input_size=17, num_actions=4)
-    chance = draw_chance(200, 15, torch.Generator().manual_seed(seed))
+    chance = draw_noise(200, 15, torch.Generator().manual_seed(seed))
     mazes = [GridMaze((5, 7, 9, 11)[seed], 15, 200, wall_penalty=0.1 * seed) for _ in range(2)]
     right, mine = (
         rollout(net, maze, chance, engine) for maze, engine in zip(mazes, ("eager", "numba"), strict=True)
@@ -81,7 +82,7 @@ def test_the_same_luck_gives_the_same_episodes_in_the_maze(seed):
 def test_the_same_luck_gives_the_same_answers_to_cues():
     net = lively_lstm(5, 17, input_size=11, num_actions=2)
     worlds = [CueReward(4, 5, 9, 200, wrong_penalty=0.3, generator=torch.Generator()) for _ in range(2)]
-    chance = draw_luck(worlds[0])
+    chance = worlds[0].sample_noise()
     right, mine = (
         rollout(net, world, chance, engine) for world, engine in zip(worlds, ("eager", "numba"), strict=True)
     )

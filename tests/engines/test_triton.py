@@ -28,7 +28,8 @@ from networks import VARIANTS, name_of, random_state
 from bpa import GridMaze, Network, engines
 from bpa.cells.lstm import LSTM
 from bpa.engines import triton as triton_engine
-from bpa.training.rollout import draw_chance, rollout
+from bpa.maze import draw_noise
+from bpa.training.rollout import rollout
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
@@ -303,7 +304,7 @@ def fresh_maze(size, batch_size, steps, **rewards):
 
 
 def luck(steps, batch_size, seed):
-    return draw_chance(steps, batch_size, torch.Generator().manual_seed(seed), DEVICE)
+    return draw_noise(steps, batch_size, torch.Generator().manual_seed(seed), DEVICE)
 
 
 @needs_triton

@@ -20,7 +20,7 @@ from small import SMALL
 from bpa.cells.sizes import count_parameters
 from bpa.cli import main
 from bpa.experiments import reproduce as comparing
-from bpa.experiments.evaluate import evaluate
+from bpa.experiments.evaluate import report
 from bpa.experiments.reproduce import (
     CHANGES,
     FINAL,
@@ -48,7 +48,7 @@ from bpa.experiments.reproduce import (
 )
 from bpa.show.curves import comparison
 from bpa.show.plots import draw_finals
-from bpa.training.checkpoint import LessonRecord, Record, build_network, load_weights, read_history
+from bpa.training.checkpoint import Record, SupervisedRecord, build_network, load_weights, read_history
 from bpa.training.config import PRESETS, beginning
 
 TINY = SMALL.replace(engine="eager")  # three iterations of two episodes of nine steps, six neurons
@@ -185,7 +185,7 @@ def test_the_folder_holds_what_it_promises(done):
         net, config = load_weights(folder)
         assert (config.seed, final.iterations, final.episodes) == (final.seed, 3, 4)
         assert final.parameters == count_parameters(net)
-        scores = evaluate(net, config, episodes=4, seed=1_000_000 + final.seed)
+        scores = report(net, config, episodes=4, seed=1_000_000 + final.seed)
         assert final.mean == pytest.approx(scores["mean_reward"])
         assert final.lower_quartile == pytest.approx(scores["lower_quartile_reward"])
         assert final.median == pytest.approx(scores["median_reward"])
@@ -344,7 +344,7 @@ def test_lessons_are_compared_by_the_loss_of_each_episode(tmp_path, task):
     assert len(scores) == 103
     assert len(set(scores.tolist())) > 50
     # As many answers count in each episode, so the mean over episodes is the mean over answers.
-    assert scores.mean().item() == pytest.approx(evaluate(net, config, 103, seed=5)["mean_loss"], rel=1e-5)
+    assert scores.mean().item() == pytest.approx(report(net, config, 103, seed=5)["mean_loss"], rel=1e-5)
     assert final.mean == pytest.approx(episode_scores(net, config, 4, seed=1_000_000).mean().item())
     assert (
         (tmp_path / task / "curves.csv").read_text().startswith("task,variant,seed,iteration,loss,seconds\n")
@@ -469,7 +469,9 @@ def test_thinned_curves_are_means_over_equal_parts():
     assert points[-1] == Point("maze", "none", 7, 450, 1.0, 225.0)
     assert {point.score for point in points} == {1.0}
     assert [point.iteration for point in thinned(config, "none", history[:7])] == [3, 6, 7]
-    lessons = [LessonRecord(n, 0.5, loss, 0.0, 1.0) for n, loss in ((1, 2.0), (2, float("nan")), (3, 4.0))]
+    lessons = [
+        SupervisedRecord(n, 0.5, loss, 0.0, 1.0) for n, loss in ((1, 2.0), (2, float("nan")), (3, 4.0))
+    ]
     (point,) = thinned(config.replace(task="patterns"), "none", lessons)
     assert point.score == 3.0
 

@@ -11,8 +11,9 @@ from javascript import run_javascript
 from matplotlib import pyplot as plt
 
 from bpa import GridMaze, Network
+from bpa.maze import draw_noise
 from bpa.show import widgets
-from bpa.training.rollout import draw_chance, rollout, sample
+from bpa.training.rollout import rollout, sample
 
 matplotlib.use("Agg")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -37,7 +38,7 @@ def test_the_maze_in_the_page_is_the_maze(size, reward, penalty, seed):
     generator = torch.Generator().manual_seed(seed)
     T = 400
     maze = GridMaze(size, 1, T, reward, penalty)
-    chance = draw_chance(T, 1, generator)
+    chance = draw_noise(T, 1, generator)
     chance.teleport[:3] = torch.tensor([0.0, 1 - 2**-24, 0.5])[:, None]
     actions = torch.randint(4, (T, 1), generator=generator)
     observations, rewards, agents = [maze.reset(chance.goal)], [torch.zeros(1)], [maze.agent]
@@ -149,7 +150,7 @@ def double_life(net: Network, chance, size: int = 11) -> tuple[dict, object]:
 def test_the_network_in_the_page_is_the_network(variant):
     T = 200
     net = lively(Network(17, 13, 4, generator=torch.Generator().manual_seed(5), **variant), seed=6)
-    chance = draw_chance(T, 1, torch.Generator().manual_seed(7))
+    chance = draw_noise(T, 1, torch.Generator().manual_seed(7))
     got = javascript_life(net, chance)
     want, hidden = double_life(net, chance)
     for name, values in want.items():
@@ -177,7 +178,7 @@ def test_the_network_in_the_page_is_the_network(variant):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_page_and_rollout_live_the_same_life_action_by_action(seed):
     net = lively(Network(17, 100, 4, generator=torch.Generator().manual_seed(seed)), seed)
-    chance = draw_chance(200, 1, torch.Generator().manual_seed(10 + seed))
+    chance = draw_noise(200, 1, torch.Generator().manual_seed(10 + seed))
     with torch.no_grad():
         trajectory = rollout(net, GridMaze(batch_size=1), chance)
     seen = javascript_life(net, chance)["seen"]
@@ -187,7 +188,7 @@ def test_page_and_rollout_live_the_same_life_action_by_action(seed):
 
 def test_silenced_traces_are_a_network_with_alpha_zero():
     net = lively(Network(17, 13, 4, generator=torch.Generator().manual_seed(1)), seed=1)
-    chance = draw_chance(200, 1, torch.Generator().manual_seed(2))
+    chance = draw_noise(200, 1, torch.Generator().manual_seed(2))
     with_traces, silenced = (javascript_life(net, chance, traces=traces) for traces in (True, False))
     with torch.no_grad():
         net.alpha.zero_()
@@ -198,7 +199,7 @@ def test_silenced_traces_are_a_network_with_alpha_zero():
 
 def test_a_network_that_forgets_the_row_and_column_order_is_caught():
     net = lively(Network(17, 13, 4, generator=torch.Generator().manual_seed(5)), seed=6)
-    chance = draw_chance(200, 1, torch.Generator().manual_seed(7))
+    chance = draw_noise(200, 1, torch.Generator().manual_seed(7))
     want, _ = double_life(net, chance)
     with torch.no_grad():
         net.w.copy_(net.w.T.clone())

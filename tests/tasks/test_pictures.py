@@ -99,7 +99,7 @@ def test_what_a_half_gives_away_is_measured_by_a_ridge_regression(source):
         parts = [(one.inputs[-1], one.targets[-1], one.mask[-1]) for one in lessons]
         return (torch.cat(part).numpy() for part in zip(*parts, strict=True))
 
-    found = guess_error(world("train", 10), world("test", 11), lessons=20, ridge=0.3)
+    found = guess_error(world("train", 10), world("test", 11), batches=20, ridge=0.3)
     train, test = world("train", 10), world("test", 11)
     cues, answers, masks = asked([train.sample() for _ in range(20)])
     new_cues, new_answers, new_masks = asked([test.sample() for _ in range(20)])
@@ -113,7 +113,7 @@ def test_what_a_half_gives_away_is_measured_by_a_ridge_regression(source):
     assert len(errors) == 4
     assert found == pytest.approx(np.concatenate(errors).mean(), rel=1e-5)
     with pytest.raises(ValueError, match="lessons must be a whole number of at least 1, got 0"):
-        guess_error(train, test, lessons=0)
+        guess_error(train, test, batches=0)
 
 
 def located(world, picture):

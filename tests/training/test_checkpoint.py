@@ -11,7 +11,7 @@ from small import SMALL, assert_equal_weights, weights
 
 from bpa import train
 from bpa.envs.baselines import expected_reward
-from bpa.experiments.evaluate import episode_rewards, evaluate, first_hits, maze_marks
+from bpa.experiments.evaluate import episode_rewards, first_hits, maze_metrics, report
 from bpa.show.curves import save_curves
 from bpa.show.play import episode, save_film
 from bpa.training import checkpoint as runs
@@ -228,10 +228,10 @@ def test_weights_forget_where_they_were_trained(tmp_path, monkeypatch):
     runs.save_weights(tmp_path / "foreign.safetensors", result.network, foreign)
     net, config = runs.load_weights(tmp_path / "foreign.safetensors")
     monkeypatch.setattr("bpa.engines.triton_engine", lambda device: "Triton does not work here")
-    assert evaluate(net, config, 4) == evaluate(result.network, result.config, 4)
+    assert report(net, config, 4) == report(result.network, result.config, 4)
     assert len(list(episode(net, config))) == config.episode_length + 1
     with pytest.raises(ValueError, match="engine 'triton' cannot run this"):
-        evaluate(net, config, 4, engine="triton")
+        report(net, config, 4, engine="triton")
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs a list of mapped files")
@@ -333,7 +333,7 @@ def test_evaluation_is_repeatable_and_says_what_it_saw(finished):
     assert rewards.shape == (130,)
     assert torch.equal(rewards, episode_rewards(net, config, episodes=130, seed=5))
     assert not torch.equal(rewards, episode_rewards(net, config, episodes=130, seed=6))
-    scores = evaluate(net, config, episodes=130, seed=5)
+    scores = report(net, config, episodes=130, seed=5)
     assert scores["episodes"] == 130
     assert scores["mean_reward"] == pytest.approx(rewards.mean().item())
     assert scores["median_reward"] == rewards.double().quantile(0.5).item()
@@ -391,9 +391,9 @@ def test_a_history_that_is_none_is_named(tmp_path):
 
 
 def test_what_a_large_maze_does_not_let_compute_is_left_open():
-    marks = maze_marks(torch.zeros(200, 1), SMALL.replace(size=1001, episode_length=200))
+    marks = maze_metrics(torch.zeros(200, 1), SMALL.replace(size=1001, episode_length=200))
     assert (marks["random_reward"], marks["oracle_reward"]) == (None, None)
-    marks = maze_marks(torch.zeros(200, 1), SMALL.replace(size=171, episode_length=200))
+    marks = maze_metrics(torch.zeros(200, 1), SMALL.replace(size=171, episode_length=200))
     assert marks["random_reward"] is None
     assert marks["oracle_reward"] == pytest.approx(17.094, abs=1e-3)
 
@@ -405,10 +405,10 @@ def test_what_comes_after_the_first_hit_is_counted_apart():
     rewards[3, 2] = 10.0  # found at step 4, then a bump
     rewards[5, 2] = -1.0
     assert first_hits(rewards).tolist() == [1, 0, 4]
-    marks = maze_marks(rewards, SMALL)
+    marks = maze_metrics(rewards, SMALL)
     assert marks["share_with_a_hit"] == pytest.approx(2 / 3)
     assert marks["median_first_hit"] == 2.5
     assert marks["mean_reward_after_first_hit"] == pytest.approx((20 - 1) / 2)
-    nothing = maze_marks(rewards[:, 1:2], SMALL)
+    nothing = maze_metrics(rewards[:, 1:2], SMALL)
     assert (nothing["share_with_a_hit"], nothing["median_first_hit"]) == (0, None)
     assert json.loads(json.dumps(nothing))["mean_reward_after_first_hit"] is None

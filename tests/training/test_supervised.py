@@ -7,13 +7,13 @@ import torch
 
 from bpa import Network
 from bpa.cells.sizes import count_parameters, matching_hidden_size
-from bpa.tasks.base import Lesson
+from bpa.tasks.base import Batch
 from bpa.tasks.patterns import Patterns
 from bpa.training.supervised import (
+    batch_accuracy,
+    batch_loss,
     examine,
     fit,
-    lesson_accuracy,
-    lesson_loss,
     masked_cross_entropy,
     masked_squared_error,
 )
@@ -51,11 +51,11 @@ def test_losses_equal_plain_loops_and_what_does_not_count_has_no_gradient():
     assert torch.equal((outputs.grad != 0).all(-1), steps)
 
     outputs = outputs.detach()
-    assert lesson_loss(outputs, Lesson(outputs, classes, steps)).item() == pytest.approx(loss.item())
+    assert batch_loss(outputs, Batch(outputs, classes, steps)).item() == pytest.approx(loss.item())
     right = [outputs[t, b].argmax() == classes[t, b] for t, b in steps.nonzero().tolist()]
-    assert lesson_accuracy(outputs, Lesson(outputs, classes, steps)) == sum(right) / 3
+    assert batch_accuracy(outputs, Batch(outputs, classes, steps)) == sum(right) / 3
     right = (outputs * targets > 0)[mask]
-    assert lesson_accuracy(outputs, Lesson(outputs, targets, mask)) == pytest.approx(
+    assert batch_accuracy(outputs, Batch(outputs, targets, mask)) == pytest.approx(
         right.sum().item() / len(right)
     )
 
@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_weights_and_the_loss_is_that_of_the_lesson
     net = Network(8, 7, 8, generator=generator)
     lesson = world.sample()
     outputs = net.unroll(lesson.inputs, engine="eager").logits
-    assert history[0].loss == pytest.approx(lesson_loss(outputs, lesson).item(), rel=1e-4)
+    assert history[0].loss == pytest.approx(batch_loss(outputs, lesson).item(), rel=1e-4)
 
 
 def test_a_plastic_network_completes_patterns_and_an_equally_large_plain_one_does_not():

@@ -14,14 +14,15 @@ from small import assert_equal_weights, weights
 from bpa import Network, TrainConfig, train
 from bpa.cli import main
 from bpa.envs.cue_reward import CueReward
-from bpa.experiments.evaluate import evaluate
+from bpa.experiments.evaluate import report
+from bpa.maze import draw_noise
 from bpa.tasks.sequences import Languages
 from bpa.training import checkpoint as runs
 from bpa.training.a2c import a2c_loss
 from bpa.training.config import BEGINNINGS, beginning
-from bpa.training.rollout import draw_chance, draw_luck, rollout, sample
-from bpa.training.supervised import fit, lesson_accuracy, lesson_loss
-from bpa.training.tasks import LESSONS, REWARDED, SETTINGS, TASKS, build_world, sizes
+from bpa.training.rollout import rollout, sample
+from bpa.training.supervised import batch_accuracy, batch_loss, fit
+from bpa.training.tasks import LESSONS, REWARDED, SETTINGS, TASKS, build_task, sizes
 
 SMALL = TrainConfig(
     iterations=4, size=5, batch_size=3, hidden_size=6, episode_length=12, quiet=True
@@ -50,7 +51,7 @@ def test_the_settings_are_those_of_the_world_with_its_own_values(task):
 @pytest.mark.parametrize("task", TASKS)
 def test_a_config_builds_the_world_it_describes(task):
     config = small(task)
-    world = build_world(config, generator=seeded(0))
+    world = build_task(config, generator=seeded(0))
     assert world.batch_size == 3
     named = {"maze": {"size": 5, "episode_length": 12}, "cues": {"cue_bits": 3, "episode_length": 12}}
     named |= {"patterns": {"pattern_size": 6}, "pictures": {"source": "digits"}}
@@ -64,16 +65,16 @@ def test_a_config_builds_the_world_it_describes(task):
 
 def test_training_and_evaluation_see_different_pictures():
     config = small("pictures")
-    shown = [build_world(config, split=split).pictures for split in ("train", "test")]
-    assert build_world(config).pictures.shape == shown[0].shape
+    shown = [build_task(config, split=split).pictures for split in ("train", "test")]
+    assert build_task(config).pictures.shape == shown[0].shape
     assert shown[0].shape[0] > shown[1].shape[0]
     net = runs.build_network(config, seeded(0))
     generator = seeded(1)
-    lesson = build_world(config, 7, generator, split="test").sample()
+    lesson = build_task(config, 7, generator, split="test").sample()
     outputs = net.unroll(lesson.inputs).logits
-    marks = evaluate(net, config, episodes=7, seed=1)
-    assert marks["mean_loss"] == pytest.approx(lesson_loss(outputs, lesson).item(), rel=1e-5)
-    assert marks["mean_accuracy"] == pytest.approx(lesson_accuracy(outputs, lesson))
+    marks = report(net, config, episodes=7, seed=1)
+    assert marks["mean_loss"] == pytest.approx(batch_loss(outputs, lesson).item(), rel=1e-5)
+    assert marks["mean_accuracy"] == pytest.approx(batch_accuracy(outputs, lesson))
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
@@ -93,17 +94,17 @@ def test_every_task_is_trained_resumed_and_evaluated_to_the_bit(tmp_path, task, 
     assert (tmp_path / "run" / "history.csv").read_text().split(",")[1] == score
     net, loaded = runs.load_weights(tmp_path / "run")
     assert (loaded, type(net)) == (parted.replace(resume=True), type(whole.network))
-    scores = evaluate(net, loaded, episodes=5)
+    scores = report(net, loaded, episodes=5)
     assert scores["episodes"] == 5
     assert all(value is None or math.isfinite(value) for value in scores.values())
-    assert scores == evaluate(net, loaded, episodes=5) != evaluate(net, loaded, episodes=5, seed=9)
+    assert scores == report(net, loaded, episodes=5) != report(net, loaded, episodes=5, seed=9)
 
 
 def test_the_loop_teaches_what_fit_teaches():
     config = small("patterns", plasticity="plastic", adam_eps=1e-8)
     generator = seeded(config.seed)
     net = runs.build_network(config, generator)
-    steps = fit(build_world(config, generator=generator), net, config.iterations, config.learning_rate)
+    steps = fit(build_task(config, generator=generator), net, config.iterations, config.learning_rate)
     result = train(config)
     assert_equal_weights(weights(result), net.state_dict())
     assert [record.loss for record in result.history] == [step.loss for step in steps]
@@ -113,7 +114,7 @@ def test_an_agent_is_taught_by_the_rewards_of_the_cue_task():
     config = small("cues", plasticity="simple", learning_rate=1e-9, iterations=1)
     generator = seeded(config.seed)
     net = runs.build_network(config, generator)
-    world = build_world(config, generator=generator)
+    world = build_task(config, generator=generator)
     episodes = world.draw()
     uniform = torch.rand(12, 3, generator=generator)
     observation, hidden = world.reset(episodes), net.initial_state(3)
@@ -142,11 +143,11 @@ def test_an_agent_learns_to_say_yes_where_every_pair_holds_the_target():
 def test_the_luck_of_the_cue_task_is_drawn_beforehand():
     world = CueReward(batch_size=4, episode_length=30, generator=seeded(3))
     net = Network(*(26, 5, 2), generator=seeded(0))
-    chance = draw_luck(world)
+    chance = world.sample_noise()
     state = world.generator.get_state()
     with torch.no_grad():
         first, again = rollout(net, world, chance), rollout(net, world, chance)
-        other = rollout(net, world, draw_luck(world))
+        other = rollout(net, world, world.sample_noise())
     assert torch.equal(first.observations, again.observations)
     assert torch.equal(first.actions, again.actions)
     assert not torch.equal(first.observations, other.observations)
@@ -154,14 +155,14 @@ def test_the_luck_of_the_cue_task_is_drawn_beforehand():
     with pytest.raises(ValueError, match=r"chance.action must have shape \[30, 4\]"):
         rollout(net, world, chance._replace(action=chance.action[1:]))
     with pytest.raises(ValueError, match="chance must be drawn for CueReward, as draw_luck does, got Chance"):
-        rollout(net, world, draw_chance(30, 4, seeded(0)))
+        rollout(net, world, draw_noise(30, 4, seeded(0)))
 
 
 def test_languages_are_set_beside_the_exact_bayesian():
     config = small("sequences", plasticity="plastic")
     net = runs.build_network(config, seeded(0))
-    marks = evaluate(net, config, episodes=8, seed=4)
-    world = build_world(config, 8, seeded(4))
+    marks = report(net, config, episodes=8, seed=4)
+    world = build_task(config, 8, seeded(4))
     lesson = world.sample()
     assert isinstance(world, Languages)
     assert marks["bayes_loss"] == pytest.approx(world.bayes_loss(lesson)[lesson.mask].mean().item())
