@@ -163,6 +163,9 @@ class GridMaze:
         if isinstance(noise, MazeNoise):
             self.check(noise)
             self.teleport, noise = noise.teleport, noise.goal
+        if not (noise is None or isinstance(noise, Tensor)):
+            kind = type(noise).__name__
+            raise ValueError(f"noise must be MazeNoise, as sample_noise gives, or numbers [B], got {kind}")
         numbers = self.draw() if noise is None else self.checked_uniform(noise)
         self.goal_index = pick_except(numbers, len(self.free_cells), self.centre_index)
         self.goal = self.free_cells[self.goal_index]

@@ -16,6 +16,7 @@ from bpa import GridMaze, Network, TrainConfig, train
 from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.cells.lstm import LSTM
 from bpa.cells.sizes import count_parameters, matching_hidden_size
+from bpa.envs.base import REGISTRY
 from bpa.envs.baselines import expected_reward, score
 from bpa.envs.cue_reward import CueReward, best_rewards
 from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
@@ -26,7 +27,6 @@ from bpa.tasks.pictures import Pictures, guess_error
 from bpa.tasks.sequences import AssociativeRecall, Languages
 from bpa.training.checkpoint import load_weights
 from bpa.training.supervised import fit
-from bpa.training.tasks import TASKS
 
 FACTORIES = {
     "arange",
@@ -153,7 +153,7 @@ SETTINGS = [torch.float64, torch.float16, "meta"]
 
 
 @pytest.mark.parametrize("engine", ["auto", "eager"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", REGISTRY)
 def test_every_task_trains_and_is_scored_alike_under_other_defaults(task, engine, tmp_path):
     want = everything(task, engine, tmp_path / "usual")
     for setting in SETTINGS:

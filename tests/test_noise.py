@@ -53,7 +53,7 @@ for bad in (math.nan, math.inf, -math.inf, -1e9, 1e9, -1e-7, 1.0):
                 try:
                     rollout(net, GridMaze(5, 2, 6), chance, engine)
                 except ValueError as error:
-                    assert f"chance.{name} must hold numbers in [0, 1), got " in str(error), error
+                    assert f"noise.{name} must hold numbers in [0, 1), got " in str(error), error
                     assert str(error).endswith("at [1]" if name == "goal" else "at [5, 1]"), error
                 else:
                     print("taken:", bad, name, engine, type(net).__name__)
@@ -117,13 +117,17 @@ def test_episodes_and_noise_of_another_kind_are_refused():
         world.reset(tuple(world.draw()))
     luck, chance = world.sample_noise(), maze.sample_noise()
     net, other = random_network(1, 5, 10, 2), random_network(1, 5, 17, 4)
-    for wrong in (chance, None, tuple(luck), luck.episodes):
-        with pytest.raises(ValueError, match="chance must be drawn for CueReward, as draw_luck does, got "):
+    said = "noise must be drawn for CueReward, as sample_noise does, got |episodes must be CueEpisodes"
+        "noise must be drawn for CueReward, as sample_noise does, got |episodes must be CueEpisodes, as draw "
+    )
+    for wrong in (chance, tuple(luck), luck.episodes, luck.action):
+        with pytest.raises(ValueError, match=said):
             rollout(net, world, wrong)
-    for wrong in (luck, None, tuple(chance)):
-        with pytest.raises(ValueError, match="chance must be drawn for GridMaze, as draw_luck does, got "):
+    said = "noise must be (drawn for GridMaze, as sample_noise does|MazeNoise, as sample_noise gives)"
+    for wrong in (luck, tuple(chance), chance.action):
+        with pytest.raises(ValueError, match=said):
             rollout(other, maze, wrong)
-    with pytest.raises(ValueError, match=r"chance\.action must hold numbers in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"noise\.action must hold numbers in \[0, 1\)"):
         rollout(net, world, luck._replace(action=luck.action - 1))
 
 

@@ -240,8 +240,8 @@ def test_a_network_of_other_sizes_does_not_act(inputs, actions, engine):
     said = f"net must have 17 inputs and 4 actions for GridMaze, got {inputs} and {actions}"
     with pytest.raises(ValueError, match=said):
         rollout(net, maze, maze.sample_noise(), engine)
-    with pytest.raises(ValueError, match="chance must be drawn for GridMaze"):
-        rollout(Network(17, 4, 4), maze, None, engine)
+    with pytest.raises(ValueError, match="noise must be drawn for GridMaze"):
+        rollout(Network(17, 4, 4), maze, "noise", engine)
 
 
 SMALL = {"hidden_size": 6, "batch_size": 2, "episode_length": 20, "size": 5}

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,18 +16,19 @@ from small import SMALL, assert_equal_weights, weights
 from torch.autograd import gradcheck
 
 from bpa import GridMaze, TrainConfig, train
+from bpa.cells.base import CELLS
 from bpa.cells.plasticity import ALPHAS, PLASTICITIES, RULES
 from bpa.engines import ENGINES
+from bpa.envs.base import REGISTRY
 from bpa.envs.cue_reward import PUBLISHED, CueReward
 from bpa.maze import draw_noise
 from bpa.train import Diverged, a2c_loss, discounted_returns
 from bpa.training.a2c import lambda_returns
 from bpa.training.checkpoint import build_network, load_weights, read_history
-from bpa.training.config import BASELINES, CELLS, DEVICES, PRESETS
+from bpa.training.config import BASELINES, DEVICES, OWN, PRESETS
 from bpa.training.distributed import Team, join_team, own_device
 from bpa.training.optim import POLICIES, SCHEDULES, scheduled
 from bpa.training.rollout import rollout
-from bpa.training.tasks import TASKS
 
 
 def loss_by_loops(logits, values, actions, rewards, gamma, value_coef, concentration_coef, baseline):
@@ -213,16 +215,18 @@ def test_the_command_line_offers_what_the_config_allows():
         "engine": ENGINES,
         "plasticity": PLASTICITIES,
         "alpha": ALPHAS,
-        "rule": RULES,
         "baseline": BASELINES,
-        "task": TASKS,
-        "cell": CELLS,
         "device": DEVICES,
         "on_divergence": POLICIES,
         "learning_rate_schedule": SCHEDULES,
     }
     offered = {name: get_args(kind) for name, kind in get_type_hints(TrainConfig).items() if get_args(kind)}
     assert {name: offered[name] for name in allowed} == allowed
+    open_to_new = {"rule": tuple(RULES), "task": (*REGISTRY, OWN), "cell": (*CELLS, OWN)}
+    for name, names in open_to_new.items():  # so that a new one is one line
+        said = f"{name} must be one of {', '.join(map(repr, names))}, got 'abacus'"
+        with pytest.raises(ValueError, match=re.escape(said)):
+            TrainConfig(**{name: "abacus"})
 
 
 def test_the_paper_preset_is_the_published_setting():
@@ -536,11 +540,11 @@ def test_a_team_talks_as_its_device_can(monkeypatch, device, backend):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
-    assert [Team(rank, 3).share(12) for rank in range(3)] == [slice(0, 4), slice(4, 8), slice(8, 12)]
+    assert [Team(rank, 3).shard(12) for rank in range(3)] == [slice(0, 4), slice(4, 8), slice(8, 12)]
     with pytest.raises(
         ValueError, match="batch_size must be a multiple of the 3 processes that share it, got 4"
     ):
-        Team(0, 3).share(4)
+        Team(0, 3).shard(4)
 
 
 def test_the_luck_of_a_share_is_that_of_its_episodes():
@@ -548,7 +552,7 @@ def test_the_luck_of_a_share_is_that_of_its_episodes():
     episodes = world.draw()
     world.reset(episodes)
     part = CueReward(batch_size=2, episode_length=20)
-    part.reset(episodes.part(slice(2, 4)))
+    part.reset(episodes.shard(slice(2, 4)))
     actions = torch.randint(2, (20, 6), generator=torch.Generator().manual_seed(1))
     for action in actions:
         whole, mine = world.step(action), part.step(action[2:4])

@@ -37,7 +37,7 @@ def worlds(draw):
 def test_what_an_agent_senses_is_trial_after_trial_and_the_reward_is_for_the_right_answer(kind, seed):
     world = CueReward(**kind, generator=seeded(seed))
     B, T, K = world.batch_size, world.episode_length, world.cue_bits
-    assert (world.input_size, world.num_actions) == (K + 6, 2)
+    assert (world.observation_size, world.num_actions) == (K + 6, 2)
     actions = torch.randint(2, (T, B), generator=seeded(seed + 1))
     seen, gained = [world.reset()], []
     for t in range(T):

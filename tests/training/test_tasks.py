@@ -13,6 +13,7 @@ from small import assert_equal_weights, weights
 
 from bpa import Network, TrainConfig, train
 from bpa.cli import main
+from bpa.envs.base import REGISTRY, entry
 from bpa.envs.cue_reward import CueReward
 from bpa.experiments.evaluate import report
 from bpa.maze import draw_noise
@@ -22,7 +23,7 @@ from bpa.training.a2c import a2c_loss
 from bpa.training.config import BEGINNINGS, beginning
 from bpa.training.rollout import rollout, sample
 from bpa.training.supervised import batch_accuracy, batch_loss, fit
-from bpa.training.tasks import LESSONS, REWARDED, SETTINGS, TASKS, build_task, sizes
+from bpa.training.tasks import SETTINGS, build_task, is_rewarded, sizes
 
 SMALL = TrainConfig(
     iterations=4, size=5, batch_size=3, hidden_size=6, episode_length=12, quiet=True
@@ -41,14 +42,14 @@ def seeded(seed):
 
 @pytest.mark.parametrize("task", SETTINGS)
 def test_the_settings_are_those_of_the_world_with_its_own_values(task):
-    world = {"cues": CueReward, **LESSONS}[task]
+    world = entry(task).load()
     ours = {field.name: field.default for field in dataclasses.fields(SETTINGS[task])}
     theirs = {name: value.default for name, value in inspect.signature(world).parameters.items()}
     given = {"batch_size", "generator", "device", "split", "episode_length"}
     assert ours == {name: value for name, value in theirs.items() if name not in given}
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", REGISTRY)
 def test_a_config_builds_the_world_it_describes(task):
     config = small(task)
     world = build_task(config, generator=seeded(0))
@@ -59,7 +60,7 @@ def test_a_config_builds_the_world_it_describes(task):
     assert {name: getattr(world, name) for name in named[task]} == named[task]
     net = runs.build_network(config, seeded(0))
     assert (net.input_size, net.num_actions) == sizes(world)
-    observation = world.reset() if task in REWARDED else world.sample().inputs[0]
+    observation = world.reset() if is_rewarded(task) else world.sample().inputs[0]
     assert observation.shape == (3, net.input_size)
 
 
@@ -78,7 +79,7 @@ def test_training_and_evaluation_see_different_pictures():
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", REGISTRY)
 def test_every_task_is_trained_resumed_and_evaluated_to_the_bit(tmp_path, task, cell):
     config = small(task, cell=cell, plasticity="plastic" if cell == "rnn" else "none")
     whole = train(config)
@@ -90,7 +91,7 @@ def test_every_task_is_trained_resumed_and_evaluated_to_the_bit(tmp_path, task, 
     assert not torch.equal(start["w"], weights(whole)["w"])
     assert [record[:4] for record in whole.history] == [record[:4] for record in resumed.history]
     assert runs.read_history(tmp_path / "run" / "history.csv") == resumed.history
-    score = "reward" if task in REWARDED else "accuracy"
+    score = "reward" if is_rewarded(task) else "accuracy"
     assert (tmp_path / "run" / "history.csv").read_text().split(",")[1] == score
     net, loaded = runs.load_weights(tmp_path / "run")
     assert (loaded, type(net)) == (parted.replace(resume=True), type(whole.network))
@@ -152,9 +153,9 @@ def test_the_luck_of_the_cue_task_is_drawn_beforehand():
     assert torch.equal(first.actions, again.actions)
     assert not torch.equal(first.observations, other.observations)
     assert not torch.equal(state, world.generator.get_state())
-    with pytest.raises(ValueError, match=r"chance.action must have shape \[30, 4\]"):
+    with pytest.raises(ValueError, match=r"noise.action must have shape \[30, 4\]"):
         rollout(net, world, chance._replace(action=chance.action[1:]))
-    with pytest.raises(ValueError, match="chance must be drawn for CueReward, as draw_luck does, got Chance"):
+    with pytest.raises(ValueError, match="episodes must be CueEpisodes, as draw gives, got MazeNoise"):
         rollout(net, world, draw_noise(30, 4, seeded(0)))
 
 
@@ -224,8 +225,8 @@ def test_the_command_line_trains_and_evaluates_other_tasks(tmp_path, capsys):
 
 
 def test_each_task_begins_with_settings_of_its_own():
-    assert tuple(BEGINNINGS) == TASKS
-    assert [beginning(task).task for task in TASKS] == list(TASKS)
+    assert tuple(BEGINNINGS) == tuple(REGISTRY)
+    assert [beginning(task).task for task in REGISTRY] == list(REGISTRY)
     assert beginning("maze") == TrainConfig()
     with pytest.raises(ValueError, match="task must be one of"):
         beginning("chess")
