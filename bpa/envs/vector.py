@@ -100,15 +100,16 @@ def discrete(space: spaces.Space[Any]) -> spaces.Discrete:
     return space
 
 
-def limits(env: AnyVectorEnv) -> list[int | None]:
-    """What is known of the longest episodes: a number of steps, or None, for each description there is."""
+def step_limit(env: AnyVectorEnv) -> int | None:
+    """Steps that the longest of the episodes can have by Gymnasium's description, None if it does not say."""
     specs = [env.unwrapped.spec]
     if specs == [None]:  # of a batch made by hand, the descriptions of what it was made of
         specs = [one.spec for one in getattr(env.unwrapped, "envs", [])]
-    return [
-        None if spec is None else spec.kwargs.get("max_episode_steps") or spec.max_episode_steps
+    steps = [
+        0 if spec is None else spec.kwargs.get("max_episode_steps") or spec.max_episode_steps or 0
         for spec in specs
     ]
+    return max(steps) if steps and min(steps) > 0 else None
 
 
 def length(env: AnyVectorEnv, asked: int | None) -> int:
@@ -117,8 +118,7 @@ def length(env: AnyVectorEnv, asked: int | None) -> int:
     Raises:
         ValueError: no length is known, or the one asked for is not between 1 and the limit.
     """
-    known = [steps for steps in limits(env) if steps is not None and steps > 0]
-    limit = max(known) if known and len(known) == len(limits(env)) else None
+    limit = step_limit(env)
     if asked is not None:
         return require_integer("episode_length", asked, low=1, high=limit)
     if limit is None:

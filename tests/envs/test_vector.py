@@ -8,6 +8,7 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import DiscretizeAction, FlattenObservation
 from gymnasium.wrappers.vector import FlattenObservation as FlattenObservations
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import bpa
 from bpa import GridMaze
@@ -248,6 +249,18 @@ def test_what_a_step_returns_is_the_callers_own():
     assert env.time_limit()[0].any()
     assert (env.time_limit()[1] != 7).any()
     assert actions.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_wrappers_for_batches_go_between(mode):
+    makers = maker([2, 3, 6])
+    env = from_gymnasium(
+        RecordEpisodeStatistics(SyncVectorEnv(makers, autoreset_mode=mode)), 5, bootstrap=True
+    )
+    for _ in range(2):
+        noise = env.sample_noise()
+        actions = torch.randint(3, (5, 3), generator=seeded(1))
+        same_episodes(env, noise, actions, by_hand(makers, noise.seed.item(), actions))
 
 
 class Spaces(gymnasium.Env):
