@@ -211,6 +211,22 @@ def test_poles_fall_at_different_times_and_the_same_noise_repeats_them(how):
     vector_env.close()
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_where_an_episode_is_over_the_first_action_is_taken_whatever_is_asked_for(mode):
+    taken = []
+
+    class Recording(SyncVectorEnv):
+        def step(self, actions):
+            taken.append(actions.tolist())
+            return super().step(actions)
+
+    env = from_gymnasium(Recording(maker([2, 4], start=5), autoreset_mode=mode), 4)
+    env.reset()
+    for _ in range(4):
+        env.step(torch.tensor([2, 1]))
+    assert taken == [[7, 6], [7, 6], [5, 6], [5, 6]]
+
+
 def test_noise_comes_from_the_generator_and_serves_a_whole_batch():
     vector_env = SyncVectorEnv(maker([3, 5]))
     env, twin = (from_gymnasium(vector_env, 4, generator=seeded(7)) for _ in range(2))
