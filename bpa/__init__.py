@@ -23,9 +23,14 @@ __all__ = [
     "train",
 ]
 
-# By name, so that Gymnasium loads the environment when somebody makes one.
+# By name, so that Gymnasium loads the environments when somebody makes one.
 gymnasium.register(
     "bpa/GridMaze-v0",
     entry_point="bpa.envs.gymnasium:GridMazeEnv",
     vector_entry_point="bpa.envs.gymnasium:GridMazeVectorEnv",
+)
+gymnasium.register(
+    "bpa/CueReward-v0",
+    entry_point="bpa.envs.gymnasium:CueRewardEnv",
+    vector_entry_point="bpa.envs.gymnasium:CueRewardVectorEnv",
 )

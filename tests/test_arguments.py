@@ -22,7 +22,7 @@ from bpa.arguments import (
 from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.cells.lstm import LSTM
 from bpa.envs.cue_reward import CueReward
-from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
+from bpa.envs.gymnasium import CueRewardVectorEnv, GridMazeEnv, GridMazeVectorEnv
 from bpa.tasks.patterns import Patterns
 from bpa.tasks.pictures import Pictures
 from bpa.tasks.sequences import AssociativeRecall, Languages
@@ -192,6 +192,7 @@ MAKERS = {
     "fast weights": lambda n: FastWeightNetwork(n(5), n(4), n(3), gated=np.True_),
     "gymnasium": lambda n: GridMazeEnv(n(7), n(9), np.float32(1)),
     "gymnasium vector": lambda n: GridMazeVectorEnv(n(3), n(7), n(9), np.float32(1)),
+    "gymnasium cues": lambda n: CueRewardVectorEnv(n(3), n(2), n(4), n(9), np.float32(1)),
 }
 
 

@@ -16,10 +16,11 @@ from bpa import GridMaze, Network, TrainConfig, train
 from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.cells.lstm import LSTM
 from bpa.cells.sizes import count_parameters, matching_hidden_size
+from bpa.envs import from_gymnasium
 from bpa.envs.base import REGISTRY
 from bpa.envs.baselines import expected_reward, score
 from bpa.envs.cue_reward import CueReward, best_rewards
-from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
+from bpa.envs.gymnasium import CueRewardEnv, GridMazeEnv, GridMazeVectorEnv
 from bpa.experiments.evaluate import report
 from bpa.show.play import episode
 from bpa.tasks.patterns import Patterns
@@ -237,6 +238,7 @@ def test_gymnasiums_checker_is_content_and_observations_stay_in_their_space(sett
         warnings.simplefilter("error")
         check_env(gymnasium.make("bpa/GridMaze-v0", size=5, render_mode="ansi").unwrapped)
         check_env(GridMazeEnv(size=7), skip_render_check=True)
+        check_env(CueRewardEnv(cue_bits=4, episode_length=12), skip_render_check=True)
         envs = GridMazeVectorEnv(3, 5, 4, wall_penalty=1.0)
         observation, _ = envs.reset(seed=0)
         for actions in np.random.default_rng(0).integers(4, size=(9, 3)):
@@ -244,6 +246,29 @@ def test_gymnasiums_checker_is_content_and_observations_stay_in_their_space(sett
             observation, reward, *_ = envs.step(actions)
             assert observation.dtype == np.float32
             assert reward.dtype == np.float64
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_episodes_of_gymnasium_are_the_same(setting):
+    def episodes():
+        vector_env = gymnasium.make_vec("CartPole-v1", num_envs=3, max_episode_steps=30)
+        env = from_gymnasium(vector_env, bootstrap=True, generator=seeded())
+        noise = env.sample_noise()
+        seen = [*noise, env.reset(noise)]
+        for numbers in noise.action:
+            *now, done = env.step((numbers < 0.8).long())
+            seen += [*now, done]
+            if done.all():
+                break
+        return seen
+
+    want = episodes()
+    with default(setting):
+        got = episodes()
+    for ours, theirs in zip(got, want, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.device == theirs.device
+        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)

@@ -12,7 +12,7 @@ from bpa.cells.lstm import LSTM
 from bpa.cli import main
 from bpa.envs.baselines import Explorer, Oracle, covering_path, maze_map
 from bpa.envs.cue_reward import CueReward, best_rewards
-from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
+from bpa.envs.gymnasium import CueRewardEnv, CueRewardVectorEnv, GridMazeEnv, GridMazeVectorEnv
 from bpa.experiments.evaluate import episode_rewards, report, step_rewards, supervised_metrics
 from bpa.show.play import episode
 from bpa.tasks.base import Batch
@@ -33,6 +33,8 @@ TOO_EARLY = {
     "picture": lambda: GridMazeEnv(render_mode="rgb_array").render(),
     "texts": lambda: GridMazeVectorEnv(2, render_mode="ansi").render(),
     "pictures": lambda: GridMazeVectorEnv(2, render_mode="rgb_array").render(),
+    "cues in words": lambda: CueRewardEnv(render_mode="ansi").render(),
+    "cues in pictures": lambda: CueRewardVectorEnv(2, render_mode="rgb_array").render(),
     "oracle": lambda: Oracle(GRID)(GridMaze(5)),
     "explorer": lambda: Explorer(GRID, covering_path(5, 20))(GridMaze(5)),
 }

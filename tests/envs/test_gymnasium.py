@@ -1,4 +1,4 @@
-"""The maze for users of Gymnasium: its checker, its vector interfaces, and the maze it wraps."""
+"""Maze and cue task for users of Gymnasium: its checker, its vector interfaces, and what they wrap."""
 
 import copy
 import pickle
@@ -16,7 +16,20 @@ from hypothesis import strategies as st
 
 import bpa
 from bpa import GridMaze
-from bpa.envs.gymnasium import AGENT, FLOOR, GOAL, PIXELS, WALL, GridMazeEnv, GridMazeVectorEnv
+from bpa.envs.cue_reward import CueReward
+from bpa.envs.gymnasium import (
+    AGENT,
+    FLOOR,
+    GOAL,
+    PIXELS,
+    RIGHT,
+    WALL,
+    WRONG,
+    CueRewardEnv,
+    CueRewardVectorEnv,
+    GridMazeEnv,
+    GridMazeVectorEnv,
+)
 
 kinds = st.builds(
     dict,
@@ -35,6 +48,74 @@ def test_the_checker_has_nothing_to_say(kind):
         warnings.simplefilter("error")
         check_env(gymnasium.make("bpa/GridMaze-v0", **kind).unwrapped)
         check_env(GridMazeEnv(**kind), skip_render_check=True)
+
+
+cue_kinds = st.builds(
+    dict,
+    num_cues=st.sampled_from([2, 4]),
+    cue_bits=st.integers(2, 5),
+    episode_length=st.integers(12, 20),
+    reward=st.sampled_from([0.0, 1.0]),
+    wrong_penalty=st.sampled_from([0.0, 0.5]),
+    show_steps=st.integers(1, 2),
+    pause_steps=st.integers(0, 2),
+    jitter=st.integers(0, 1),
+    pairing=st.sampled_from(["random", "dealt"]),
+)
+
+
+@settings(max_examples=15)
+@given(cue_kinds)
+def test_the_checker_has_nothing_to_say_of_the_cue_task(kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gymnasium.make("bpa/CueReward-v0", **kind).unwrapped)
+        check_env(CueRewardEnv(**kind), skip_render_check=True)
+
+
+def drawn_from(seed):
+    """A cue task's generator at the first reset with this seed, by Gymnasium's own rule for seeds."""
+    numbers = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+    return torch.Generator().manual_seed(int(numbers.integers(2**63)))
+
+
+@settings(max_examples=15)
+@given(cue_kinds, st.integers(0, 2**32), st.integers(1, 3))
+def test_it_is_the_cue_task_on_the_same_draws(kind, seed, batch_size):
+    env = gymnasium.make("bpa/CueReward-v0", **kind)
+    envs = gymnasium.make_vec("bpa/CueReward-v0", num_envs=batch_size, **kind)
+    T = kind["episode_length"]
+    actions = np.random.default_rng(seed).integers(2, size=(T, batch_size))
+
+    one = CueReward(batch_size=1, generator=drawn_from(seed), **kind)
+    observation, info = env.reset(seed=seed)
+    assert np.array_equal(observation, one.reset()[0])
+    assert info == {"steps_since_reward": 0, "rewards_found": 0}
+    since = found = 0
+    for t in range(T):
+        seen, gained, done = one.step(torch.from_numpy(actions[t, :1]))
+        observation, reward, terminated, truncated, info = env.step(actions[t, 0])
+        since, found = (0, found + 1) if reward > 0 else (since + 1, found)
+        assert env.observation_space.contains(observation)
+        assert np.array_equal(observation, seen[0])
+        assert (reward, terminated, truncated) == (gained.item(), False, done)
+        assert info == {"steps_since_reward": since, "rewards_found": found}
+    assert truncated
+
+    many = CueReward(batch_size=batch_size, generator=drawn_from(seed), **kind)
+    assert np.array_equal(envs.reset(seed=seed)[0], many.reset())
+    total = np.zeros(batch_size, dtype=np.int64)
+    for t in range(T):
+        seen, gained, done = many.step(torch.from_numpy(actions[t]))
+        observation, reward, terminated, truncated, info = envs.step(actions[t])
+        total += reward > 0
+        assert envs.observation_space.contains(observation)
+        assert np.array_equal(observation, seen)
+        assert np.array_equal(reward, gained)
+        assert reward.dtype == np.float64
+        assert not terminated.any()
+        assert truncated.tolist() == [done] * batch_size
+        assert np.array_equal(info["rewards_found"], total)
 
 
 @settings(max_examples=25)
@@ -105,7 +186,7 @@ def test_the_native_batch_is_made_by_make_vec_and_repeats_itself():
     assert envs.metadata["render_modes"] == ["rgb_array", "ansi"]
 
 
-def test_the_agents_of_a_batch_have_luck_of_their_own():
+def test_the_agents_of_a_batch_have_noise_of_their_own():
     envs = GridMazeVectorEnv(200, size=7)
     envs.reset(seed=0)
     assert len(envs.maze.goal.unique(dim=0)) > 15
@@ -474,3 +555,168 @@ def test_gymnasiums_wrappers_for_batches_count_what_we_count():
     assert np.array_equal(info["episode"]["r"], 10 * info["rewards_found"])
     assert info["episode"]["l"].tolist() == [30] * 20
     assert info["rewards_found"].sum() > 0
+
+
+def test_the_spaces_of_the_cue_task_are_those_of_its_rewards():
+    env = CueRewardEnv(cue_bits=3, reward=2.0, wrong_penalty=0.5)
+    assert env.observation_space.low.tolist() == [-1, -1, -1, 0, 0, 0, -0.5, 0, 0]
+    assert env.observation_space.high.tolist() == [1, 1, 1, 1, 1, 1, 2, 1, 1]
+    assert env.action_space == gymnasium.spaces.Discrete(2)
+    envs = CueRewardVectorEnv(3, cue_bits=3, reward=2.0, wrong_penalty=0.5)
+    assert envs.single_observation_space == env.observation_space
+    assert envs.action_space == gymnasium.spaces.MultiDiscrete([2, 2, 2])
+    assert CueRewardEnv(reward=0.0).observation_space.high[-3] == 1
+
+
+def play_cues(envs, steps, seed):
+    """Everything a vector environment returns, for random answers."""
+    chosen = np.random.default_rng(seed)
+    seen = [envs.reset(seed=seed)[0]]
+    for _ in range(steps):
+        seen += envs.step(chosen.integers(2, size=envs.num_envs))[:4]
+    envs.close()
+    return seen
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_one_native_cue_episode_is_the_single_environment_in_each_mode(mode):
+    kind = {"cue_bits": 4, "episode_length": 14, "wrong_penalty": 0.5}
+    ours = CueRewardVectorEnv(1, autoreset_mode=mode, **kind)
+    mode = gymnasium.vector.AutoresetMode(mode)
+    theirs = gymnasium.vector.SyncVectorEnv([lambda: CueRewardEnv(**kind)], autoreset_mode=mode)
+    same_info(ours.reset(seed=3)[1], theirs.reset(seed=3)[1])
+    for actions in np.random.default_rng(1).integers(2, size=(50, 1)):
+        mine, gathered = ours.step(actions), theirs.step(actions)
+        for one, other in zip(mine[:4], gathered[:4], strict=True):
+            assert np.array_equal(one, other)
+            assert one.dtype == other.dtype
+        same_info(mine[4], gathered[4])
+
+
+@pytest.mark.parametrize("mode", ["sync", "async", "vector_entry_point"])
+def test_batches_of_cue_tasks_repeat_themselves(mode):
+    def make():
+        kind = {"num_envs": 3, "cue_bits": 4, "episode_length": 10}
+        return gymnasium.make_vec("bpa/CueReward-v0", vectorization_mode=mode, **kind)
+
+    seen, again, other = play_cues(make(), 15, 1), play_cues(make(), 15, 1), play_cues(make(), 15, 2)
+    assert all(np.array_equal(a, b) for a, b in zip(seen, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(seen, other, strict=True))
+    assert len({str(row) for row in seen[0][:, :4].tolist()}) > 1, "each has cues of its own"
+
+
+def test_the_cue_task_ends_as_its_mode_and_limit_say():
+    envs = CueRewardVectorEnv(2, episode_length=12, autoreset_mode="Disabled")
+    envs.reset(seed=0)
+    for t in range(12):
+        assert envs.step(np.array([0, 1]))[3].all() == (t == 11)
+    with pytest.raises(RuntimeError, match="call reset"):
+        envs.step(np.array([0, 1]))
+    with pytest.raises(ValueError, match="reset_mask must be True everywhere"):
+        envs.reset(options={"reset_mask": np.array([True, False])})
+    name = "bpa/CueReward-v0"
+    assert gymnasium.make(name, episode_length=50).spec.max_episode_steps == 50
+    for env in (gymnasium.make(name, max_episode_steps=4), gymnasium.make_vec(name, 1, max_episode_steps=4)):
+        assert env.spec.max_episode_steps == 4
+        env.reset(seed=0)
+        action = 0 if isinstance(env, gymnasium.Env) else np.array([0])
+        assert [bool(env.step(action)[3]) for _ in range(4)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("make", [CueRewardEnv, lambda: CueRewardVectorEnv(4)])
+def test_a_pickled_or_copied_cue_task_goes_on_as_the_original_does(make):
+    env = make()
+    env.reset(seed=5)
+    twins = pickle.loads(pickle.dumps(env)), copy.deepcopy(env)
+    for episode in range(2):
+        for action in np.random.default_rng(episode).integers(2, size=(8, 4)):
+            action = action if isinstance(env, CueRewardVectorEnv) else action[0]
+            expected = env.step(action)[0]
+            for twin in twins:
+                assert np.array_equal(twin.step(action)[0], expected)
+        first = env.reset()[0]
+        assert all(np.array_equal(twin.reset()[0], first) for twin in twins)
+
+
+@pytest.mark.parametrize("cue_bits", [2, 6])
+def test_text_and_picture_show_what_is_shown_asked_and_answered(cue_bits):
+    kind = {"num_cues": 4, "cue_bits": cue_bits, "episode_length": 60, "num_envs": 3}
+    text = CueRewardVectorEnv(render_mode="ansi", **kind)
+    picture = CueRewardVectorEnv(render_mode="rgb_array", **kind)
+    text.reset(seed=0), picture.reset(seed=0)
+    task = text.cue_reward
+    colour = {"+": AGENT, "-": WALL, ".": FLOOR}
+    answers = set()
+    for actions in np.random.default_rng(0).integers(2, size=(60, 3)):
+        t = task.time
+        text.step(actions), picture.step(actions)
+        for b, (words, image) in enumerate(zip(text.render(), picture.render(), strict=True)):
+            bits = task.shown[t + 1, b].tolist() if t < 59 else [0.0] * cue_bits
+            letters = "".join({1.0: "+", -1.0: "-", 0.0: "."}[bit] for bit in bits)
+            target = bits == task.cues[b, task.target[b]].tolist()
+            asked = t < 59 and task.answers[t + 1, b] >= 0
+            due = task.answers[t, b].item()
+            said = "-"
+            if due >= 0:
+                said = ("no", "yes")[actions[b]] + (", right" if actions[b] == due else ", wrong")
+            answers.add(said)
+            assert words.splitlines() == [
+                f"cue:    {letters}" + (" (the target)" if target else ""),
+                "go:     " + ("was the target one of the two?" if asked else "-"),
+                f"answer: {said}",
+            ]
+            assert image.dtype == np.uint8
+            assert image.shape == (2 * PIXELS, max(cue_bits, 4) * PIXELS, 3)
+            cells = image[PIXELS // 2 :: PIXELS, PIXELS // 2 :: PIXELS].tolist()
+            assert cells[0][:cue_bits] == [list(colour[letter]) for letter in letters]
+            assert cells[1][:4] == [
+                list(GOAL if target else FLOOR),
+                list(GOAL if asked else FLOOR),
+                list({"y": AGENT, "n": WALL, "-": FLOOR}[said[0]]),
+                list(FLOOR if due < 0 else RIGHT if actions[b] == due else WRONG),
+            ]
+            assert (image == np.repeat(np.repeat(cells, PIXELS, 0), PIXELS, 1)).all()
+    assert answers == {"-", "no, right", "no, wrong", "yes, right", "yes, wrong"}
+    with pytest.warns(UserWarning, match="render_mode"):
+        assert CueRewardEnv().render() is None
+    with pytest.raises(RuntimeError, match="call reset"):
+        CueRewardEnv(render_mode="ansi").render()
+
+
+def test_wrong_settings_actions_and_seeds_of_the_cue_task_are_refused():
+    for wrong, said in (
+        ({"num_cues": 1}, "num_cues must be"),
+        ({"episode_length": 5}, "episode_length must be a whole number of at least 6"),
+        ({"render_mode": "human"}, "render_mode must be one of 'rgb_array', 'ansi', got 'human'"),
+    ):
+        for make in (CueRewardEnv, CueRewardVectorEnv):
+            with pytest.raises(ValueError, match=said):
+                make(**wrong)
+    with pytest.raises(ValueError, match="num_envs must be a whole number of at least 1, got 0"):
+        CueRewardVectorEnv(0)
+    env, envs = CueRewardEnv(), CueRewardVectorEnv(2)
+    with pytest.raises(RuntimeError, match="call reset"):
+        env.step(0)
+    env.reset(), envs.reset()
+    with pytest.raises(ValueError, match="action must be a whole number from 0 to 1, got 2"):
+        env.step(2)
+    with pytest.raises(ValueError, match="actions must be 2 whole numbers from 0 to 1, got 2"):
+        envs.step(np.array([0, 2]))
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0"):
+        env.reset(seed=-1)
+
+
+def test_spawned_workers_make_the_cue_task_by_its_full_name(tmp_path):
+    script = tmp_path / "spawned.py"
+    script.write_text(
+        "import gymnasium\n"
+        "def made_by_name():\n"
+        "    return gymnasium.make('bpa:bpa/CueReward-v0', cue_bits=5)\n"
+        "if __name__ == '__main__':\n"
+        "    envs = gymnasium.vector.AsyncVectorEnv([made_by_name], context='spawn')\n"
+        "    print(envs.reset(seed=4)[0].tolist())\n"
+        "    envs.close()\n",
+        encoding="utf-8",
+    )
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == str(CueRewardVectorEnv(1, cue_bits=5).reset(seed=4)[0].tolist())
