@@ -112,6 +112,13 @@ class GridMaze:
 
     Raises:
         ValueError: an argument is out of range.
+
+    Example:
+        >>> maze = bpa.GridMaze(size=9, batch_size=30, generator=torch.Generator().manual_seed(0))
+        >>> observation = maze.reset()
+        >>> observation, reward, done = maze.step(torch.zeros(30, dtype=torch.int64))  # all go up
+        >>> observation.shape, reward.shape, done
+        (torch.Size([30, 17]), torch.Size([30]), False)
     """
 
     def __init__(

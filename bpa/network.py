@@ -131,6 +131,14 @@ class Network(RecurrentNetwork[Hidden], Plastic):
 
     Raises:
         ValueError: an argument is out of range, or a combination has no meaning.
+
+    Example:
+        >>> net = bpa.Network(input_size=17, hidden_size=100, num_actions=4, plasticity="simple")
+        >>> logits, value, hidden = net(torch.zeros(30, 17))  # one step of 30 episodes
+        >>> logits.shape, value.shape, hidden.hebb.shape
+        (torch.Size([30, 4]), torch.Size([30]), torch.Size([30, 100, 100]))
+        >>> net.unroll(torch.zeros(200, 30, 17), hidden).logits.shape  # 200 steps more
+        torch.Size([200, 30, 4])
     """
 
     def __init__(

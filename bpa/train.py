@@ -306,6 +306,12 @@ def train(
         Diverged: a loss, gradient or trace is beyond all bounds, and `config.on_divergence` does not pass it
             over. The folder keeps the weights from before that iteration.
         KeyboardInterrupt: the run was stopped; the folder keeps what it has learned, and can be resumed.
+
+    Example:
+        >>> config = bpa.TrainConfig(iterations=2, size=5, episode_length=20, hidden_size=10, quiet=True)
+        >>> result = bpa.train(config)
+        >>> result.network.hidden_size, [record.iteration for record in result.history]
+        (10, [1, 2])
     """
     config = with_given(config, env, network)
     device = own_device(config.torch_device() if env is None else torch.device(getattr(env, "device", "cpu")))

@@ -118,8 +118,6 @@ def test_episodes_and_noise_of_another_kind_are_refused():
     luck, chance = world.sample_noise(), maze.sample_noise()
     net, other = random_network(1, 5, 10, 2), random_network(1, 5, 17, 4)
     said = "noise must be drawn for CueReward, as sample_noise does, got |episodes must be CueEpisodes"
-        "noise must be drawn for CueReward, as sample_noise does, got |episodes must be CueEpisodes, as draw "
-    )
     for wrong in (chance, tuple(luck), luck.episodes, luck.action):
         with pytest.raises(ValueError, match=said):
             rollout(net, world, wrong)

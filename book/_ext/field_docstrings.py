@@ -1,4 +1,4 @@
-"""Sphinx extension: the docstring of a field is shown as it was written."""
+"""Sphinx extension: the docstring of a field or property is shown as it was written."""
 
 
 def keep_field_docstring(app, what, name, obj, options, lines):
@@ -7,7 +7,7 @@ def keep_field_docstring(app, what, name, obj, options, lines):
     An empty type before the first colon is its own notation for "no type here". A named tuple's
     "Alias for field number 0" says nothing and goes.
     """
-    if what == "attribute" and lines:
+    if what in ("attribute", "property") and lines:
         if lines[0].startswith("Alias for field number"):
             lines.clear()
         elif ":" in lines[0]:

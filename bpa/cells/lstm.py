@@ -48,6 +48,15 @@ class LSTM(RecurrentNetwork[LSTMHidden], Plastic):
 
     Raises:
         ValueError: an argument is out of range, or a combination has no meaning.
+
+    Example:
+        >>> from bpa.cells.lstm import LSTM
+        >>> net = LSTM(input_size=17, hidden_size=50, num_actions=4, plasticity="simple")
+        >>> logits, value, hidden = net(torch.zeros(30, 17))  # one step of 30 episodes
+        >>> hidden.h.shape, hidden.cell.shape, hidden.hebb.shape
+        (torch.Size([30, 50]), torch.Size([30, 50]), torch.Size([30, 50, 50]))
+        >>> net.unroll(torch.zeros(200, 30, 17), hidden).values.shape  # 200 steps more
+        torch.Size([200, 30])
     """
 
     def __init__(

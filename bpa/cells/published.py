@@ -55,6 +55,14 @@ def load_published(path: str | Path, clip: float = 2.0) -> Network:
     Raises:
         ValueError: the file is missing, is no state_dict, or a tensor of it does not fit; the message names
             the tensor, its shape and the shape that is needed.
+
+    Example:
+        >>> from bpa.cells.published import load_published
+        >>> weights = bpa.Network(17, 100, 4, plasticity="retroactive").state_dict()
+        >>> torch.save(weights, "torchmodel.dat")  # in place of a file that the published code wrote
+        >>> net = load_published("torchmodel.dat", clip=1.0)
+        >>> net.plasticity, net.hidden_size, net.clip
+        ('retroactive', 100, 1.0)
     """
     path = Path(require_path("path", path))
     try:

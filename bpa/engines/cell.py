@@ -89,7 +89,7 @@ def steps_of(
 def slow_gradients(
     function: Any, inputs: Sequence[Tensor], needed: Sequence[bool], gradients: Sequence[Tensor]
 ) -> list[Tensor | None]:
-    """The way back through function(*inputs), which can be differentiated again where grad mode is on.
+    """The way back through `function(*inputs)`, which can be differentiated again where grad mode is on.
 
     Args:
         needed: which of the inputs ask for a gradient. gradients: of each output.

@@ -278,6 +278,13 @@ def expected_reward(
 
     Raises:
         ValueError: the policy is unknown, or a number is out of range.
+
+    Example:
+        >>> from bpa.envs.baselines import expected_reward
+        >>> f"{expected_reward('random', size=9):.2f}"  # at random
+        '14.37'
+        >>> f"{expected_reward('oracle', size=9):.2f}"  # for one that knows where the goal is
+        '416.23'
     """
     policy, episode_length, reward, wall_penalty = checked(policy, episode_length, reward, wall_penalty)
     grid, T = maze_map(size), episode_length

@@ -135,6 +135,11 @@ def play_maze(
         size, episode_length, reward, wall_penalty: as for `GridMaze`.
         seed: the same mazes and teleports every time; new ones if None.
         title, caption: set above and below.
+
+    Example:
+        >>> from bpa.show.widgets import play_maze
+        >>> play_maze(size=9, episode_length=100, seed=0)  # at the end of a cell, the figure itself
+        <live figure: You are the agent>
     """
     if seed is not None:
         seed = require_integer("seed", seed, low=0, high=2**32 - 1)
@@ -193,6 +198,12 @@ def watch_agent(
 
     Raises:
         ValueError: the network does not fit the maze.
+
+    Example:
+        >>> from bpa.show.widgets import watch_agent
+        >>> agent = bpa.Network(input_size=17, hidden_size=100, num_actions=4)
+        >>> watch_agent(agent, size=9, seed=0, title="Not trained yet")
+        <live figure: Not trained yet>
     """
     if (net.input_size, net.num_actions) != (OBSERVATION_SIZE, NUM_ACTIONS):
         raise ValueError(

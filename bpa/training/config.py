@@ -61,6 +61,15 @@ class TrainConfig:
 
     Raises:
         ValueError: a field is out of range; the message names it, what came and what is allowed.
+
+    Example:
+        >>> config = bpa.TrainConfig(iterations=500, size=9, plasticity="retroactive")
+        >>> import dataclasses
+        >>> dataclasses.replace(config, seed=1).seed
+        1
+        >>> bpa.TrainConfig(size=8)
+        Traceback (most recent call last):
+        ValueError: size must be an odd number of at least 5, got 8
     """
 
     task: str = "maze"

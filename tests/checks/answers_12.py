@@ -1,10 +1,8 @@
-"""Checks of chapter 12: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 12: right answers, each written another way, and typical wrong ones with the hint they get."""
 
 import copy
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 from sklearn.linear_model import Ridge
 
 from bpa import Network
@@ -58,6 +56,11 @@ def triggered(values, rewards, lag, shift=0, next_one=1, wrap=False, control=Tru
                 other = values[then, (b + next_one) % B] if control else 0
                 differences.append(values[then, b] - other)
     return sum(differences) / len(differences)
+
+
+def triggered_at_once(values, rewards, lag):
+    hit = rewards[: len(rewards) - lag] > 0
+    return (values - values.roll(-1, 1))[lag:][hit].mean()
 
 
 def clamped_to_the_end(values, rewards, lag):
@@ -121,15 +124,11 @@ RIGHT = [
     (chapter_12.keep_sign, clamped),
     (chapter_12.keep_sign, rebuilt),
     (chapter_12.triggered, triggered),
+    (chapter_12.triggered, triggered_at_once),
     (chapter_12.held_out_score, held_out),
     (chapter_12.held_out_score, by_augmented_rows),
     (chapter_12.transplanted, exchanged),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
 
 
 WRONG = [
@@ -220,8 +219,3 @@ WRONG = [
     ),
     (chapter_12.transplanted, 3, "must be a function"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)

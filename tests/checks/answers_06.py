@@ -1,8 +1,6 @@
-"""Checks of chapter 6: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 6: right answers, each written another way, and typical wrong ones with the hint they get."""
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
 from bpa.checks import chapter_06
 
@@ -106,11 +104,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 WRONG = [
     (chapter_06.eligibility_after, lambda h, e: gathered(h, e, kept=1.0), "Nothing is forgotten"),
     (chapter_06.eligibility_after, lambda h, e: gathered(h, e) / e, "share eta of a new pair"),
@@ -154,8 +147,3 @@ WRONG = [
     (chapter_06.earned, lambda m, e: earned(m, 1 - e), "Eta and 1 - eta are swapped"),
     (chapter_06.earned, lambda m, e: earned(m.abs(), e), "largest difference"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)

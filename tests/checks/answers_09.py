@@ -1,8 +1,6 @@
-"""Checks of chapter 9: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 9: right answers, each written another way, and typical wrong ones with the hint they get."""
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
 from bpa.checks import chapter_09
 
@@ -89,11 +87,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 WRONG = [
     (chapter_09.bootstrapped_returns, lambda r, v, g: bootstrapped(r, 0 * v, g), "The value is not used"),
     (
@@ -174,8 +167,3 @@ WRONG = [
     (chapter_09.leave_one_out, lambda R: R.mean(1), "Its shape is"),
     (chapter_09.leave_one_out, lambda R: R.mean().expand_as(R), "largest difference"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)

@@ -1,8 +1,6 @@
-"""Checks of chapter 7: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 7: right answers, each written another way, and typical wrong ones with the hint they get."""
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
 from bpa.checks import chapter_07
 
@@ -74,11 +72,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 WRONG = [
     (chapter_07.was_in, lambda a, r: r == 1, "reward alone"),
     (chapter_07.was_in, lambda a, r: a.bool(), "answer alone"),
@@ -139,8 +132,3 @@ WRONG = [
     (chapter_07.best_answers, lambda p, c: torch.zeros(len(p)), "never says yes"),
     (chapter_07.best_answers, lambda p, c: torch.ones(len(p)), "largest difference"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)

@@ -1,8 +1,6 @@
-"""Checks of chapter 4: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 4: right answers, each written another way, and typical wrong ones with the hint they get."""
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
 from bpa.checks import chapter_04
 
@@ -73,11 +71,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 WRONG = [
     (chapter_04.hide_half, lambda p, half: hidden_by_slices(p, OTHER[half]), "the other half"),
     (chapter_04.hide_half, lambda p, half: hidden_by_slices(p, MIRROR[half]), "Rows and columns"),
@@ -111,8 +104,3 @@ WRONG = [
     (chapter_04.ridge, lambda x, y, p: ridge_by_inverse(x, y, p).T, "transposed"),
     (chapter_04.ridge, lambda x, y, p: 2 * ridge_by_inverse(x, y, p), "largest difference"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)

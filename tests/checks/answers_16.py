@@ -1,10 +1,8 @@
-"""Checks of chapter 16: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 16: right answers, each written another way, and typical wrong ones with the hint they get."""
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
-from bpa.checks import NotYet, chapter_16
+from bpa.checks import chapter_16
 from bpa.training.a2c import a2c_loss
 
 
@@ -105,11 +103,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 WRONG = [
     (chapter_16.mended_trace, planted_trace, "planted function still"),
     (chapter_16.mended_trace, lambda *a: planted_trace(*a, swapped=False), "index is right now"),
@@ -128,6 +121,7 @@ WRONG = [
     (chapter_16.mended_loss, lambda *a: loss(*a).item(), "results where 3 are wanted"),
     (chapter_16.mended_loss, lambda *a: -loss(*a), "largest difference"),
     (chapter_16.mended_loss, lambda *a: a2c_loss(*a, baseline="first"), "largest difference"),
+    (chapter_16.mended_loss, 3, "must be a function"),
     (chapter_16.first_parting, lambda a, b: (a != b).int().argmax(0), "gets T"),
     (chapter_16.first_parting, lambda a, b: parting(a, b) + 1, "Count from 0"),
     (
@@ -147,25 +141,3 @@ WRONG = [
     (chapter_16.treats_alone, lambda *a: False, "nothing passes"),
     (chapter_16.treats_alone, lambda *a: True, "Everything passes"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)
-
-
-def test_an_answer_that_is_no_function_is_refused():
-    with pytest.raises(NotYet, match="must be a function"):
-        chapter_16.mended_loss(3)
-
-
-def test_the_definition_of_the_loss_agrees_with_a2c_loss():
-    """Value and gradients, written apart from `bpa.training.a2c`."""
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(8, 5, 4, generator=generator)
-    values, rewards = torch.randn(2, 8, 5, generator=generator)
-    actions = torch.randint(4, (8, 5), generator=generator)
-    mine = chapter_16.with_gradients(chapter_16.actor_critic_loss)(logits, values, actions, rewards)
-    theirs = chapter_16.with_gradients(loss_by_a2c)(logits, values, actions, rewards)
-    for one, other in zip(mine, theirs, strict=True):
-        assert torch.allclose(one, other, atol=1e-6)

@@ -1,8 +1,6 @@
-"""Checks of chapter 3: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 3: right answers, each written another way, and typical wrong ones with the hint they get."""
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
 from bpa.checks import chapter_03
 
@@ -75,11 +73,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 WRONG = [
     (chapter_03.masked_error, lambda o, t, m: ((o - t) ** 2).mean(), "mean over everything"),
     (chapter_03.masked_error, lambda o, t, m: ((o - t) ** 2 * m).mean(), "Divide by the number of True"),
@@ -143,8 +136,3 @@ WRONG = [
     (chapter_03.swapped_lives, lambda n, x, c: n.unroll(x).logits, "Its shape is"),
     (chapter_03.swapped_lives, 3, "must be a function"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)

@@ -1,15 +1,11 @@
-"""Checks of chapter 13: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 13: right answers, each written another way, and typical wrong ones with the hint they get."""
 
 import math
 from collections import Counter
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
-from bpa.cells.lstm import LSTM
 from bpa.checks import chapter_13
-from bpa.tasks.sequences import Languages
 
 
 def perplexity(losses, mask):
@@ -134,11 +130,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 WRONG = [
     (chapter_13.perplexity, lambda losses, mask: losses[mask].exp().mean(), "exponential of the mean"),
     (chapter_13.perplexity, lambda losses, mask: losses.mean().exp(), "mask marks"),
@@ -190,41 +181,3 @@ WRONG = [
     (chapter_13.mixed_losses, lambda x: weighed(x, torch.softmax(before(x), 0)), "turned round"),
     (chapter_13.mixed_losses, lambda x: x.mean(0), "largest difference"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)
-
-
-def test_the_prediction_agrees_with_the_bayesian_in_bpa():
-    world = Languages(3, 12, concentration=0.4, batch_size=5, generator=torch.Generator().manual_seed(0))
-    lesson = world.sample()
-    losses = world.bayes_loss(lesson)
-    symbols = lesson.inputs.argmax(2)
-    for b in range(5):
-        for t in range(11):
-            chances = chapter_13.bayes_next(symbols[: t + 1, b], 3, 0.4)
-            assert -chances[lesson.targets[t, b]].log() == pytest.approx(losses[t, b].item())
-
-
-def test_the_step_agrees_with_the_lstm_in_bpa():
-    generator = torch.Generator().manual_seed(1)
-    net = LSTM(3, 5, 2, plasticity="plastic", clip=0.2, generator=generator).requires_grad_(False).double()
-    for parameter in net.parameters():
-        parameter.uniform_(-1, 1, generator=generator)
-    hidden = net.initial_state(4)
-    h, cell, hebb = hidden.h, hidden.cell, hidden.hebb
-    for x in torch.randn(8, 4, 3, generator=generator, dtype=torch.float64):
-        hidden = net(x, hidden)[2]
-        h, cell, hebb = chapter_13.lstm_step(
-            net.i2h(x), h, cell, hebb, net.w, net.alpha, net.eta.item(), net.clip
-        )
-    for mine, right in zip((h, cell, hebb), hidden, strict=False):
-        assert torch.allclose(mine, right)
-    assert hebb.abs().max() == pytest.approx(0.2)  # the clip was needed
-
-
-def test_a_mixture_loses_at_most_the_log_of_its_size_against_the_best():
-    losses = 3 * torch.rand(4, 50, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    assert chapter_13.mixture(losses).sum() <= losses.sum(1).min() + math.log(4)

@@ -1,8 +1,6 @@
-"""Checks of chapter 10: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 10: right answers, each written another way, and typical wrong ones with the hint they get."""
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
 from bpa.checks import chapter_10
 
@@ -15,6 +13,11 @@ def waits(rewards):
             out.append(count)
             count = 0
     return torch.tensor(out)
+
+
+def waits_by_differences(rewards):
+    hits = (rewards > 0).nonzero()[:, 0] + 1
+    return torch.diff(hits, prepend=torch.zeros(1, dtype=hits.dtype))
 
 
 def around(values, rewards, before, after):
@@ -84,17 +87,13 @@ def frozen(net, maze, chance, freeze, late=0, change=lambda old, new: new._repla
 
 RIGHT = [
     (chapter_10.times_between, waits),
+    (chapter_10.times_between, waits_by_differences),
     (chapter_10.around_rewards, around),
     (chapter_10.around_rewards, around_index),
     (chapter_10.clip_gradients, clipped),
     (chapter_10.clip_gradients, torch_clipped),
     (chapter_10.live_frozen, frozen),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
 
 
 WRONG = [
@@ -147,8 +146,3 @@ WRONG = [
         "activity is frozen",
     ),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)

@@ -1,8 +1,6 @@
-"""Checks of chapter 5: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 5: right answers, each written another way, and typical wrong ones with the hint they get."""
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
 from bpa.checks import chapter_05
 
@@ -73,11 +71,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 WRONG = [
     (chapter_05.gains, lambda m, w, b: m[:, None] * w.T, "bias is missing"),
     (chapter_05.gains, lambda m, w, b: m[:, None] * (w[:, 0] + b), "multiplies the bias too"),
@@ -144,8 +137,3 @@ WRONG = [
     (chapter_05.two_stores, lambda g: (stores(g)[0][:, 0], stores(g)[1]), r"Its shape is \[4\]"),
     (chapter_05.two_stores, lambda g: stores(g)[0], "results where 2 are wanted"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)

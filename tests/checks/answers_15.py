@@ -1,13 +1,11 @@
-"""Checks of chapter 15: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 15: right answers, each written another way, and typical wrong ones with the hint they get."""
 
 import math
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
 from bpa import Network
-from bpa.checks import NotYet, chapter_15
+from bpa.checks import chapter_15
 from bpa.network import clipped
 
 
@@ -139,11 +137,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 def with_first(first):
     """A right answer to the soft clip but for its first result."""
     return lambda *case: (first(*case), soft(*case)[1])
@@ -203,14 +196,5 @@ WRONG = [
         "Pre and post are swapped",
     ),
     (chapter_15.oja_back, lambda x, y, e, h, d: oja(x, y, e, h, -d), "largest difference"),
+    (chapter_15.oja_back, 3, "must be a function"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)
-
-
-def test_an_answer_that_is_no_function_is_refused():
-    with pytest.raises(NotYet, match="must be a function"):
-        chapter_15.oja_back(3)

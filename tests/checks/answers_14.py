@@ -1,10 +1,7 @@
-"""Checks of chapter 14: right answers written another way pass, typical wrong ones are told why not."""
+"""Chapter 14: right answers, each written another way, and typical wrong ones with the hint they get."""
 
-import pytest
 import torch
-from answers import assert_passes, assert_refused
 
-from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.checks import chapter_14
 
 
@@ -140,11 +137,6 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=lambda f: getattr(f, "__name__", ""))
-def test_a_right_answer_passes(check, answer, capsys):
-    assert_passes(check, answer, capsys)
-
-
 WRONG = [
     (chapter_14.attend, lambda *a: attend(*a, mask=lambda s: s), "mask is missing"),
     (chapter_14.attend, lambda *a: attend(*a, mask=lambda s: s.tril(-1)), "Keep the diagonal"),
@@ -187,29 +179,3 @@ WRONG = [
     (chapter_14.written_values, lambda k, v, b: written_with(k, v, -b, b), "sign is turned round"),
     (chapter_14.written_values, lambda k, v, b: v, "largest difference"),
 ]
-
-
-@pytest.mark.parametrize(("check", "answer", "hint"), WRONG)
-def test_a_wrong_answer_is_refused_with_a_hint(check, answer, hint, capsys):
-    assert_refused(check, answer, hint, capsys)
-
-
-def test_definitions_agree_with_the_layer_in_bpa():
-    """The checks' own definitions, written apart from `bpa.cells.fast_weights`, give what the layer gives."""
-    generator = torch.Generator().manual_seed(0)
-    xs = torch.randn(9, 3, 4, generator=generator, dtype=torch.float64)
-    for writing in ("sum", "delta"):
-        net = FastWeightNetwork(
-            4, 5, 2, writing=writing, gated=writing == "delta", generator=generator
-        ).double()
-        drive = net.i2h(xs)
-        query, key = (torch.nn.functional.normalize(drive[..., p : p + 5], dim=-1) for p in (0, 5))
-        value, beta = drive[..., 10:15], drive[..., 15].sigmoid()
-        out = net.unroll(xs)
-        if writing == "sum":
-            assert torch.allclose(chapter_14.attended(query, key, value, beta), out.h)
-            continue
-        fast, gamma = torch.zeros(3, 5, 5, dtype=torch.float64), drive[..., 16].sigmoid()
-        for t in range(9):
-            fast = chapter_14.gated_write(fast, key[t], value[t], beta[t], gamma[t])
-        assert torch.allclose(fast, out.hidden.hebb)

@@ -1,0 +1,101 @@
+"""How an answer is compared with the definition, and what is said of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from bpa.checks import NotYet, Slip, check_answer
+from bpa.noise import fresh_generator
+
+
+def double(x):
+    return 2 * x
+
+
+CASES = [(torch.tensor([1.0, 2.0]),), (torch.tensor([[3.0], [-1.0]]),)]
+TRIPLE = Slip("You triple it.", lambda x: 3 * x)
+
+
+def test_a_right_answer_prints_one_line(capsys):
+    check_answer("double", lambda x: x + x, double, CASES, [TRIPLE])
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    assert "double: right on 2 fresh inputs" in captured.out
+    assert captured.err == ""
+
+
+def raises_type_error(x):
+    return x + "1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "double must be a function, got NoneType"),
+        (3.0, "double must be a function, got float"),
+        (lambda x: None, "returns nothing yet"),
+        (lambda x: "2x", "expected numbers or tensors, got str"),
+        (raises_type_error, "double stopped with TypeError"),
+        (lambda: 1.0, "double stopped with TypeError"),
+        (lambda x: x.mul_(2), "changes its arguments"),
+        (lambda x: (2 * x, x), "returns 2 results where 1 are wanted"),
+        (lambda x: (2 * x).flatten(), r"Its shape is \[2\], it should be \[2, 1\]"),
+        (lambda x: (2 * x)[None], r"Its shape is \[1, 2\], it should be \[2\]"),
+        (lambda x: x / 0, "not finite"),
+        (lambda x: 2 * x + 0.5, r"largest difference from the definition is 0\.5"),
+        (lambda x: 3 * x, "You triple it"),
+    ],
+)
+def test_a_wrong_answer_is_refused_and_told_why(answer, message, capsys):
+    with pytest.raises(NotYet, match=message):
+        check_answer("double", answer, double, CASES, [TRIPLE])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_slip_is_named_only_where_it_explains_every_case():
+    def triple_of_columns(x):
+        return 3 * x if x.ndim == 2 else 2.5 * x
+
+    with pytest.raises(NotYet) as refused:
+        check_answer("double", triple_of_columns, double, CASES, [TRIPLE])
+    assert "triple" not in str(refused.value)
+
+
+def test_an_answer_right_on_some_cases_only_is_refused():
+    with pytest.raises(NotYet):
+        check_answer("double", lambda x: 2 * x if x.ndim == 1 else x, double, CASES)
+
+
+def test_small_errors_pass_and_larger_ones_do_not(capsys):
+    check_answer("double", lambda x: 2 * x + 1e-6, double, CASES)
+    with pytest.raises(NotYet):
+        check_answer("double", lambda x: 2 * x + 1e-3, double, CASES)
+
+
+def test_the_definition_gets_arguments_of_its_own():
+    cases = [(torch.ones(3),)]
+
+    def definition(x):
+        return x.add_(1)
+
+    check_answer("increment", lambda x: x + 1, definition, cases)
+    assert torch.equal(cases[0][0], torch.ones(3))
+
+
+def test_numbers_arrays_and_several_results_are_compared():
+    case = [(torch.tensor([1.0, 2.0]),)]
+    check_answer("total", lambda x: 3.0, torch.sum, case)
+    check_answer("double", lambda x: np.array([2.0, 4.0]), double, case)
+    check_answer("pair", lambda x: [x, 2 * x], lambda x: (x, 2 * x), case)
+    with pytest.raises(NotYet, match="Result 2: The largest difference"):
+        check_answer("pair", lambda x: (x, 3 * x), lambda x: (x, 2 * x), case)
+
+
+def test_gradients_do_not_matter_to_the_comparison():
+    scale = torch.tensor(2.0, requires_grad=True)
+    check_answer("double", lambda x: scale * x, double, CASES)
+
+
+def test_fresh_generators_differ():
+    draws = {torch.rand(1, generator=fresh_generator()).item() for _ in range(8)}
+    assert len(draws) > 1
