@@ -474,3 +474,24 @@ def test_no_loop_of_an_lstm_takes_parameters_of_other_shapes(name):
     CHANGED[name](net)
     with pytest.raises(ValueError, match="engine 'numba' cannot run this"):
         choose("numba", net, GridMaze(5, 2, 4))
+
+
+# A loop would read and write beyond the walls.
+MOVED = {
+    "free cells out of the maze": lambda maze: setattr(maze, "free_cells", maze.free_cells + 1000),
+    "no free cells": lambda maze: setattr(maze, "free_cells", maze.free_cells[:0]),
+    "flat free cells": lambda maze: setattr(maze, "free_cells", maze.free_cells[:, 0]),
+    "free cells of int32": lambda maze: setattr(maze, "free_cells", maze.free_cells.int()),
+    "long moves": lambda maze: setattr(maze, "moves", maze.moves * 100),
+    "too few moves": lambda maze: setattr(maze, "moves", maze.moves[:1]),
+    "moves of int32": lambda maze: setattr(maze, "moves", maze.moves.int()),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_no_loop_runs_a_maze_that_leads_out_of_itself(name):
+    maze = GridMaze(5, 2, 4)
+    assert choose("numba", Network(17, 8, 4), maze) is not None
+    MOVED[name](maze)
+    with pytest.raises(ValueError, match=r"engine 'numba' cannot run this.*engine='eager' can"):
+        choose("numba", Network(17, 8, 4), maze)

@@ -187,6 +187,8 @@ def reason_against_world(fast: str, net: Any, world: Any) -> str | None:
         return f"{net.input_size} inputs and {net.num_actions} actions do not fit {type(world).__name__}"
     if type(world) is GridMaze and not is_closed(world.walls, world.size):
         return "it knows mazes with a wall all round alone"
+    if type(world) is GridMaze and not keeps_inside(world.free_cells, world.moves, world.size):
+        return "it knows mazes alone whose moves are single steps and whose free cells lie inside"
     if net._forward_hooks or net._forward_pre_hooks:
         return "it calls no hooks, and the network has one"
     return None
@@ -196,6 +198,17 @@ def is_closed(walls: Tensor, size: int) -> bool:
     """Whether no agent can leave a maze with these walls: a loop does not ask whether it has."""
     square = walls.dtype == torch.bool and walls.shape == (size, size)
     return square and bool(torch.stack([walls[0], walls[-1], walls[:, 0], walls[:, -1]]).all())
+
+
+def keeps_inside(free_cells: Tensor, moves: Tensor, size: int) -> bool:
+    """Whether no teleport and no move of these leads out of the maze: a loop does not ask for that either."""
+    from bpa.maze import MOVES
+
+    single = moves.dtype == torch.int64 and moves.tolist() == [list(move) for move in MOVES]
+    pairs = free_cells.dtype == torch.int64 and free_cells.dim() == 2 and free_cells.shape[1] == 2
+    return (
+        single and pairs and len(free_cells) > 1 and bool(((free_cells > 0) & (free_cells < size - 1)).all())
+    )
 
 
 def choose(engine: str, net: Any, world: Any = None, tensors: Sequence[Tensor | None] = ()) -> Any:
