@@ -379,7 +379,7 @@ def test_options_of_a_reset_are_a_table(options):
             environment.reset(options=options)
 
 
-@pytest.mark.parametrize("mask", NO_MASKS, ids=repr)
+@pytest.mark.parametrize("mask", NO_MASKS, ids=lambda mask: type(mask).__name__)
 def test_a_mask_of_a_reset_is_true_everywhere(mask):
     environments = GridMazeVectorEnv(3, 5)
     before = environments.reset(seed=1)[0]
