@@ -32,7 +32,7 @@ from bpa.arguments import require_integer, require_number, require_path
 from bpa.config import TrainConfig
 from bpa.lstm import LSTM
 from bpa.network import Network
-from bpa.textfile import utf8_text
+from bpa.textfile import refuse_streams, utf8_text
 from bpa.version import __version__
 from bpa.weights import load_state
 from bpa.worlds import REWARDED, build_world, sizes
@@ -87,7 +87,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that its name holds either the old bytes or the new ones, never half of them."""
     partial = path.with_name(path.name + ".partial")
     try:
-        with open(partial, "wb") as file:
+        partial.unlink(missing_ok=True)  # of a process that was killed; a link would lead to another file
+        with open(partial, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -134,6 +135,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a file written by `write_tensors`; ValueError names a torn or foreign file."""
     try:
+        refuse_streams(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # Copies: a tensor as it comes holds the file mapped, and Windows does not replace a mapped file.
@@ -153,7 +155,7 @@ def read_config(path: Path, metadata: dict[str, str]) -> TrainConfig:
     """The config in a file's metadata; ValueError names the file if it holds none."""
     try:
         return TrainConfig.from_dict(json.loads(metadata["config"]))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} holds no usable config: {error}") from None
 
 
@@ -253,7 +255,7 @@ def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
     It is filled under another name and then renamed, so that a run killed here leaves no half of a folder.
     """
     folder = Path(require_path("out", out))
-    if folder.exists() or folder.is_symlink():
+    if os.path.lexists(folder):
         raise ValueError(f"out {out} exists and is never overwritten: choose another, or --resume it")
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shlex
 import time
 from collections.abc import Callable
@@ -153,7 +154,7 @@ def begin(
             runs.create_folder(config.out, fresh)
             stack.enter_context(runs.written_alone(folder))
         return fresh, []
-    if team.rank == 0 and (folder / runs.CHECKPOINT).exists():
+    if team.rank == 0 and os.path.exists(folder / runs.CHECKPOINT):
         stack.enter_context(runs.written_alone(folder))
     checkpoint = runs.load_checkpoint(folder)
     runs.refuse_other_settings(checkpoint.config, config)

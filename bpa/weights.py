@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bpa.arguments import require_path
 from bpa.network import Network
+from bpa.textfile import refuse_streams
 
 
 def load_state(source: str | Path, net: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -21,6 +22,10 @@ def load_state(source: str | Path, net: nn.Module, tensors: dict[str, Tensor]) -
         if tensors[name].shape != tensor.shape:
             got, shape = list(tensors[name].shape), list(tensor.shape)
             raise ValueError(f"{source}: tensor {name!r} has shape {got}, the network needs {shape}")
+        if not tensors[name].is_floating_point():
+            raise ValueError(
+                f"{source}: tensor {name!r} holds {tensors[name].dtype}, the network needs {tensor.dtype}"
+            )
     for name in tensors:
         if name not in needed:
             raise ValueError(f"{source} holds the tensor {name!r}, which the network does not have")
@@ -72,6 +77,7 @@ def load_published(path: str | Path, clip: float = 2.0) -> Network:
     """
     path = Path(require_path("path", path))
     try:
+        refuse_streams(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
