@@ -16,6 +16,18 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+LARGEST = 3.4028234663852886e38  # number of float32
+MOST_SHOWN = 200  # characters of a value in a message
+
+
+def shown(value: Any) -> str:
+    """What came, for a message: one line of no more than MOST_SHOWN characters, whatever it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a whole number of thousands of digits, or a class whose repr fails
+        text = f"a value of type {type(value).__name__} that cannot be printed"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
 
 def plain(value: Any) -> Any:
     """`value` as Python's own int, float, bool or str if it is a scalar of any kind; all else as it is.
@@ -46,9 +58,9 @@ def require_integer(name: str, value: Any, *, low: int, high: int | None = None)
     allowed = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, int):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     if number < low or (high is not None and number > high):
-        raise ValueError(f"{name} must be {allowed}, got {number}")
+        raise ValueError(f"{name} must be {allowed}, got {shown(number)}")
     return number
 
 
@@ -57,6 +69,7 @@ def require_number(
 ) -> float:
     """Return `value` as a float in [low, high], or in (low, high] with `above`; raise ValueError otherwise.
 
+    What float32 cannot hold is refused: networks and environments would compute with infinity in its place.
     Infinity is refused unless `infinite` says that it has a meaning here; NaN is always refused.
     """
     start = f"above {low:g}" if above else f"of at least {low:g}"
@@ -64,21 +77,22 @@ def require_number(
     allowed = f"a {'' if infinite else 'finite '}number {start}{end}"
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     inside = (number > low if above else number >= low) and number <= high
     if not inside or (number == math.inf and not infinite):
-        raise ValueError(f"{name} must be {allowed}, got {number}")
-    try:
-        return float(number)
-    except OverflowError:
-        raise ValueError(f"{name} must be {allowed}, got one that no float can hold") from None
+        raise ValueError(f"{name} must be {allowed}, got {shown(number)}")
+    if number != math.inf and number > LARGEST:
+        raise ValueError(
+            f"{name} must be {allowed}, no more than the {LARGEST:g} that float32 holds, got {shown(number)}"
+        )
+    return float(number)
 
 
 def require_choice(name: str, value: Any, allowed: Collection[str]) -> str:
     """Return `value` as a str if it is one of `allowed`; raise ValueError otherwise."""
     chosen = plain(value)
     if not isinstance(chosen, str) or chosen not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
     return chosen
 
 
@@ -86,7 +100,7 @@ def require_flag(name: str, value: Any) -> bool:
     """Return `value` as a bool if it is True or False, NumPy's too; raise ValueError otherwise."""
     flag = plain(value)
     if not isinstance(flag, bool):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
+        raise ValueError(f"{name} must be True or False, got {shown(value)}")
     return flag
 
 
@@ -96,12 +110,23 @@ def require_path(name: str, value: Any, allowed: str = "a path, as text or pathl
     A "~" in front is the home folder, as in a shell, which leaves it to us in `--out=~/runs` or in a file.
     """
     path = os.fspath(value) if isinstance(value, os.PathLike) else plain(value)
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    if not isinstance(path, str) or not path or "\0" in path or not is_encodable(path):
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     path = os.path.expanduser(path)
     if path == "~" or path.startswith(("~/", f"~{os.sep}")):
-        raise ValueError(f"{name} must be a path without '~' where nobody's home is known, got {value!r}")
+        raise ValueError(
+            f"{name} must be a path without '~' where nobody's home is known, got {shown(value)}"
+        )
     return path
+
+
+def is_encodable(path: str) -> bool:
+    """Whether the file system can be asked for `path` at all; a lone half of a character is no text."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def require_device(name: str, value: Any) -> torch.device:
@@ -109,16 +134,16 @@ def require_device(name: str, value: Any) -> torch.device:
     try:
         device = torch.device("cpu" if value is None else value)
     except (RuntimeError, TypeError):
-        raise ValueError(f"{name} must name a device, such as 'cpu' or 'cuda', got {value!r}") from None
+        raise ValueError(f"{name} must name a device, such as 'cpu' or 'cuda', got {shown(value)}") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"{name} must be 'cpu' on this machine without CUDA, got {value!r}")
+        raise ValueError(f"{name} must be 'cpu' on this machine without CUDA, got {shown(value)}")
     return device
 
 
 def require_generator(name: str, value: Any) -> torch.Generator:
     """Return `value` if it is a generator of PyTorch's; raise ValueError otherwise."""
     if not isinstance(value, torch.Generator):
-        raise ValueError(f"{name} must be a torch.Generator or None, got {value!r}")
+        raise ValueError(f"{name} must be a torch.Generator or None, got {shown(value)}")
     return value
 
 

@@ -184,7 +184,7 @@ def settings_in(path: str) -> dict[str, Any]:
         return tomllib.loads(utf8_text(path))
     except OSError as error:
         raise ValueError(f"config {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"config {path} is no TOML: {error}") from None
 
 

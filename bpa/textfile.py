@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
+
+
+def refuse_streams(path: str | Path) -> None:
+    """Raise OSError if `path` is a pipe or a device, whose reading may never end; let folders pass."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
 
 
 def utf8_text(path: str | Path) -> str:
     r"""What a file says, with or without a byte order mark, its lines ended by "\n" or "\r\n".
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is a pipe or a device.
         ValueError: it is in another encoding. The caller names the file.
     """
+    refuse_streams(path)
     data = Path(path).read_bytes()
     try:
         text = data.decode("utf-8-sig")

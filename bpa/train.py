@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import logging
+import os
 import shlex
 import time
 from collections.abc import Callable
@@ -190,7 +191,7 @@ def begin(run: Run, stack: contextlib.ExitStack) -> None:
             runs.create_folder(config.out, run.checkpoint())
             stack.enter_context(runs.written_alone(folder))
         return
-    if first and (folder / runs.CHECKPOINT).exists():
+    if first and os.path.exists(folder / runs.CHECKPOINT):
         stack.enter_context(runs.written_alone(folder))
     checkpoint = runs.load_checkpoint(folder)
     runs.refuse_other_settings(checkpoint.config, config)

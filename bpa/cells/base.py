@@ -147,6 +147,9 @@ def load_state(source: str | Path, net: Trainable, tensors: Mapping[str, Tensor]
         if tensors[name].shape != tensor.shape:
             got, shape = list(tensors[name].shape), list(tensor.shape)
             raise ValueError(f"{source}: tensor {name!r} has shape {got}, the network needs {shape}")
+        if not tensors[name].is_floating_point():
+            kind = tensors[name].dtype
+            raise ValueError(f"{source}: tensor {name!r} holds {kind}, the network needs {tensor.dtype}")
     for name in tensors:
         if name not in needed:
             raise ValueError(f"{source} holds the tensor {name!r}, which the network does not have")

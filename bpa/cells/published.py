@@ -11,6 +11,7 @@ from torch import Tensor
 from bpa.arguments import require_path
 from bpa.cells.base import load_state
 from bpa.network import Network
+from bpa.textfile import refuse_streams
 
 
 def plasticity_of(state: dict[str, Tensor]) -> str:
@@ -66,6 +67,7 @@ def load_published(path: str | Path, clip: float = 2.0) -> Network:
     """
     path = Path(require_path("path", path))
     try:
+        refuse_streams(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import operator
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
@@ -80,6 +81,40 @@ def reason_against_loops(net: Any) -> str | None:
     return None
 
 
+def needed_shapes(net: Any) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """The parameters that a loop takes from `net`, and the shapes that each may have. A loop asks no more."""
+    size, inputs, actions = net.hidden_size, net.input_size, net.num_actions
+    drives = 4 * size if is_plain_lstm(net) else size
+    needed: dict[str, tuple[tuple[int, ...], ...]] = {
+        "i2h.weight": ((drives, inputs),),
+        "i2h.bias": ((drives,),),
+        "w": ((size, drives),),
+        "h2o.weight": ((actions, size),),
+        "h2o.bias": ((actions,),),
+    }
+    if net.plasticity != "none":
+        needed["alpha"] = ((size, size), (1, size), (1,))
+    if net.plasticity in ("plastic", "retroactive"):
+        needed["eta"] = ((1,),)
+    if net.plasticity in ("simple", "retroactive"):
+        needed |= {"h2mod.weight": ((1, size),), "h2mod.bias": ((1,),)}
+    if net.fanout:
+        needed |= {"modfanout.weight": ((size, 1),), "modfanout.bias": ((size,),)}
+    return needed
+
+
+def reason_against_shapes(net: Any) -> str | None:
+    """Why the parameters of `net`, which somebody may have replaced, fit no loop; None if they do."""
+    for name, shapes in needed_shapes(net).items():
+        try:
+            shape = tuple(operator.attrgetter(name)(net).shape)
+        except AttributeError:
+            return f"it needs the parameter {name}, and there is none"
+        if shape not in shapes:
+            return f"its loops take {name} of shape {list(shapes[0])}, not {list(shape)}"
+    return None
+
+
 def reason_against_layers(net: Any) -> str | None:
     """Why no compiled loop can stand for the layers of `net`, whose weights it takes; None if one can."""
     for name, layer in net.named_children():
@@ -114,7 +149,7 @@ def is_plain_lstm(net: Any) -> bool:
 def reason_against_numba(net: Any, tensors: Iterable[Tensor | None] = ()) -> str | None:
     """Why the Numba engine cannot run `net` on `tensors`; None if it can."""
     reason = None if is_plain_lstm(net) else reason_against_loops(net)
-    reason = reason or reason_against_layers(net)
+    reason = reason or reason_against_layers(net) or reason_against_shapes(net)
     reason = reason or reason_against_numbers(net, tensors, "cpu", "the CPU")
     if reason is not None:
         return reason
@@ -126,7 +161,7 @@ def reason_against_triton(net: Any, tensors: Iterable[Tensor | None] = ()) -> st
     """Why the Triton engine cannot run `net` on `tensors`; None if it can."""
     from bpa.engines.triton import MOST_NEURONS
 
-    reason = reason_against_loops(net) or reason_against_layers(net)
+    reason = reason_against_loops(net) or reason_against_layers(net) or reason_against_shapes(net)
     if reason is None:
         kind = "cpu" if net.w.device.type == "cpu" else "cuda"  # on the CPU if Triton's interpreter is on
         reason = reason_against_numbers(net, tensors, kind, "CUDA")
@@ -152,6 +187,8 @@ def reason_against_world(fast: str, net: Any, world: Any) -> str | None:
         return f"{net.input_size} inputs and {net.num_actions} actions do not fit {type(world).__name__}"
     if type(world) is GridMaze and not is_closed(world.walls, world.size):
         return "it knows mazes with a wall all round alone"
+    if type(world) is GridMaze and not keeps_inside(world.free_cells, world.moves, world.size):
+        return "it knows mazes alone whose moves are single steps and whose free cells lie inside"
     if net._forward_hooks or net._forward_pre_hooks:
         return "it calls no hooks, and the network has one"
     return None
@@ -161,6 +198,17 @@ def is_closed(walls: Tensor, size: int) -> bool:
     """Whether no agent can leave a maze with these walls: a loop does not ask whether it has."""
     square = walls.dtype == torch.bool and walls.shape == (size, size)
     return square and bool(torch.stack([walls[0], walls[-1], walls[:, 0], walls[:, -1]]).all())
+
+
+def keeps_inside(free_cells: Tensor, moves: Tensor, size: int) -> bool:
+    """Whether no teleport and no move of these leads out of the maze: a loop does not ask for that either."""
+    from bpa.maze import MOVES
+
+    single = moves.dtype == torch.int64 and moves.tolist() == [list(move) for move in MOVES]
+    pairs = free_cells.dtype == torch.int64 and free_cells.dim() == 2 and free_cells.shape[1] == 2
+    return (
+        single and pairs and len(free_cells) > 1 and bool(((free_cells > 0) & (free_cells < size - 1)).all())
+    )
 
 
 def choose(engine: str, net: Any, world: Any = None, tensors: Sequence[Tensor | None] = ()) -> Any:

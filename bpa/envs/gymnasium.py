@@ -25,7 +25,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from bpa.arguments import require_begun, require_choice, require_integer
+from bpa.arguments import require_begun, require_choice, require_integer, shown
 from bpa.envs import cue_reward
 from bpa.envs.cue_reward import CueReward
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
@@ -264,6 +264,25 @@ def checked_render_mode(render_mode: str | None) -> str | None:
     return None if render_mode is None else require_choice("render_mode", render_mode, RENDER_MODES)
 
 
+def checked_options(options: Any) -> dict[str, Any]:
+    """The options of a reset, none of them if None; ValueError unless they are a table."""
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(f"options must be a dict or None, got {shown(options)}")
+    return options or {}
+
+
+def refuse_part(mask: Any, count: int) -> None:
+    """Raise ValueError unless `mask` is True, or truth values [count] that are all True."""
+    try:
+        given = np.asarray(mask)
+    except ValueError:  # lists of several lengths
+        given = np.asarray(None)
+    if given.dtype != np.bool_ or given.shape not in ((), (count,)) or not given.all():
+        raise ValueError(
+            f"reset_mask must be True everywhere: all {count} episodes begin together, got {shown(mask)}"
+        )
+
+
 class OneEpisode(gymnasium.Env[np.ndarray, np.int64]):
     """One episode at a time of an environment of ours: what its subclasses have in common.
 
@@ -297,7 +316,8 @@ class OneEpisode(gymnasium.Env[np.ndarray, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start a new episode. There are no options; ValueError for a seed below 0."""
+        """Start a new episode. No option changes it; ValueError for a seed below 0, or options of no dict."""
+        checked_options(options)
         if seed is not None:
             seed = require_integer("seed", seed, low=0)
         super().reset(seed=seed)
@@ -383,13 +403,11 @@ class EpisodeBatch(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Start new episodes, all of them: the one option, "reset_mask", must be True everywhere.
 
         Raises:
-            ValueError: the seed is not one number, or a mask leaves out an episode.
+            ValueError: the seed is not one number, or a mask is none, or leaves out an episode.
         """
         if seed is not None:
             seed = require_integer("seed", seed, low=0)
-        mask = (options or {}).get("reset_mask", True)
-        if not np.all(mask):
-            raise ValueError(f"reset_mask must be True everywhere: all episodes begin together, got {mask}")
+        refuse_part(checked_options(options).get("reset_mask", True), self.num_envs)
         super().reset(seed=seed)
         return self.begin(), self.tally.vector_info()
 

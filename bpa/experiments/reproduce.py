@@ -301,7 +301,7 @@ def complete(job: Job, watch: Callable[[Any, list[Any]], None] | None = None) ->
 
 def read_final(folder: Path) -> Final | None:
     """The outcome noted in a run folder, None if it is not complete; ValueError if the note is not ours."""
-    if not (folder / FINAL).exists():
+    if not os.path.exists(folder / FINAL):
         return None
     try:
         return Final(**read_json(folder / FINAL))
@@ -330,7 +330,7 @@ def read_json(path: Path) -> Any:
     """What a JSON file says; ValueError names one that cannot be read."""
     try:
         return json.loads(utf8_text(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
 
 
@@ -480,8 +480,8 @@ def agreed(out: Path, asked: dict[str, Any]) -> dict[str, Any]:
         ValueError: something else is there, or a setting differs from what the runs in it were made with.
     """
     path = out / "settings.json"
-    if not path.exists():
-        if out.exists() and (
+    if not os.path.exists(path):
+        if os.path.lexists(out) and (
             not out.is_dir() or set(os.listdir(out)) - {"runs", "settings.json.partial", ".lock"}
         ):
             raise ValueError(f"out {out} exists, is no comparison of bpa and is never overwritten")
@@ -651,9 +651,13 @@ def reproduce(
         for seed in range(seeds)
         for variant, each in reversed(configs.items())  # an LSTM takes longest, and should not come last
     ]
-    left = [job for job in jobs if not (Path(job.config.out or "") / FINAL).exists()]
+    left = [job for job in jobs if not os.path.exists(Path(job.config.out or "") / FINAL)]
     counts = {variant: about["parameters"] for variant, about in settings["variants"].items()}
     settings["largest_difference_in_parameters"] = max(counts.values()) / min(counts.values()) - 1
+    try:
+        (out / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
     say(
         f"{out}: {len(left)} of {len(jobs)} runs to do, {workers} at a time; parameters: "
         + ", ".join(f"{variant} {count:,}" for variant, count in counts.items())
@@ -666,10 +670,6 @@ def reproduce(
     }
     if left:
         settings["sittings"].append(machine | {"workers": workers, **runs.versions(), "seconds": 0.0})
-    try:
-        (out / "runs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
     with runs.written_alone(out):
         write_json(out / "settings.json", settings)
         fill(out, settings, left, len(jobs), workers, say)

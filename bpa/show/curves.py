@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def save_curves(folders: Sequence[str], path: str | Path, window: int = 100) -> 
     require_integer("window", window, low=1)
     if path.suffix.lower() not in PICTURES:
         raise ValueError(f"save must end in {', '.join(PICTURES)}, got {path}")
-    if path.exists():
+    if os.path.lexists(path):
         raise ValueError(f"save {path} exists and is never overwritten")
     histories = [read_history(Path(folder) / "history.csv") for folder in folders]
     for folder, history in zip(folders, histories, strict=True):

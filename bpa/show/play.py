@@ -93,18 +93,21 @@ def save_film(moments: list[Moment], path: str | Path, fps: int = 10) -> None:
         fps: steps a second, 1 to 50.
 
     Raises:
-        ValueError: the file exists or cannot be written, is of another kind, or ffmpeg is missing.
+        ValueError: the file exists or cannot be written, is of another kind, ffmpeg is missing, or there is
+            no moment.
     """
     path = Path(require_path("save", path))
     fps = require_integer("fps", fps, low=1, high=50)
     if path.suffix.lower() not in FILMS:
         raise ValueError(f"save must end in {' or '.join(FILMS)}, got {path}")
-    if path.exists():
+    if os.path.lexists(path):
         raise ValueError(f"save {path} exists and is never overwritten")
     if not path.parent.is_dir():
         raise ValueError(f"save {path} must be in a folder that exists")
     if path.suffix.lower() == ".mp4" and shutil.which("ffmpeg") is None:
         raise ValueError(f"save {path} needs the program ffmpeg, which is not installed; .gif does not")
+    if not moments:
+        raise ValueError("moments must hold at least one, got none")
     try:
         if path.suffix.lower() == ".gif":
             first, *others = [Image.fromarray(moment.picture) for moment in moments]

@@ -39,7 +39,7 @@ from bpa.cells.base import (
     load_state,
 )
 from bpa.cells.plasticity import Rule
-from bpa.textfile import utf8_text
+from bpa.textfile import refuse_streams, utf8_text
 from bpa.training.config import OWN, TrainConfig
 from bpa.training.tasks import build_task, is_rewarded, sizes
 from bpa.version import __version__
@@ -96,7 +96,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that its name holds either the old bytes or the new ones, never half of them."""
     partial = path.with_name(path.name + ".partial")
     try:
-        with open(partial, "wb") as file:
+        partial.unlink(missing_ok=True)  # of a process that was killed; a link would lead to another file
+        with open(partial, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -161,6 +162,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a file written by `write_tensors`; ValueError names a torn or foreign file."""
     try:
+        refuse_streams(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # Copies: a tensor as it comes holds the file mapped, and Windows does not replace a mapped file.
@@ -180,7 +182,7 @@ def read_config(path: Path, metadata: dict[str, str]) -> TrainConfig:
     """The config in a file's metadata; ValueError names the file if it holds none."""
     try:
         return TrainConfig.from_dict(json.loads(metadata["config"]))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} holds no usable config: {error}") from None
 
 
@@ -371,7 +373,7 @@ def create_folder(out: str | Path, checkpoint: Checkpoint) -> Path:
     It is filled under another name and then renamed, so that a run killed here leaves no half of a folder.
     """
     folder = Path(require_path("out", out))
-    if folder.exists() or folder.is_symlink():
+    if os.path.lexists(folder):
         raise ValueError(f"out {out} exists and is never overwritten: choose another, or --resume it")
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
