@@ -114,6 +114,7 @@ class GridMaze:
         ValueError: an argument is out of range.
 
     Example:
+        >>> import bpa, torch
         >>> maze = bpa.GridMaze(size=9, batch_size=30, generator=torch.Generator().manual_seed(0))
         >>> observation = maze.reset()
         >>> observation, reward, done = maze.step(torch.zeros(30, dtype=torch.int64))  # all go up

@@ -133,6 +133,7 @@ class Network(RecurrentNetwork[Hidden], Plastic):
         ValueError: an argument is out of range, or a combination has no meaning.
 
     Example:
+        >>> import bpa, torch
         >>> net = bpa.Network(input_size=17, hidden_size=100, num_actions=4, plasticity="simple")
         >>> logits, value, hidden = net(torch.zeros(30, 17))  # one step of 30 episodes
         >>> logits.shape, value.shape, hidden.hebb.shape

@@ -309,6 +309,7 @@ def train(
         KeyboardInterrupt: the run was stopped; the folder keeps what it has learned, and can be resumed.
 
     Example:
+        >>> import bpa
         >>> config = bpa.TrainConfig(iterations=2, size=5, episode_length=20, hidden_size=10, quiet=True)
         >>> result = bpa.train(config)
         >>> result.network.hidden_size, [record.iteration for record in result.history]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
-import torch
 
 import bpa
 
@@ -42,10 +41,7 @@ def examples(section: str) -> list[doctest.DocTest]:
     texts = {"text": section} | {path: named(path).__doc__ or "" for path in paths}
     parse = doctest.DocTestParser().get_doctest
     # In the text a fence ends the output.
-    tests = [
-        parse(text.replace("```", ""), {"bpa": bpa, "torch": torch}, name, None, None)
-        for name, text in texts.items()
-    ]
+    tests = [parse(text.replace("```", ""), {}, name, None, None) for name, text in texts.items()]
     return [test for test in tests if test.examples]
 
 

@@ -50,8 +50,8 @@ class LSTM(RecurrentNetwork[LSTMHidden], Plastic):
         ValueError: an argument is out of range, or a combination has no meaning.
 
     Example:
-        >>> from bpa.cells.lstm import LSTM
-        >>> net = LSTM(input_size=17, hidden_size=50, num_actions=4, plasticity="simple")
+        >>> import bpa, torch
+        >>> net = bpa.LSTM(input_size=17, hidden_size=50, num_actions=4, plasticity="simple")
         >>> logits, value, hidden = net(torch.zeros(30, 17))  # one step of 30 episodes
         >>> hidden.h.shape, hidden.cell.shape, hidden.hebb.shape
         (torch.Size([30, 50]), torch.Size([30, 50]), torch.Size([30, 50, 50]))

@@ -58,6 +58,7 @@ def load_published(path: str | Path, clip: float = 2.0) -> Network:
             the tensor, its shape and the shape that is needed.
 
     Example:
+        >>> import bpa, torch
         >>> from bpa.cells.published import load_published
         >>> weights = bpa.Network(17, 100, 4, plasticity="retroactive").state_dict()
         >>> torch.save(weights, "torchmodel.dat")  # in place of a file that the published code wrote

@@ -188,7 +188,7 @@ class VectorEnvironment:
         self.idle = np.zeros(self.batch_size, dtype=bool)  # episodes to be reset by us before the next step
 
     def blank(self, *shape: int) -> Tensor:
-        """Zeros, float32 [B, *shape]."""
+        """Zeros, float32 [B, ...], with `shape` behind the batch."""
         return torch.zeros(self.batch_size, *shape, dtype=torch.float32, device=self.device)
 
     def draw_seed(self) -> Tensor:
@@ -368,5 +368,13 @@ def from_gymnasium(
 
     Raises:
         ValueError: `env` is no open vector environment, its spaces do not fit, or another argument does not.
+
+    Example:
+        >>> import bpa, gymnasium
+        >>> poles = gymnasium.make_vec("CartPole-v1", num_envs=30, vectorization_mode="sync")
+        >>> env = bpa.envs.from_gymnasium(poles, episode_length=50)
+        >>> env.reset().shape, env.num_actions
+        (torch.Size([30, 4]), 2)
+        >>> result = bpa.train(bpa.TrainConfig(iterations=1, hidden_size=10, quiet=True), env=env)
     """
     return VectorEnvironment(env, episode_length, bootstrap, generator)

@@ -200,10 +200,10 @@ def watch_agent(
         ValueError: the network does not fit the maze.
 
     Example:
+        >>> import bpa
         >>> from bpa.show.widgets import watch_agent
-        >>> agent = bpa.Network(input_size=17, hidden_size=100, num_actions=4)
-        >>> watch_agent(agent, size=9, seed=0, title="Not trained yet")
-        <live figure: Not trained yet>
+        >>> watch_agent(bpa.load("maze-11"), size=11, seed=0)
+        <live figure: A trained agent, live>
     """
     if (net.input_size, net.num_actions) != (OBSERVATION_SIZE, NUM_ACTIONS):
         raise ValueError(

@@ -63,8 +63,8 @@ class TrainConfig:
         ValueError: a field is out of range; the message names it, what came and what is allowed.
 
     Example:
+        >>> import bpa, dataclasses
         >>> config = bpa.TrainConfig(iterations=500, size=9, plasticity="retroactive")
-        >>> import dataclasses
         >>> dataclasses.replace(config, seed=1).seed
         1
         >>> bpa.TrainConfig(size=8)
