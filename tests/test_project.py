@@ -218,7 +218,8 @@ def installs_from_the_index(name: str, text: str) -> bool:
 
 def test_no_file_installs_our_name_from_the_public_index():
     found = sources()
-    assert {"README.md", "Makefile", "book/chapters/01_hebb.ipynb", "bpa/progress.py"} <= found.keys()
+    known = {"README.md", "Makefile", "book/chapters/01_hebb.ipynb", "bpa/training/progress.py"}
+    assert known <= found.keys()
     wrong = [name for name, text in found.items() if installs_from_the_index(name, text)]
     assert wrong == []
 
@@ -237,7 +238,7 @@ def test_no_file_installs_our_name_from_the_public_index():
             r'"subprocess.run([sys.executable, \"-m\", \"pip\", \"install\", \"bpa\"])"',
         ),
         ("binder/Dockerfile", "RUN pip3 install --no-cache-dir torch bpa"),
-        ("bpa/progress.py", '"pip install \\"bpa[tensorboard]\\""'),
+        ("bpa/training/progress.py", '"pip install \\"bpa[tensorboard]\\""'),
         ("binder/requirements.txt", "torch\nbackpropamine>=0.1\n"),
         ("environment.yml", "dependencies:\n  - pip:\n      - bpa\n"),
     ],
