@@ -112,7 +112,7 @@ def test_what_a_half_gives_away_is_measured_by_a_ridge_regression(source):
         errors.append((guessed - new_answers[theirs][:, half]).ravel() ** 2)
     assert len(errors) == 4
     assert found == pytest.approx(np.concatenate(errors).mean(), rel=1e-5)
-    with pytest.raises(ValueError, match="lessons must be a whole number of at least 1, got 0"):
+    with pytest.raises(ValueError, match="batches must be a whole number of at least 1, got 0"):
         guess_error(train, test, batches=0)
 
 

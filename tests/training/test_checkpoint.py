@@ -316,14 +316,26 @@ def test_torn_and_foreign_files_are_named(tmp_path, finished):
     with pytest.raises(ValueError, match="nowhere does not exist"):
         runs.load_weights(tmp_path / "nowhere")
     net, config = runs.load_weights(folder)
-    runs.save_weights(path, net, config.replace(hidden_size=7))
-    with pytest.raises(ValueError, match=r"tensor 'w' has shape \[6, 6\], the network needs \[7, 7\]"):
-        runs.load_weights(path)
-    runs.save_weights(path, net, config.replace(plasticity="plastic"))
-    with pytest.raises(ValueError, match="lacks the tensor 'eta'"):
-        runs.load_weights(path)
+    described = runs.network_settings(net)
+    for changes, said in (
+        ({"hidden_size": 7}, r"tensor 'w' has shape \[6, 6\], the network needs \[7, 7\]"),
+        ({"plasticity": "plastic", "fanout": False}, "lacks the tensor 'eta'"),
+        (
+            {"plasticity": "none", "fanout": False},
+            "holds the tensor 'alpha', which the network does not have",
+        ),
+    ):
+        # Files of before networks were described by themselves, and files of today.
+        old = {"config": json.dumps(config.replace(**changes).as_dict())}
+        new = {"network": json.dumps(described | {"settings": described["settings"] | changes})}
+        for metadata in (old, new):
+            runs.write_tensors(path, dict(net.state_dict()), metadata)
+            with pytest.raises(ValueError, match=said):
+                runs.load(path)
     runs.save_weights(path, net, config.replace(plasticity="none"))
-    with pytest.raises(ValueError, match="holds the tensor 'alpha', which the network does not have"):
+    assert runs.load_weights(path)[0].plasticity == "simple"  # the network describes itself
+    runs.write_tensors(path, dict(net.state_dict()), {"config": "{}"})
+    with pytest.raises(ValueError, match="the network needs"):
         runs.load_weights(path)
 
 

@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"targets must have shape \[3, 2\]"):
         masked_cross_entropy(three, three, three[..., 0] > -1)
     world = Patterns(6, 2)
-    with pytest.raises(ValueError, match="net must have 6 inputs and 6 outputs for this world, got 5 and 6"):
+    with pytest.raises(ValueError, match="net must have 6 inputs and 6 outputs for this task, got 5 and 6"):
         fit(world, Network(5, 4, 6), 1)
     for wrong in ({"iterations": 0}, {"learning_rate": 0.0}, {"max_gradient_norm": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):

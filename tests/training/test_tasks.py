@@ -174,7 +174,7 @@ def test_languages_are_set_beside_the_exact_bayesian():
     ("change", "message"),
     [
         ({"task": "chess"}, "task must be one of 'maze', 'cues'"),
-        ({"cell": "gru"}, "cell must be one of 'rnn', 'lstm', got 'gru'"),
+        ({"cell": "gru"}, "cell must be one of 'rnn', 'lstm', 'fast-weights', 'own', got 'gru'"),
         (
             {"cell": "lstm", "plasticity": "plastic", "rule": "oja"},
             "cell 'lstm' needs rule 'hebb', got 'oja'",
