@@ -19,6 +19,14 @@ importlib.import_module("matplotlib.font_manager")
 matplotlib_says.setLevel(logging.NOTSET)
 
 
+if importlib.util.find_spec("triton") and not torch.cuda.is_available():
+    # Triton is read once, and for its interpreter that must be while the variable is set: now, before a test
+    # reads it. PyTorch's compiler and its optimisers do.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_INTERPRET", "1")
+        importlib.import_module("bpa.engines.triton.kernels")
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Small tensors: a second thread only waits."""
