@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import importlib
+import importlib.util
 import logging
 
 import hypothesis
