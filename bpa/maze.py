@@ -14,6 +14,8 @@ from bpa.arguments import (
     require_number,
     require_uniform,
 )
+from bpa.engines.offers import reason_of_class
+from bpa.engines.view import MAZE, NO_INDICES, NO_NOISE, NO_TABLE, KernelView, TeleportNoise, is_closed
 
 NUM_ACTIONS = 4
 OBSERVATION_SIZE = 17
@@ -174,6 +176,42 @@ class GridMaze:
         extras[:, 3] = self.previous_reward
         action = torch.nn.functional.one_hot(self.previous_action, NUM_ACTIONS)
         return torch.cat([neighbourhood, extras, action.float()], dim=1)
+
+    def kernel_view(self, noise: TeleportNoise | None = None) -> KernelView | str:
+        """What the compiled loops of `bpa.engines` need of this maze, or why none can run it.
+
+        Args:
+            noise: that of the episodes just begun, whose goals and agents are wanted too.
+        """
+        reason = reason_of_class(self, GridMaze)
+        if reason is None and not is_closed(self.walls, self.size):
+            reason = "it knows mazes with a wall all round alone"
+        if reason is not None:
+            return reason
+        if noise is not None:
+            require_begun(self, "kernel_view(noise)")
+        agent = NO_TABLE if noise is None else self.agent.clone(memory_format=torch.contiguous_format)
+
+        def finish(rewards: Tensor, actions: Tensor) -> None:
+            self.agent, self.time = agent, self.episode_length
+            self.previous_reward, self.previous_action = rewards[-1], actions[-1]
+
+        return KernelView(
+            MAZE,
+            OBSERVATION_SIZE,
+            NUM_ACTIONS,
+            self.batch_size,
+            self.episode_length,
+            self.reward,
+            self.wall_penalty,
+            finish,
+            walls=self.walls,
+            moves=self.moves,
+            free_cells=self.free_cells,
+            goal_index=NO_INDICES if noise is None else self.goal_index,
+            teleport=NO_NOISE if noise is None else noise.teleport,
+            agent=agent,
+        )
 
     def checked_uniform(self, uniform: Tensor) -> Tensor:
         """`uniform` if it is float32 [B] on the maze's device, each number in [0, 1); else ValueError."""

@@ -15,8 +15,11 @@ from torch import Tensor, nn
 
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
+from bpa.cells.loops import trace_cell
 from bpa.cells.plasticity import MODULATED, MODULATORS, declare_plasticity, linear, reset_parameters
+from bpa.engines.cell import KernelCell
 from bpa.engines.eager import Unrolled, matching_state
+from bpa.engines.offers import reason_of_class
 
 
 class Hidden(NamedTuple):
@@ -181,3 +184,7 @@ class Network(nn.Module):
         """A whole sequence, xs [T, B, I]: the same as T calls of `forward`, by an engine of `bpa.engines`."""
         require_shape("xs", xs, ("T", "B", self.input_size), like=self.w)
         return engines.unroll(self, xs, matching_state(self, hidden, xs.shape[1]), engine)
+
+    def kernel_cell(self) -> KernelCell | str:
+        """What the compiled loops of `bpa.engines` need of this network, or why none can run it."""
+        return reason_of_class(self, Network) or trace_cell(self)

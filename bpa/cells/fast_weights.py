@@ -113,3 +113,7 @@ class FastWeightNetwork(nn.Module):
         """A whole sequence, xs [T, B, I]: the same as T calls of `forward`."""
         require_shape("xs", xs, ("T", "B", self.input_size), like=self.i2h.weight)
         return engines.unroll(self, xs, eager.matching_state(self, hidden, xs.shape[1]), engine)
+
+    def kernel_cell(self) -> str:
+        """Why no compiled loop of `bpa.engines` can run this network."""
+        return "it has no loops for fast weights"

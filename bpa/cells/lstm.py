@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
+from bpa.cells.loops import gate_cell
 from bpa.cells.plasticity import declare_plasticity, linear, reset_parameters
 from bpa.engines import eager
+from bpa.engines.cell import KernelCell
+from bpa.engines.offers import reason_of_class
 from bpa.network import modulation, plastic_input, plasticity_rate, rewire
 
 
@@ -116,3 +119,7 @@ class LSTM(nn.Module):
         """A whole sequence, xs [T, B, I]: the same as T calls of `forward`, by an engine of `bpa.engines`."""
         require_shape("xs", xs, ("T", "B", self.input_size), like=self.w)
         return engines.unroll(self, xs, eager.matching_state(self, hidden, xs.shape[1]), engine)
+
+    def kernel_cell(self) -> KernelCell | str:
+        """What the compiled loops of `bpa.engines` need of this network, or why none can run it."""
+        return reason_of_class(self, LSTM) or gate_cell(self)

@@ -315,10 +315,10 @@ def test_any_number_of_threads_and_every_repetition_give_the_same_bits(plasticit
     results = []
     for count in (1, 2, 3, 2):
         threads(count)
-        cell, hidden = numba_engine.cell_of(net), net.initial_state(7)
+        cell, hidden = net.kernel_cell(), net.initial_state(7)
         done = numba_engine.fresh_run(hidden, 40, keep=True)
-        numba_engine.run_unroll(net, cell, drives, done)
-        h, _, final = numba_engine.outputs(net, done, drives, hidden, cell)
+        numba_engine.run_unroll(cell, drives, done)
+        h, _, final = numba_engine.outputs(cell, done, drives, hidden)
         loss = h.square().sum() + (0 if final.hebb is None else final.hebb.sum())
         results.append((h, *torch.autograd.grad(loss, [drives] + [net.alpha] * (net.alpha is not None))))
     for other in results[1:]:
@@ -519,7 +519,7 @@ class OtherMaze(GridMaze):
 
 def test_another_world_is_left_to_the_definition():
     net, chance = lively_network(7), draw_chance(5, 2, torch.Generator())
-    with pytest.raises(ValueError, match=r"no world but bpa\.GridMaze"):
+    with pytest.raises(ValueError, match=r"its loops know bpa\.GridMaze alone, not OtherMaze"):
         rollout(net, OtherMaze(5, 2, 5), chance, "numba")
     assert torch.equal(
         rollout(net, OtherMaze(5, 2, 5), chance).actions, rollout(net, GridMaze(5, 2, 5), chance).actions

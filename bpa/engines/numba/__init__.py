@@ -17,20 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bpa.engines.cell import (
-    MODULATORS,
-    Cell,
-    cell_of,
-    kind_of,
-    slow_gradients,
-    steps_of,
-    wants_gradient,
-)
+from bpa.engines.cell import Cell, KernelCell, LoopNetwork, slow_gradients, steps_of, wants_gradient
 from bpa.engines.context import asks_for_more
 from bpa.engines.eager import Unrolled
 from bpa.engines.numba import kernels
+from bpa.engines.offers import accepted
 from bpa.engines.threads import loop_threads
-from bpa.envs.cue_reward import CueReward
+from bpa.engines.view import ActionNoise, KernelView, Viewed
 
 GROUP = 4  # most episodes that live in step in one loop
 INPUTS = 4 + len(Cell._fields)  # tensors that `Plastic` is given
@@ -109,9 +102,9 @@ def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> 
             other.result()
 
 
-def settings(net: Any) -> tuple[int, np.float32, int]:
+def settings(cell: KernelCell) -> tuple[int, np.float32, int]:
     """Kind of traces, clip and modulator."""
-    return kind_of(net), np.float32(net.clip), MODULATORS[net.modulator]
+    return cell.kind, np.float32(cell.clip), cell.modulator
 
 
 def fresh_run(hidden: Any, steps: int, keep: bool) -> Run:
@@ -254,7 +247,7 @@ class Drives(torch.autograd.Function):
 
 
 def outputs(
-    net: Any, run: Run, drives: Tensor, hidden: Any, cell: Cell, seen: tuple[Tensor, ...] = ()
+    cell: KernelCell, run: Run, drives: Tensor, hidden: Any, seen: tuple[Tensor, ...] = ()
 ) -> tuple[Tensor, Tensor | None, Any]:
     """h [T, B, H], modulation [T, B] and the final state of a finished run, with their way back.
 
@@ -264,96 +257,90 @@ def outputs(
     hebb0 = nothing if hidden.hebb is None else hidden.hebb
     eligibility0 = nothing if hidden.eligibility is None else hidden.eligibility
     h, modulation, hebb, eligibility = Plastic.apply(
-        run, settings(net), seen, drives, hidden.h, hebb0, eligibility0, *cell
+        run, settings(cell), seen, drives, hidden.h, hebb0, eligibility0, *cell.parameters
     )
     final = type(hidden)(
         h[-1],
         None if hidden.hebb is None else hebb,
         None if hidden.eligibility is None else eligibility,
     )
-    return h, modulation if net.plasticity in ("simple", "retroactive") else None, final
+    return h, modulation if cell.modulated else None, final
 
 
-def run_unroll(net: Any, cell: Cell, drives: Tensor, run: Run) -> None:
+def run_unroll(cell: KernelCell, drives: Tensor, run: Run) -> None:
     """Fill `run` from its initial state by drives [T, B, H]."""
     in_parallel(
-        kernels.unroll_group, drives.shape[1], *parameters_for_loop(cell, *settings(net)),
+        kernels.unroll_group, drives.shape[1], *parameters_for_loop(cell.parameters, *settings(cell)),
         drives.contiguous(), *run[:4], run.every, *run[4:6],
     )  # fmt: skip
 
 
-def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
+def unroll(net: LoopNetwork, xs: Tensor, hidden: Any) -> Unrolled:
     """As `bpa.engines.eager.unroll`."""
-    cell, drives = cell_of(net), net.i2h(xs)
+    cell = accepted(net.kernel_cell())
+    drives = cell.i2h(xs)
     run = fresh_run(hidden, len(xs), keep=wants_gradient(net, xs, *hidden))
-    run_unroll(net, cell, drives, run)
-    h, modulation, hidden = outputs(net, run, drives, hidden, cell)
+    run_unroll(cell, drives, run)
+    h, modulation, hidden = outputs(cell, run, drives, hidden)
     logits, values = net.heads(h)
     return Unrolled(logits, values, modulation, h, hidden)
 
 
-def world_for_loop(world: Any, chance: Any) -> Any:
-    """A `bpa.GridMaze` or a `bpa.envs.cue_reward.CueReward` as the loops know it, its agents copied."""
-    if isinstance(world, CueReward):
-        kind, penalty = kernels.CUES, world.wrong_penalty
-        own = {"shown": world.shown.contiguous(), "answers": world.answers.contiguous()}
-    else:
-        kind, penalty = kernels.MAZE, world.wall_penalty
-        own = {name: getattr(world, name) for name in ("walls", "moves", "free_cells", "goal_index")}
-        own |= {"teleport": chance.teleport.contiguous(), "agent": world.agent.clone()}
-    arrays = dict(zip(own, as_arrays(*own.values()), strict=True))
-    return kernels.World(kind, np.float32(world.reward), np.float32(penalty), **arrays)
+def environment_for_loop(view: KernelView) -> kernels.Environment:
+    """What the loops read of a view, as arrays; they move its agents."""
+    names = ("walls", "moves", "free_cells", "goal_index", "teleport", "agent", "shown", "answers")
+    arrays = as_arrays(*[getattr(view, name).contiguous() for name in names])
+    numbers = np.float32(view.reward), np.float32(view.penalty)
+    return kernels.Environment(view.rules, *numbers, *arrays)
 
 
-def live(
+def run_episodes(
     loop: Callable[..., None],
-    world: Any,
-    input_size: int,
-    chance: Any,
-    mind: Sequence[Any],
-    run: Sequence[Any],
+    env: Viewed,
+    noise: ActionNoise,
+    before: Sequence[Any],
+    after: Sequence[Any],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Whole episodes inside `loop`, one of those that act, in a world just reset and left at their end.
+    """Whole episodes inside `loop`, one of those that act, in an environment just reset, left at their end.
 
     Args:
-        mind, run: the arguments of `loop` before the world, and those after the rewards.
+        before, after: the arguments of `loop` before the environment, and those after the rewards.
 
     Returns:
         Observations [T, B, I], actions int64 [T, B] and rewards [T, B].
     """
-    steps, batch_size = chance.action.shape
-    observations = chance.action.new_empty(steps, batch_size, input_size)
-    rewards = torch.empty_like(chance.action)
-    actions = torch.empty(steps, batch_size, dtype=torch.int64, device="cpu")
-    inside = world_for_loop(world, chance)
-    luck = chance.action.contiguous()
-    in_parallel(loop, batch_size, *mind, inside, luck, observations, actions, rewards, *run)
-    if inside.kind == kernels.MAZE:
-        world.agent = torch.from_numpy(inside.agent)
-    world.time, world.previous_reward, world.previous_action = steps, rewards[-1], actions[-1]
+    view = accepted(env.kernel_view(noise))
+    action_noise = noise.action.contiguous()
+    observations = action_noise.new_empty(*action_noise.shape, view.observation_size)
+    rewards = torch.empty_like(action_noise)
+    actions = torch.empty(action_noise.shape, dtype=torch.int64, device="cpu")
+    inside = environment_for_loop(view)
+    batch_size = action_noise.shape[1]
+    in_parallel(loop, batch_size, *before, inside, action_noise, observations, actions, rewards, *after)
+    view.finish(rewards, actions)
     return observations, actions, rewards
 
 
-def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
-    """Whole episodes in a `bpa.GridMaze` or a `CueReward` just reset, which is left at their end.
+def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
+    """Whole episodes in an environment just reset, which is left at their end.
 
-    Of `chance`, action [T, B] is used, and in the maze teleport [T, B].
+    Of `noise`, action [T, B] is used here, and the rest by the environment's `kernel_view`.
 
     Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
     """
-    cell, hidden = cell_of(net), net.initial_state(world.batch_size)
-    run = fresh_run(hidden, len(chance.action), keep=wants_gradient(net))
-    mind = (
-        *parameters_for_loop(cell, *settings(net)),
-        padded(net.i2h.weight.T),
-        padded(net.i2h.bias),
-        padded(net.h2o.weight),
-        net.h2o.bias,
+    cell = accepted(net.kernel_cell())
+    hidden = net.initial_state(noise.action.shape[1])
+    run = fresh_run(hidden, len(noise.action), keep=wants_gradient(net))
+    before = (
+        *parameters_for_loop(cell.parameters, *settings(cell)),
+        padded(cell.i2h.weight.T),
+        padded(cell.i2h.bias),
+        padded(cell.h2o.weight),
+        cell.h2o.bias,
     )
-    observations, actions, rewards = live(
-        kernels.act_group, world, net.input_size, chance, mind, (*run[:4], run.every, *run[4:6])
-    )
-    seen = (observations, net.i2h.weight, net.i2h.bias)
+    after = (*run[:4], run.every, *run[4:6])
+    observations, actions, rewards = run_episodes(kernels.act_group, env, noise, before, after)
+    seen = (observations, cell.i2h.weight, cell.i2h.bias)
     drives = Drives.apply(*seen)
-    h, modulation, hidden = outputs(net, run, drives, hidden, cell, seen)
+    h, modulation, hidden = outputs(cell, run, drives, hidden, seen)
     return observations, actions, rewards, *net.heads(h), modulation, h, hidden

@@ -34,10 +34,10 @@ from numba.core.caching import FunctionCache
 from numba.extending import intrinsic, models, register_model
 
 from bpa.engines.cell import FIXED, HEBBIAN, RETROACTIVE, SIGMOID, TANH
+from bpa.engines.view import MAZE
 
 LANES = 8  # numbers in a vector: one AVX register, two of SSE or NEON
 ROWS = 4  # rows of Hebb swept at once; H is filled up to a multiple of it
-MAZE, CUES = 0, 1  # worlds
 
 float32, int32 = np.float32, np.int32
 SMALLEST = float32(2.0**-126)  # as in bpa.training.rollout
@@ -94,22 +94,22 @@ def warn_uncached(reason: str, folder: str | None = None) -> None:
         logging.getLogger("bpa").warning(SAID[0])
 
 
-class World(NamedTuple):
-    """What the loops know of a world; an array of another kind of world is empty."""
+class Environment(NamedTuple):
+    """What the loops read of a `bpa.engines.view.KernelView`; an array of other rules is empty."""
 
-    kind: int
+    rules: int
     reward: np.float32
     penalty: np.float32  # for a wall, or a wrong answer
-    # of a bpa.GridMaze
-    walls: np.ndarray = np.empty((0, 0), bool)  # [n, n]
-    moves: np.ndarray = np.empty((0, 0), np.int64)  # [A, 2]
-    free_cells: np.ndarray = np.empty((0, 0), np.int64)  # [F, 2]
-    goal_index: np.ndarray = np.empty(0, np.int64)  # [B]
-    teleport: np.ndarray = np.empty((0, 0), np.float32)  # [T, B], uniform numbers
-    agent: np.ndarray = np.empty((0, 0), np.int64)  # [B, 2]
-    # of a bpa.envs.cue_reward.CueReward
-    shown: np.ndarray = np.empty((0, 0, 0), np.float32)  # [T, B, K]
-    answers: np.ndarray = np.empty((0, 0), np.int64)  # [T, B]
+    # MAZE
+    walls: np.ndarray  # [n, n]
+    moves: np.ndarray  # [A, 2]
+    free_cells: np.ndarray  # [F, 2]
+    goal_index: np.ndarray  # [B]
+    teleport: np.ndarray  # [T, B], uniform numbers
+    agent: np.ndarray  # [B, 2]
+    # CUES
+    shown: np.ndarray  # [T, B, K]
+    answers: np.ndarray  # [T, B]
 
 
 class Lanes(types.Type):
@@ -489,19 +489,19 @@ def pick_except(uniform, count, taken):
 
 
 @compiled
-def observe(world, b, t, steps, reward, action, observation):
+def observe(env, b, t, steps, reward, action, observation):
     """As in bpa.maze and bpa.envs.cue_reward: what agent b senses at time t, [I]."""
     observation[:] = 0
-    if world.kind == MAZE:
-        row, column = world.agent[b, 0], world.agent[b, 1]
+    if env.rules == MAZE:
+        row, column = env.agent[b, 0], env.agent[b, 1]
         for k in range(9):
-            observation[k] = world.walls[row + k // 3 - 1, column + k % 3 - 1]
+            observation[k] = env.walls[row + k // 3 - 1, column + k % 3 - 1]
         sensed = 10
     else:
-        bits = world.shown.shape[2]
+        bits = env.shown.shape[2]
         for k in range(bits):
-            observation[k] = world.shown[t, b, k]
-        observation[bits] = world.answers[t, b] >= 0
+            observation[k] = env.shown[t, b, k]
+        observation[bits] = env.answers[t, b] >= 0
         sensed = bits + 1
     observation[sensed] = 1
     observation[sensed + 1] = t / steps
@@ -549,59 +549,59 @@ def sample(logits, uniform):
 
 
 @compiled
-def move(world, b, uniform, action):
+def move(env, b, uniform, action):
     """As in bpa.maze: agent b takes a step, or stays before a wall; returns its reward."""
-    agent, goal_index = world.agent[b], world.goal_index[b]
-    goal, reward = world.free_cells[goal_index], float32(0)
-    row, column = agent[0] + world.moves[action, 0], agent[1] + world.moves[action, 1]
-    if world.walls[row, column]:
-        reward -= world.penalty
+    agent, goal_index = env.agent[b], env.goal_index[b]
+    goal, reward = env.free_cells[goal_index], float32(0)
+    row, column = agent[0] + env.moves[action, 0], agent[1] + env.moves[action, 1]
+    if env.walls[row, column]:
+        reward -= env.penalty
     else:
         agent[0], agent[1] = row, column
     if agent[0] == goal[0] and agent[1] == goal[1]:
-        reward += world.reward
-        elsewhere = world.free_cells[pick_except(uniform, len(world.free_cells), goal_index)]
+        reward += env.reward
+        elsewhere = env.free_cells[pick_except(uniform, len(env.free_cells), goal_index)]
         agent[0], agent[1] = elsewhere[0], elsewhere[1]
     return reward
 
 
 @compiled
-def answer(world, b, t, action):
+def answer(env, b, t, action):
     """As in bpa.envs.cue_reward: the reward of agent b for its action at time t."""
-    right = world.answers[t, b]
+    right = env.answers[t, b]
     if right < 0:
         return float32(0)
-    return world.reward if action == right else float32(0) - world.penalty
+    return env.reward if action == right else float32(0) - env.penalty
 
 
 @compiled
-def sense(world, b, t, rewards, actions, observations):
+def sense(env, b, t, rewards, actions, observations):
     """Fill what agent b senses at time t, after its last reward and action."""
     reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), 0)
-    observe(world, b, t, len(actions), reward, action, observations[t, b])
+    observe(env, b, t, len(actions), reward, action, observations[t, b])
 
 
 @compiled
-def act(world, b, t, activity, policy_weight, policy_bias, logits, action_chance, rewards, actions):
-    """Agent b chooses by its activity [P], and the world answers; `logits` [A] is room for its choice."""
+def act(env, b, t, activity, policy_weight, policy_bias, logits, action_noise, rewards, actions):
+    """Agent b chooses by its activity [P], the environment answers; `logits` [A] is room for its choice."""
     for a in range(len(logits)):
         logits[a] = dot(activity, policy_weight[a]) + policy_bias[a]
-    actions[t, b] = sample(logits, action_chance[t, b])
-    if world.kind == MAZE:
-        rewards[t, b] = move(world, b, world.teleport[t, b], actions[t, b])
+    actions[t, b] = sample(logits, action_noise[t, b])
+    if env.rules == MAZE:
+        rewards[t, b] = move(env, b, env.teleport[t, b], actions[t, b])
     else:
-        rewards[t, b] = answer(world, b, t, actions[t, b])
+        rewards[t, b] = answer(env, b, t, actions[t, b])
 
 
 @compiled
 def act_group(
     group, first, last, kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
-    input_weight, input_bias, policy_weight, policy_bias, world, action_chance,
+    input_weight, input_bias, policy_weight, policy_bias, env, action_noise,
     observations, actions, rewards, h, modulation, hebb, eligibility, every, hebb_kept, eligibility_kept,
 ):  # fmt: skip
-    """Episodes first to last - 1 in a `World`: as unroll_group, with the world in the same loop.
+    """Episodes first to last - 1 in an `Environment`: as unroll_group, with the environment in the same loop.
 
-    input_weight [I, P], policy_weight [A, P]; action_chance [T, B]; world.agent moves from where it is to
+    input_weight [I, P], policy_weight [A, P]; action_noise [T, B]; env.agent moves from where it is to
     where it ends; observations [T, B, I], actions [T, B] and rewards [T, B] are filled.
     """
     h, modulation = h[:, first:last], modulation[:, first:last]
@@ -612,7 +612,7 @@ def act_group(
     logits, some = np.zeros(len(policy_bias), float32), np.zeros(len(input_weight), np.int64)
     for t in range(steps):
         for e in range(last - first):
-            sense(world, first + e, t, rewards, actions, observations)
+            sense(env, first + e, t, rewards, actions, observations)
             add_input(input_weight, input_bias, observations[t, first + e], some, sums[e])
         step(
             kind, clip, eta, w, alpha, mod_weight, mod_bias, modulator, rate_weight, rate_bias,
@@ -621,7 +621,7 @@ def act_group(
         keep_traces(t, every, hebb, eligibility, hebb_kept, eligibility_kept)
         for e in range(last - first):
             act(
-                world, first + e, t, h[t + 1, e], policy_weight, policy_bias, logits, action_chance,
+                env, first + e, t, h[t + 1, e], policy_weight, policy_bias, logits, action_noise,
                 rewards, actions,
             )  # fmt: skip
     finish(kind, clip, eta, w, alpha, h, hebb, eligibility, change, imprint, sums)
@@ -656,10 +656,10 @@ def lstm_step(w, pre, cell, sums):
 
 @compiled
 def act_lstm_group(
-    group, first, last, w, input_weight, input_bias, policy_weight, policy_bias, world, action_chance,
+    group, first, last, w, input_weight, input_bias, policy_weight, policy_bias, env, action_noise,
     observations, actions, rewards,
 ):  # fmt: skip
-    """Episodes first to last - 1 of a plain LSTM in a `World`, from its initial state; as act_group.
+    """Episodes first to last - 1 of a plain LSTM in an `Environment`, from its initial state; as act_group.
 
     w [H, 4 P], input_weight [I, 4 P] and input_bias [4 P] in the order of lstm_step.
     """
@@ -672,13 +672,11 @@ def act_lstm_group(
     logits, some = np.zeros(len(policy_bias), float32), np.zeros(len(input_weight), np.int64)
     for t in range(len(actions)):
         for e in range(last - first):
-            sense(world, first + e, t, rewards, actions, observations)
+            sense(env, first + e, t, rewards, actions, observations)
             add_input(input_weight, input_bias, observations[t, first + e], some, sums[e])
         lstm_step(w, h, cell, sums)
         for e in range(last - first):
-            act(
-                world, first + e, t, h[e], policy_weight, policy_bias, logits, action_chance, rewards, actions
-            )
+            act(env, first + e, t, h[e], policy_weight, policy_bias, logits, action_noise, rewards, actions)
 
 
 # Backward. Pass t ends step t and begins step t - 1, again with one sweep: what the sweep of step t leaves
