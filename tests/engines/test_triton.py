@@ -556,7 +556,7 @@ def test_a_machine_without_triton_says_so(name, monkeypatch, caplog):
     engines.log_once.cache_clear()
     monkeypatch.delitem(sys.modules, "bpa.engines.triton.kernels", raising=False)
     monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delattr(engines, "triton_kernels", raising=False)
+    monkeypatch.delattr(triton_engine, "kernels", raising=False)
     with pytest.raises(ValueError, match="engine 'triton' cannot run this: Triton does not work here"):
         engines.choose("triton", Network(5, 4, 3))
     with caplog.at_level(logging.WARNING, logger="bpa"):
