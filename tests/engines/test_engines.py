@@ -6,7 +6,9 @@ import copy
 import itertools
 import logging
 import math
+import os
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from networks import VARIANTS, name_of, random_network, random_state
 from bpa import GridMaze, Network, TrainConfig, engines, train
 from bpa.cells.lstm import LSTM
 from bpa.engines import numba as numba_engine
-from bpa.engines.numba import kernels
+from bpa.engines.numba import compiling, vectors
 from bpa.envs.cue_reward import CueReward
 from bpa.training.rollout import CueChance, draw_chance, draw_luck, rollout, sample
 
@@ -565,13 +567,29 @@ def test_a_machine_without_a_cache_folder_compiles_and_says_so(monkeypatch, capl
     def no_folder(function):
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(kernels, "Cache", no_folder)
-    monkeypatch.setattr(kernels, "SAID", [])
+    monkeypatch.setattr(compiling, "Cache", no_folder)
+    monkeypatch.setattr(compiling, "SAID", [])
     for _ in range(2):
-        assert kernels.compiled(lambda x: x + 1)(2) == 3
+        assert compiling.compiled(lambda x: x + 1)(2) == 3
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "NUMBA_CACHE_DIR" in record.message
+
+
+def doubled(x):
+    return 2 * x
+
+
+def test_a_change_in_any_file_of_the_loops_compiles_anew(monkeypatch):
+    names = {Path(name).name for name, _, _ in compiling.stamp()}
+    assert {"vectors.py", "traces.py", "environments.py", "backward.py", "cell.py", "view.py"} <= names
+    hits = []
+    for stamp in ("one", "one", "another", "another"):
+        monkeypatch.setattr(compiling, "stamp", lambda stamp=stamp: (stamp, os.getpid()))
+        loop = compiling.compiled(doubled)
+        assert loop(2) == 4
+        hits.append(sum(loop.stats.cache_hits.values()))
+    assert hits == [0, 1, 0, 1]
 
 
 def test_training_learns_the_same_with_either_engine():
@@ -590,9 +608,9 @@ def test_tanh_is_accurate_everywhere():
         [torch.linspace(-12, 12, 40_001), torch.logspace(-38, 2, 40_001), torch.tensor([0.0, math.inf])]
     )
     x = torch.cat([x, -x])
-    mine = torch.tensor([kernels.tanh(number) for number in x.numpy()])
+    mine = torch.tensor([vectors.tanh(number) for number in x.numpy()])
     right = x.double().tanh()
     assert mine.dtype == torch.float32
     assert ((mine.double() - right).abs() <= 2.5e-7 * right.abs()).all()
     assert mine.abs().max() <= 1
-    assert math.isnan(kernels.tanh(kernels.float32(math.nan)))
+    assert math.isnan(vectors.tanh(vectors.float32(math.nan)))

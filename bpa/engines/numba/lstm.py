@@ -1,7 +1,7 @@
 """The plain LSTM: it acts in the loops of the Numba engine and learns by PyTorch's own LSTM.
 
 PyTorch's LSTM takes a sequence whole, forwards and backwards, but cannot see what its actions lead to. So an
-episode is acted first, without gradients, in `bpa.engines.numba.kernels`, and is then run through once more.
+episode is acted first, without gradients, in `bpa.engines.numba.acting`, and is then run through once more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from bpa.engines.cell import LoopNetwork
 from bpa.engines.eager import Unrolled
-from bpa.engines.numba import kernels, padded, run_episodes
+from bpa.engines.numba import as_arrays, layers_for_loop, padded, run_episodes
+from bpa.engines.numba.acting import act_lstm_group
 from bpa.engines.offers import accepted
 from bpa.engines.view import ActionNoise, Viewed
 
@@ -58,12 +59,7 @@ def unroll(net: LoopNetwork, xs: Tensor, hidden: Any) -> Unrolled:
 def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
     """As `bpa.engines.numba.act`."""
     cell = accepted(net.kernel_cell())
-    before = (
-        loop_order(cell.parameters.w),
-        loop_order(cell.i2h.weight.T),
-        loop_order(cell.i2h.bias),
-        padded(cell.h2o.weight),
-        cell.h2o.bias,
-    )
-    seen = run_episodes(kernels.act_lstm_group, env, noise, before, ())
+    weight, bias = loop_order(cell.i2h.weight.T), loop_order(cell.i2h.bias)
+    layers = layers_for_loop(cell)._replace(input_weight=as_arrays(weight), input_bias=as_arrays(bias))
+    seen = run_episodes(act_lstm_group, env, noise, loop_order(cell.parameters.w), layers)
     return *seen, *unroll(net, seen[0], net.initial_state(noise.action.shape[1]))
