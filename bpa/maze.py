@@ -15,6 +15,8 @@ from bpa.arguments import (
     require_number,
     require_uniform,
 )
+from bpa.engines.offers import reason_of_class
+from bpa.engines.view import MAZE, NO_INDICES, NO_NOISE, NO_TABLE, KernelView, TeleportNoise, is_closed
 from bpa.noise import given_or_fresh, uniform
 
 NUM_ACTIONS = 4
@@ -75,6 +77,15 @@ def pick_except(uniform: Tensor, count: int, taken: Tensor) -> Tensor:
     """
     index = (uniform * (count - 1)).long().clamp(max=count - 2)
     return index + (index >= taken)
+
+
+def keeps_inside(free_cells: Tensor, moves: Tensor, size: int) -> bool:
+    """Whether no teleport and no move of these leads out of the maze: a loop does not ask for that either."""
+    single = moves.dtype == torch.int64 and moves.tolist() == [list(move) for move in MOVES]
+    pairs = free_cells.dtype == torch.int64 and free_cells.dim() == 2 and free_cells.shape[1] == 2
+    return (
+        single and pairs and len(free_cells) > 1 and bool(((free_cells > 0) & (free_cells < size - 1)).all())
+    )
 
 
 class GridMaze:
@@ -234,6 +245,44 @@ class GridMaze:
         T, B = self.episode_length, self.batch_size
         for name, shape in (("goal", (B,)), ("action", (T, B)), ("teleport", (T, B))):
             require_uniform(f"noise.{name}", getattr(noise, name), shape, self.device)
+
+    def kernel_view(self, noise: TeleportNoise | None = None) -> KernelView | str:
+        """What the compiled loops of `bpa.engines` need of this maze, or why none can run it.
+
+        Args:
+            noise: that of the episodes just begun, whose goals and agents are wanted too.
+        """
+        reason = reason_of_class(self, GridMaze)
+        if reason is None and not is_closed(self.walls, self.size):
+            reason = "it knows mazes with a wall all round alone"
+        if reason is None and not keeps_inside(self.free_cells, self.moves, self.size):
+            reason = "it knows mazes alone whose moves are single steps and whose free cells lie inside"
+        if reason is not None:
+            return reason
+        if noise is not None:
+            require_begun(self, "kernel_view(noise)")
+        agent = NO_TABLE if noise is None else self.agent.clone(memory_format=torch.contiguous_format)
+
+        def finish(rewards: Tensor, actions: Tensor) -> None:
+            self.agent, self.time = agent, self.episode_length
+            self.previous_reward, self.previous_action = rewards[-1], actions[-1]
+
+        return KernelView(
+            MAZE,
+            OBSERVATION_SIZE,
+            NUM_ACTIONS,
+            self.batch_size,
+            self.episode_length,
+            self.reward,
+            self.wall_penalty,
+            finish,
+            walls=self.walls,
+            moves=self.moves,
+            free_cells=self.free_cells,
+            goal_index=NO_INDICES if noise is None else self.goal_index,
+            teleport=NO_NOISE if noise is None else noise.teleport,
+            agent=agent,
+        )
 
     def checked_uniform(self, uniform: Tensor) -> Tensor:
         """`uniform` if it is float32 [B] on the maze's device, each number in [0, 1); else ValueError."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from bpa.arguments import require_integer
 from bpa.cells.base import RecurrentNetwork
+from bpa.cells.loops import trace_cell
 from bpa.cells.plasticity import (
     MODULATED,
     MODULATORS,
@@ -26,6 +27,8 @@ from bpa.cells.plasticity import (
     plastic_settings,
     reset_parameters,
 )
+from bpa.engines.cell import KernelCell
+from bpa.engines.offers import reason_of_class
 
 
 class Hidden(NamedTuple):
@@ -196,3 +199,7 @@ class Network(RecurrentNetwork[Hidden], Plastic):
         post = torch.tanh(drive + plastic_input(pre, self.alpha, hebb))
         hebb, eligibility = self.rewire(pre, post, hebb, eligibility)
         return Hidden(post, hebb, eligibility)
+
+    def kernel_cell(self) -> KernelCell | str:
+        """What the compiled loops of `bpa.engines` need of this network, or why none can run it."""
+        return reason_of_class(self, Network) or trace_cell(self)

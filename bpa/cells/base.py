@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
+from bpa.engines.cell import KernelCell
 from bpa.engines.eager import Unrolled, matching_state
 
 # Cells by the name that files and `TrainConfig(cell=...)` know, each "module:class".
@@ -96,6 +97,10 @@ class RecurrentNetwork(nn.Module, Generic[AnyState]):
     def modulation(self, h: Tensor) -> Tensor | None:
         """M(t) from h(t): [..., H] -> [...]; None in a network without a modulator."""
         return None
+
+    def kernel_cell(self) -> KernelCell | str:
+        """What the compiled loops of `bpa.engines` need of this network, or why none can run it."""
+        return f"it has no loops for {type(self).__name__}"
 
     def settings(self) -> dict[str, Any]:
         """The arguments that make a network like this one but its generator, ready for JSON."""

@@ -92,3 +92,7 @@ class FastWeightNetwork(RecurrentNetwork[FastWeightHidden]):
             value = value - (key[:, None, :] @ fast)[:, 0, :]
         fast = fast + outer(key, beta * value)
         return FastWeightHidden((query[:, None, :] @ fast)[:, 0, :], fast)
+
+    def kernel_cell(self) -> str:
+        """Why no compiled loop of `bpa.engines` can run this network."""
+        return "it has no loops for fast weights"

@@ -12,7 +12,10 @@ from torch import Tensor, nn
 
 from bpa.arguments import require_integer
 from bpa.cells.base import RecurrentNetwork
+from bpa.cells.loops import gate_cell
 from bpa.cells.plasticity import Plastic, declare_plasticity, linear, plastic_settings, reset_parameters
+from bpa.engines.cell import KernelCell
+from bpa.engines.offers import reason_of_class
 from bpa.network import modulation, plastic_input, plasticity_rate, rewire
 
 
@@ -111,3 +114,7 @@ class LSTM(RecurrentNetwork[LSTMHidden], Plastic):
         if hebb is not None:
             hebb, eligibility = rewire(self, plasticity_rate(self, h), pre, g, hebb, eligibility)
         return LSTMHidden(h, cell, hebb, eligibility)
+
+    def kernel_cell(self) -> KernelCell | str:
+        """What the compiled loops of `bpa.engines` need of this network, or why none can run it."""
+        return reason_of_class(self, LSTM) or gate_cell(self)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+TRACES, GATES = "traces", "gates"  # loops: of `bpa.Network`, and of the plain LSTM
 FIXED, HEBBIAN, RETROACTIVE = 0, 1, 2  # kinds of traces: none, Hebb, Hebb and eligibility
 TANH, SIGMOID, LINEAR = 0, 1, 2  # modulators
 MODULATORS = {"tanh": TANH, "sigmoid": SIGMOID, "linear": LINEAR}
@@ -16,7 +17,7 @@ MODULATORS = {"tanh": TANH, "sigmoid": SIGMOID, "linear": LINEAR}
 class Cell(NamedTuple):
     """The parameters of the part shaped like Hebb, the same for all variants; gradients flow through each."""
 
-    w: Tensor  # [H, H]
+    w: Tensor  # [H, H]; for GATES [H, 4 H], columns in the order i, f, o, g, and the rest does nothing
     alpha: Tensor  # [H, H]; empty without traces
     eta: Tensor  # [1], the rate at which eligibility forgets; 0 without eligibility
     mod_weight: Tensor  # [H] and
@@ -25,29 +26,61 @@ class Cell(NamedTuple):
     rate_bias: Tensor  # [H]: column j of Hebb changes at the rate rate_weight_j M(t) + rate_bias_j
 
 
-def cell_of(net: Any) -> Cell:
-    """The parameters of a `bpa.Network`, those it lacks filled in with what makes them do nothing."""
-    w, size = net.w, net.hidden_size
-    zeros, one_zero = w.new_zeros(size), w.new_zeros(1)
-    alpha = w.new_zeros(0, 0) if net.alpha is None else net.alpha.expand(size, size)
-    if net.plasticity == "none":
-        return Cell(w, alpha, one_zero, zeros, one_zero, zeros, zeros)
-    if net.plasticity == "plastic":
-        return Cell(w, alpha, one_zero, zeros, one_zero, zeros, net.eta.expand(size))
-    eta = net.eta if net.plasticity == "retroactive" else one_zero
-    if net.fanout:
-        rate_weight, rate_bias = net.modfanout.weight[:, 0], net.modfanout.bias
-    else:
-        rate_weight, rate_bias = w.new_ones(size), zeros
-    return Cell(w, alpha, eta, net.h2mod.weight[0], net.h2mod.bias, rate_weight, rate_bias)
+class KernelCell(NamedTuple):
+    """What a network offers to compiled loops, as `kernel_cell()` does."""
+
+    loops: str  # TRACES or GATES
+    name: str  # of the variant, for messages
+    kind: int  # of traces: FIXED, HEBBIAN or RETROACTIVE
+    clip: float
+    modulator: int  # TANH, SIGMOID or LINEAR
+    modulated: bool  # whether M(t) is the network's own, and not a number that the loops fill in
+    parameters: Cell
+    i2h: nn.Linear
+    h2o: nn.Linear
 
 
-def kind_of(net: Any) -> int:
-    """The kind of traces that a network has."""
-    return {"none": FIXED, "retroactive": RETROACTIVE}.get(net.plasticity, HEBBIAN)
+class Parameterised(Protocol):
+    """What an engine asks of a network before it knows whether it can run it."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All that training changes."""
 
 
-def wants_gradient(net: Any, *tensors: Tensor | None) -> bool:
+class Recurrent(Parameterised, Protocol):
+    """What an engine asks of any network, whose state `hidden` is a NamedTuple of its own kind."""
+
+    @property
+    def i2h(self) -> nn.Module:
+        """From inputs [..., I] to the drives that `step` takes."""
+
+    def initial_state(self, batch_size: int) -> Any:
+        """The state at the start of B episodes."""
+
+    def step(self, drive: Tensor, hidden: Any) -> Any:
+        """The state after a step."""
+
+    def modulation(self, h: Tensor) -> Tensor | None:
+        """M(t) from activity [..., H]: [...]; None without a modulator."""
+
+    def heads(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Action logits [..., A] and value [...] from activity [..., H]."""
+
+
+class LoopNetwork(Recurrent, Protocol):
+    """A network that compiled loops may be able to run."""
+
+    def kernel_cell(self) -> KernelCell | str:
+        """What they need of it, or why they cannot."""
+
+
+def cell_of(net: object) -> KernelCell | str:
+    """What `net` offers to compiled loops, or why it offers nothing."""
+    method = getattr(net, "kernel_cell", None)
+    return f"{type(net).__name__} offers no kernel_cell()" if method is None else method()
+
+
+def wants_gradient(net: Recurrent, *tensors: Tensor | None) -> bool:
     """Whether anything of a run of `net` may be asked for its gradient."""
     sources = (*net.parameters(), *tensors)
     return torch.is_grad_enabled() and any(source is not None and source.requires_grad for source in sources)
@@ -87,7 +120,10 @@ def steps_of(
 
 
 def slow_gradients(
-    function: Any, inputs: Sequence[Tensor], needed: Sequence[bool], gradients: Sequence[Tensor]
+    function: Callable[..., Sequence[Tensor]],
+    inputs: Sequence[Tensor],
+    needed: Sequence[bool],
+    gradients: Sequence[Tensor],
 ) -> list[Tensor | None]:
     """The way back through `function(*inputs)`, which can be differentiated again where grad mode is on.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import require_shape
+from bpa.engines.cell import Recurrent
 
 
 class Unrolled(NamedTuple):
@@ -20,7 +21,7 @@ class Unrolled(NamedTuple):
     hidden: Any  # the state after the last step, of the network's own kind
 
 
-def matching_state(net: Any, hidden: Any, batch_size: int) -> Any:
+def matching_state(net: Recurrent, hidden: Any, batch_size: int) -> Any:
     """`hidden` if it has the parts and shapes of `net`'s state for this batch; the initial state if None.
 
     Autocast leaves some parts of a state in fewer digits; within it they are put back into the network's.
@@ -49,11 +50,8 @@ def matching_state(net: Any, hidden: Any, batch_size: int) -> Any:
     return hidden
 
 
-def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
-    """Call `net.step` for each of the T steps of xs [T, B, I]; the heads read the whole sequence at once.
-
-    `net` has `i2h`, `step`, `heads` and `modulation`, as `bpa.Network` has.
-    """
+def unroll(net: Recurrent, xs: Tensor, hidden: Any) -> Unrolled:
+    """Call `net.step` for each of the T steps of xs [T, B, I]; the heads read the whole sequence at once."""
     activities = []
     for drive in net.i2h(xs):
         hidden = net.step(drive, hidden)

@@ -18,6 +18,8 @@ from bpa.arguments import (
     require_shape,
     require_uniform,
 )
+from bpa.engines.offers import reason_of_class
+from bpa.engines.view import CUES, NO_CUES, NO_TABLE, KernelView
 from bpa.noise import given_or_fresh, integers, uniform
 from bpa.tasks.patterns import distinct_codes
 
@@ -257,6 +259,35 @@ class CueReward:
         extras[:, 3] = self.previous_reward
         action = torch.nn.functional.one_hot(self.previous_action, NUM_ACTIONS)
         return torch.cat([cue, extras, action.float()], dim=1)
+
+    def kernel_view(self, noise: object | None = None) -> KernelView | str:
+        """What the compiled loops of `bpa.engines` need of this task, or why none can run it.
+
+        Args:
+            noise: that of the episodes just begun, which are wanted too.
+        """
+        reason = reason_of_class(self, CueReward)
+        if reason is not None:
+            return reason
+        if noise is not None:
+            require_begun(self, "kernel_view(noise)")
+
+        def finish(rewards: Tensor, actions: Tensor) -> None:
+            self.time = self.episode_length
+            self.previous_reward, self.previous_action = rewards[-1], actions[-1]
+
+        return KernelView(
+            CUES,
+            self.observation_size,
+            self.num_actions,
+            self.batch_size,
+            self.episode_length,
+            self.reward,
+            self.wrong_penalty,
+            finish,
+            shown=NO_CUES if noise is None else self.shown,
+            answers=NO_TABLE if noise is None else self.answers,
+        )
 
 
 def best_rewards(world: CueReward) -> Tensor:

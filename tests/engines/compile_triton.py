@@ -1,7 +1,7 @@
 """Compile what the Triton engine launches, for a card that is not here, and print what each kernel needs.
 
-    python tests/compile_triton.py            # H = 100, for compute capability 9.0 (H100, H200)
-    python tests/compile_triton.py 17 8.0     # another size, another card
+    python tests/engines/compile_triton.py            # H = 100, for compute capability 9.0 (H100, H200)
+    python tests/engines/compile_triton.py 17 8.0     # another size, another card
 
 The compiler and its assembler come with Triton, so this needs no GPU. Networks act and unroll with the real
 arguments of the engine, up to the launch: that is left out. It finds what the interpreter lets pass and the
@@ -24,7 +24,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
-from bpa import GridMaze, Network, engines
+from bpa import GridMaze, Network
 from bpa.engines import triton as engine
 from bpa.engines.triton import kernels as triton_kernels
 from bpa.maze import draw_noise
@@ -89,7 +89,6 @@ def needs_of(binary: Any, name: str, kind: int, every: int, size: int) -> dict[s
 def main(size: str = "100", capability: str = "9.0") -> None:
     """Print a line for each kernel and kind of traces."""
     driver.set_active(AbsentCard(int(capability.replace(".", ""))))
-    engines.choose = lambda *asked, **more: engine
     needs: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name in NAMES:
         setattr(triton_kernels, name, CompileOnly(getattr(triton_kernels, name), needs))

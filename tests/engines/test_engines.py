@@ -6,7 +6,9 @@ import copy
 import itertools
 import logging
 import math
+import os
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from networks import VARIANTS, name_of, random_network, random_state
 from bpa import GridMaze, Network, TrainConfig, engines, train
 from bpa.cells.lstm import LSTM
 from bpa.engines import numba as numba_engine
-from bpa.engines.numba import kernels
+from bpa.engines.numba import compiling, vectors
 from bpa.envs.cue_reward import CueNoise, CueReward
 from bpa.maze import draw_noise
 from bpa.training.rollout import rollout, sample
@@ -316,10 +318,10 @@ def test_any_number_of_threads_and_every_repetition_give_the_same_bits(plasticit
     results = []
     for count in (1, 2, 3, 2):
         threads(count)
-        cell, hidden = numba_engine.cell_of(net), net.initial_state(7)
+        cell, hidden = net.kernel_cell(), net.initial_state(7)
         done = numba_engine.fresh_run(hidden, 40, keep=True)
-        numba_engine.run_unroll(net, cell, drives, done)
-        h, _, final = numba_engine.outputs(net, done, drives, hidden, cell)
+        numba_engine.run_unroll(cell, drives, done)
+        h, _, final = numba_engine.outputs(cell, done, drives, hidden)
         loss = h.square().sum() + (0 if final.hebb is None else final.hebb.sum())
         results.append((h, *torch.autograd.grad(loss, [drives] + [net.alpha] * (net.alpha is not None))))
     for other in results[1:]:
@@ -520,7 +522,7 @@ class OtherMaze(GridMaze):
 
 def test_another_world_is_left_to_the_definition():
     net, chance = lively_network(7), draw_noise(5, 2, torch.Generator())
-    with pytest.raises(ValueError, match=r"no world but bpa\.GridMaze"):
+    with pytest.raises(ValueError, match=r"its loops know bpa\.GridMaze alone, not OtherMaze"):
         rollout(net, OtherMaze(5, 2, 5), chance, "numba")
     assert torch.equal(
         rollout(net, OtherMaze(5, 2, 5), chance).actions, rollout(net, GridMaze(5, 2, 5), chance).actions
@@ -566,13 +568,29 @@ def test_a_machine_without_a_cache_folder_compiles_and_says_so(monkeypatch, capl
     def no_folder(function):
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(kernels, "Cache", no_folder)
-    monkeypatch.setattr(kernels, "SAID", [])
+    monkeypatch.setattr(compiling, "Cache", no_folder)
+    monkeypatch.setattr(compiling, "SAID", [])
     for _ in range(2):
-        assert kernels.compiled(lambda x: x + 1)(2) == 3
+        assert compiling.compiled(lambda x: x + 1)(2) == 3
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "NUMBA_CACHE_DIR" in record.message
+
+
+def doubled(x):
+    return 2 * x
+
+
+def test_a_change_in_any_file_of_the_loops_compiles_anew(monkeypatch):
+    names = {Path(name).name for name, _, _ in compiling.stamp()}
+    assert {"vectors.py", "traces.py", "environments.py", "backward.py", "cell.py", "view.py"} <= names
+    hits = []
+    for stamp in ("one", "one", "another", "another"):
+        monkeypatch.setattr(compiling, "stamp", lambda stamp=stamp: (stamp, os.getpid()))
+        loop = compiling.compiled(doubled)
+        assert loop(2) == 4
+        hits.append(sum(loop.stats.cache_hits.values()))
+    assert hits == [0, 1, 0, 1]
 
 
 def test_training_learns_the_same_with_either_engine():
@@ -591,9 +609,9 @@ def test_tanh_is_accurate_everywhere():
         [torch.linspace(-12, 12, 40_001), torch.logspace(-38, 2, 40_001), torch.tensor([0.0, math.inf])]
     )
     x = torch.cat([x, -x])
-    mine = torch.tensor([kernels.tanh(number) for number in x.numpy()])
+    mine = torch.tensor([vectors.tanh(number) for number in x.numpy()])
     right = x.double().tanh()
     assert mine.dtype == torch.float32
     assert ((mine.double() - right).abs() <= 2.5e-7 * right.abs()).all()
     assert mine.abs().max() <= 1
-    assert math.isnan(kernels.tanh(kernels.float32(math.nan)))
+    assert math.isnan(vectors.tanh(vectors.float32(math.nan)))

@@ -10,7 +10,7 @@ import shutil
 import pytest
 from test_noise import in_a_process_of_its_own
 
-from bpa.engines.numba import kernels
+from bpa.engines.numba import vectors
 
 FIRST_KERNEL = """
 import logging, sys
@@ -125,6 +125,6 @@ caching.CacheImpl._locator_classes = []
 def test_a_numba_that_computes_nonsense_is_not_used(monkeypatch):
     from bpa.engines import numba
 
-    monkeypatch.setattr(kernels, "dot", lambda a, b: 0)
+    monkeypatch.setattr(vectors, "dot", lambda a, b: 0)
     with pytest.raises(RuntimeError, match="a product of two vectors is wrong"):
         numba.try_out()

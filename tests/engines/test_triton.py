@@ -28,6 +28,8 @@ from networks import VARIANTS, name_of, random_state
 from bpa import GridMaze, Network, engines
 from bpa.cells.lstm import LSTM
 from bpa.engines import triton as triton_engine
+from bpa.engines.triton.together import act_together, unroll_together
+from bpa.envs.cue_reward import CueReward
 from bpa.maze import draw_noise
 from bpa.training.rollout import rollout
 
@@ -260,7 +262,7 @@ def test_gradients_of_gradients_are_those_of_the_definition(variant):
     for together in (True, False):
         hiddens = [random_state(net, 3, 2) for net in nets]
         if together:
-            outs = triton_engine.unroll_together(nets, sequences, hiddens)
+            outs = unroll_together(nets, sequences, hiddens)
         else:
             outs = [net.unroll(*given, "eager") for net, *given in zip(nets, sequences, hiddens, strict=True)]
         loss = sum(loss_of({name: part.square() for name, part in parts_of(out).items()}) for out in outs)
@@ -310,15 +312,15 @@ def test_noise_out_of_range_is_refused(bad):
         for maze, chance in zip(mazes, chances, strict=True):
             maze.reset(chance.goal)
         with pytest.raises(
-            ValueError, match=rf"chances\[1\]\.{name} must hold numbers in \[0, 1\), got .* at \[2, 1\]"
+            ValueError, match=rf"noises\[1\]\.{name} must hold numbers in \[0, 1\), got .* at \[2, 1\]"
         ):
-            triton_engine.act_together(nets, mazes, chances)
+            act_together(nets, mazes, chances)
     chance = luck(3, 2, 0)
-    with pytest.raises(ValueError, match=r"chances\[0\]\.action must have shape \[3, 2\], got \[2, 2\]"):
-        triton_engine.act_together(nets[:1], mazes[:1], [chance._replace(action=chance.action[:2])])
+    with pytest.raises(ValueError, match=r"noises\[0\]\.action must have shape \[3, 2\], got \[2, 2\]"):
+        act_together(nets[:1], mazes[:1], [chance._replace(action=chance.action[:2])])
     mazes[0].walls[0, 1] = False
     with pytest.raises(ValueError, match="mazes with a wall all round"):
-        triton_engine.act_together(nets[:1], mazes[:1], [chance])
+        act_together(nets[:1], mazes[:1], [chance])
 
 
 @needs_triton
@@ -399,7 +401,7 @@ def test_networks_that_act_together_live_as_they_do_alone(stored_often):
     mazes = [fresh_maze(5, 2, 8, reward=reward, wall_penalty=1 / reward) for reward in (10.0, 4.0)]
     for maze, chance in zip(mazes, chances, strict=True):
         maze.reset(chance.goal)
-    together = triton_engine.act_together(nets, mazes, chances)
+    together = act_together(nets, mazes, chances)
     sum(lived[3].square().sum() * (s + 1) for s, lived in enumerate(together)).backward()
     assert [lived[2].min().item() for lived in together] == pytest.approx([-0.1, -0.25]), "nobody met a wall"
     for s, (net, lived) in enumerate(zip(nets, together, strict=True)):
@@ -423,7 +425,7 @@ def test_networks_that_unroll_together_do_as_they_do_alone(stored_often):
             for seed, alpha in ((1, "synapse"), (2, "neuron"), (3, "network"))]  # fmt: skip
     sequences = [random_inputs(seed, 4, 2) for seed in range(3)]
     states = [random_state(net, seed, 2) for seed, net in enumerate(nets)]
-    together = triton_engine.unroll_together(nets, sequences, states)
+    together = unroll_together(nets, sequences, states)
     loss = sum(loss_of(parts_of(out), seed) for seed, out in enumerate(together))
     sources = [list(net.parameters()) for net in nets]
     gradients = iter(torch.autograd.grad(loss, list(itertools.chain(*sources))))
@@ -452,9 +454,10 @@ def test_networks_that_unroll_together_do_as_they_do_alone(stored_often):
             lambda nets, mazes: nets.__setitem__(1, Network(17, 12, 4, plasticity="none").to(DEVICE)),
             "nets must be alike in plasticity, modulator and sizes",
         ),
-        (lambda nets, mazes: mazes.__setitem__(1, object()), "no world but bpa.GridMaze, got object"),
+        (lambda nets, mazes: mazes.__setitem__(1, object()), "object offers no kernel_view"),
         (lambda nets, mazes: mazes.__setitem__(1, GridMaze(7, 2, 4)), "mazes must be alike in size"),
         (lambda nets, mazes: mazes.__setitem__(1, GridMaze(5, 2, 5)), "mazes must be alike in size"),
+        (lambda nets, mazes: mazes[1].walls.__setitem__((1, 1), True), "mazes must have the same walls"),
     ],
 )
 def test_what_cannot_share_a_launch_is_refused(change, message):
@@ -463,17 +466,17 @@ def test_what_cannot_share_a_launch_is_refused(change, message):
     chances = [luck(4, 2, seed) for seed in range(2)]
     change(nets, mazes)
     with pytest.raises(ValueError, match=message):
-        triton_engine.act_together(nets, mazes, chances)
+        act_together(nets, mazes, chances)
 
 
 @needs_triton
 def test_no_network_and_sequences_of_two_lengths_are_refused():
     with pytest.raises(ValueError, match="at least one network, got none"):
-        triton_engine.act_together([], [], [])
+        act_together([], [], [])
     nets = [random_network(seed, 5) for seed in range(2)]
     sequences = [random_inputs(seed, 4 + seed, 2) for seed in range(2)]
     with pytest.raises(ValueError, match=r"2 tensors of one shape, got \[\[4, 2, 5\], \[5, 2, 5\]\]"):
-        triton_engine.unroll_together(nets, sequences, [random_state(net, 1, 2) for net in nets])
+        unroll_together(nets, sequences, [random_state(net, 1, 2) for net in nets])
 
 
 @pytest.mark.parametrize(
@@ -519,17 +522,25 @@ def test_auto_on_cuda_falls_back_to_the_definition_and_says_why(monkeypatch, cap
     with caplog.at_level(logging.INFO, logger="bpa"):
         assert engines.choose("auto", OnCuda()) is engines.eager
     assert [record.message for record in caplog.records] == [
-        "engine eager, because of the Triton engine: its loops for traces know bpa.Network alone, not OnCuda"
+        "engine eager, because of the Triton engine: OnCuda offers no kernel_cell()"
     ]
 
 
 class OtherMaze(GridMaze):
-    """Another world."""
+    """Another environment."""
 
 
 @needs_triton
-def test_another_world_is_refused():
-    with pytest.raises(ValueError, match=r"no world but bpa\.GridMaze"):
+def test_the_rules_of_cues_are_refused():
+    net = random_network(7, 5, input_size=26, num_actions=2)
+    reason = "it knows the rules of the maze alone, not those of CueReward"
+    with pytest.raises(ValueError, match=f"engine 'triton' cannot run this: {reason}"):
+        engines.choose("triton", net, CueReward(device=DEVICE))
+
+
+@needs_triton
+def test_another_environment_is_refused():
+    with pytest.raises(ValueError, match=r"its loops know bpa\.GridMaze alone, not OtherMaze"):
         rollout(lively_network(7), OtherMaze(5, 2, 5, device=DEVICE), luck(5, 2, 7), "triton")
 
 
@@ -539,7 +550,7 @@ def test_a_machine_without_triton_says_so(name, monkeypatch, caplog):
     engines.log_once.cache_clear()
     monkeypatch.delitem(sys.modules, "bpa.engines.triton.kernels", raising=False)
     monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delattr(engines, "triton_kernels", raising=False)
+    monkeypatch.delattr(triton_engine, "kernels", raising=False)
     with pytest.raises(ValueError, match="engine 'triton' cannot run this: Triton does not work here"):
         engines.choose("triton", Network(5, 4, 3))
     with caplog.at_level(logging.WARNING, logger="bpa"):

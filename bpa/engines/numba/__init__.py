@@ -1,67 +1,72 @@
-"""The CPU engine: a backward pass by hand, in loops that Numba compiles; see `bpa.engines.numba.kernels`.
+"""The CPU engine: a backward pass by hand, in loops that Numba compiles.
 
 The engine covers the part of a network that is shaped like Hebb. The rest stays with PyTorch: the drives
 i2h(input) of all steps are one product before it, the heads one after it, and the gradients of w and of the
 linear layers are products over all steps too.
+
+The loops are in `vectors` (registers of eight numbers), `traces` (the way forward), `environments` (the rules
+of the maze and the cues), `acting` (both in one loop, and the plain LSTM) and `backward`; `compiling` keeps
+them on disk. None of these knows PyTorch. They work on a few episodes at a time, and arrays are float32 and
+C-contiguous. Shapes: T time, B batch, G episodes of one group, H hidden, P = H rounded up to a multiple of
+LANES; columns from H on hold zeros and stay zero, so that every inner loop runs over whole vectors. The rows
+of matrices are filled up to a multiple of ROWS, and their number is called H too. Row i is the pre-synaptic
+neuron, column j the post-synaptic one. Activities carry the initial state in front: h is [T + 1, B, P] and
+h[t] is x(t-1) of the papers.
+
+Four things make the loops fast:
+
+- Hebb is swept once a step: an element that one step changes is read by the next at once.
+- Several rows of Hebb are swept side by side, so that what belongs to the columns is fetched once for all.
+- A group of episodes runs in step, so that a row of w and alpha, once fetched, serves them all.
+- Hebb is not kept for the backward pass. It is stored every so many steps and rebuilt in between, which
+  needs no sums: an element depends on nothing but its own past and two numbers a step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 import torch
 from torch import Tensor
 
-from bpa.engines.cell import (
-    MODULATORS,
-    Cell,
-    cell_of,
-    kind_of,
-    slow_gradients,
-    steps_of,
-    wants_gradient,
-)
+from bpa.engines.cell import Cell, KernelCell, LoopNetwork, slow_gradients, steps_of, wants_gradient
 from bpa.engines.context import asks_for_more
 from bpa.engines.eager import Unrolled
-from bpa.engines.numba import kernels
+from bpa.engines.numba import vectors
+from bpa.engines.numba.acting import act_group
+from bpa.engines.numba.backward import Gradients, Outside, backward_group
+from bpa.engines.numba.environments import Environment, Episodes, Layers
+from bpa.engines.numba.traces import ROWS, Run, Weights, unroll_group
+from bpa.engines.numba.vectors import LANES
+from bpa.engines.offers import accepted
 from bpa.engines.threads import loop_threads
-from bpa.envs.cue_reward import CueReward
+from bpa.engines.view import ActionNoise, KernelView, Viewed
 
-GROUP = 4  # most episodes that live in step in one loop
+GROUP = 4  # most episodes that run in step in one loop
 INPUTS = 4 + len(Cell._fields)  # tensors that `Plastic` is given
 KEEP_EVERY = 16  # steps between two stored traces: memory against what fits in the cache when rebuilt
+
+Settings = tuple[int, np.float32, int]  # kind of traces, clip and modulator
 
 
 def try_out() -> None:
     """Compile and run the smallest kernel; whatever Numba lacks is raised."""
     if getattr(numba.config, "DISABLE_JIT", False):
         raise RuntimeError("compiling is switched off, by NUMBA_DISABLE_JIT")
-    numbers = np.arange(kernels.LANES, dtype=np.float32)
-    if kernels.dot(numbers, numbers) != numbers @ numbers:
+    numbers = np.arange(LANES, dtype=np.float32)
+    if vectors.dot(numbers, numbers) != numbers @ numbers:
         raise RuntimeError("a product of two vectors is wrong")
-
-
-class Run(NamedTuple):
-    """What the forward pass leaves. P is H rounded up to whole vectors, the rest is zero."""
-
-    h: Tensor  # [T + 1, B, P], h[t] is the activity before step t
-    modulation: Tensor  # [T, B]
-    hebb: Tensor  # [B, H, P], the final traces
-    eligibility: Tensor  # [B, H, P]; empty without eligibility
-    hebb_kept: Tensor  # [ceil(T / every), B, H, P], the traces before steps 0, every, 2 every, ...
-    eligibility_kept: Tensor
-    every: int  # 0: nothing was kept, there is no way back
 
 
 def padded(tensor: Tensor) -> Tensor:
     """A copy [..., P] of tensor [..., H]: columns filled up with zeros to whole vectors."""
     *outside, size = tensor.shape
-    copy = tensor.new_zeros(*outside, size + -size % kernels.LANES)
+    copy = tensor.new_zeros(*outside, size + -size % LANES)
     copy[..., :size] = tensor.detach()
     return copy
 
@@ -69,14 +74,18 @@ def padded(tensor: Tensor) -> Tensor:
 def padded_square(tensor: Tensor) -> Tensor:
     """A copy [..., R, P] of tensor [..., H, H]: as `padded`, and rows filled up to whole blocks of them."""
     size = tensor.shape[-1]
-    copy = tensor.new_zeros(*tensor.shape[:-2], size + -size % kernels.ROWS, size + -size % kernels.LANES)
+    copy = tensor.new_zeros(*tensor.shape[:-2], size + -size % ROWS, size + -size % LANES)
     copy[..., :size, :size] = tensor.detach()
     return copy
 
 
-def as_arrays(*values: Any) -> list[Any]:
-    """Tensors as NumPy arrays on the same memory; anything else as it is."""
-    return [value.detach().numpy() if isinstance(value, Tensor) else value for value in values]
+def as_arrays(value: Any) -> Any:
+    """Tensors, also those within named tuples, as NumPy arrays on the same memory; anything else as it is."""
+    if isinstance(value, Tensor):
+        return value.detach().numpy()
+    if isinstance(value, tuple):
+        return type(value)(*map(as_arrays, value))
+    return value
 
 
 def group_bounds(batch_size: int) -> list[tuple[int, int]]:
@@ -91,7 +100,7 @@ def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> 
     Each thread takes the next group when it is done with one, so that one held up delays nobody for long.
     """
     bounds = group_bounds(batch_size)
-    arrays = as_arrays(*arguments)
+    arrays = list(map(as_arrays, arguments))
     waiting = iter(list(enumerate(bounds)))
 
     def work() -> None:
@@ -109,12 +118,7 @@ def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> 
             other.result()
 
 
-def settings(net: Any) -> tuple[int, np.float32, int]:
-    """Kind of traces, clip and modulator."""
-    return kind_of(net), np.float32(net.clip), MODULATORS[net.modulator]
-
-
-def fresh_run(hidden: Any, steps: int, keep: bool) -> Run:
+def fresh_run(hidden: Any, steps: int, keep: bool) -> Run[Tensor]:
     """Room for a run from `hidden`; its traces are copied, so that the caller's stay as they are."""
     batch_size = len(hidden.h)
     h = padded(hidden.h)
@@ -136,20 +140,32 @@ def fresh_run(hidden: Any, steps: int, keep: bool) -> Run:
     )
 
 
-def parameters_for_loop(cell: Cell, kind: int, clip: np.float32, modulator: int) -> tuple[Any, ...]:
-    """The arguments by which every forward loop begins."""
-    return (
+def settings(cell: KernelCell) -> Settings:
+    """Kind of traces, clip and modulator."""
+    return cell.kind, np.float32(cell.clip), cell.modulator
+
+
+def weights_for_loop(fixed: Settings, parameters: Cell) -> Weights:
+    """What every loop reads of a network."""
+    kind, clip, modulator = fixed
+    return Weights(
         kind,
         clip,
-        np.float32(cell.eta.item()),
-        padded_square(cell.w),
-        padded_square(cell.alpha),
-        padded(cell.mod_weight),
-        np.float32(cell.mod_bias.item()),
+        np.float32(parameters.eta.item()),
+        as_arrays(padded_square(parameters.w)),
+        as_arrays(padded_square(parameters.alpha)),
+        as_arrays(padded(parameters.mod_weight)),
+        np.float32(parameters.mod_bias.item()),
         modulator,
-        padded(cell.rate_weight),
-        padded(cell.rate_bias),
+        as_arrays(padded(parameters.rate_weight)),
+        as_arrays(padded(parameters.rate_bias)),
     )
+
+
+def layers_for_loop(cell: KernelCell) -> Layers:
+    """The linear layers of a network that acts."""
+    weight, bias = padded(cell.i2h.weight.T), padded(cell.i2h.bias)
+    return Layers(*map(as_arrays, (weight, bias, padded(cell.h2o.weight), cell.h2o.bias)))
 
 
 class Plastic(torch.autograd.Function):
@@ -161,7 +177,7 @@ class Plastic(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, run: Run, fixed: tuple[int, np.float32, int], seen: tuple[Tensor, ...], *inputs: Tensor
+        ctx: Any, run: Run[Tensor], fixed: Settings, seen: tuple[Tensor, ...], *inputs: Tensor
     ) -> tuple[Tensor, ...]:
         """Inputs: drives [T, B, H], h0 [B, H], hebb0 and eligibility0 [B, H, H] or empty, and a Cell's.
 
@@ -197,20 +213,24 @@ class Plastic(torch.autograd.Function):
 
             gradients = (dh, dmodulation, dhebb, deligibility)
             return None, None, None, *slow_gradients(again, inputs, ctx.needs_input_grad[3:], gradients)
-        cell, run = Cell._make(inputs[4:]), Run._make([*stored, ctx.every])
+        run: Run[Tensor] = Run._make([*stored, ctx.every])
         steps, batch_size, size = dh.shape
-        dhebb, deligibility = padded_square(dhebb), padded_square(deligibility)
-        dsums, dmod, dh0 = map(torch.empty_like, (run.h[1:], run.modulation, run.h[0]))
+        outside = Outside(
+            dh.contiguous(), dmodulation.contiguous(), padded_square(dhebb), padded_square(deligibility)
+        )
         groups, width = len(group_bounds(batch_size)), run.h.shape[-1]
-        dalpha, deta = dh.new_zeros(groups, *dhebb.shape[1:]), dh.new_zeros(batch_size)
-        dmod_weight, drate_weight, drate_bias = dh.new_zeros(3, groups, width)
-        _, _, eta, w, alpha, mod_weight, _, _, rate_weight, rate_bias = parameters_for_loop(cell, *ctx.fixed)
-        in_parallel(
-            kernels.backward_group, batch_size, kind, clip, eta, w, alpha, mod_weight, modulator,
-            rate_weight, rate_bias, run.h, run.modulation, run.every, run.hebb_kept, run.eligibility_kept,
-            dh.contiguous(), dmodulation.contiguous(), dhebb, deligibility,
-            dsums, dmod, dalpha, deta, dmod_weight, drate_weight, drate_bias, dh0,
-        )  # fmt: skip
+        found = Gradients(
+            sums=torch.empty_like(run.h[1:]),
+            mod=torch.empty_like(run.modulation),
+            h0=torch.empty_like(run.h[0]),
+            eta=dh.new_zeros(batch_size),
+            alpha=dh.new_zeros(groups, *outside.hebb.shape[1:]),
+            mod_weight=dh.new_zeros(groups, width),
+            rate_weight=dh.new_zeros(groups, width),
+            rate_bias=dh.new_zeros(groups, width),
+        )
+        weights = weights_for_loop(ctx.fixed, Cell._make(inputs[4:]))
+        in_parallel(backward_group, batch_size, weights, run, outside, found)
 
         def flat(per_step: Tensor) -> Tensor:
             return per_step.reshape(steps * batch_size, -1)[:, :size]
@@ -219,17 +239,17 @@ class Plastic(torch.autograd.Function):
             None,
             None,
             None,
-            dsums[..., :size],
-            dh0[:, :size],
-            dhebb[..., :size, :size],
-            deligibility[..., :size, :size],
-            flat(run.h[:-1]).T @ flat(dsums),
-            dalpha.sum(0)[:size, :size],
-            deta.sum(0, keepdim=True),
-            dmod_weight.sum(0)[:size],
-            dmod.sum()[None],
-            drate_weight.sum(0)[:size],
-            drate_bias.sum(0)[:size],
+            found.sums[..., :size],
+            found.h0[:, :size],
+            outside.hebb[..., :size, :size],
+            outside.eligibility[..., :size, :size],
+            flat(run.h[:-1]).T @ flat(found.sums),
+            found.alpha.sum(0)[:size, :size],
+            found.eta.sum(0, keepdim=True),
+            found.mod_weight.sum(0)[:size],
+            found.mod.sum()[None],
+            found.rate_weight.sum(0)[:size],
+            found.rate_bias.sum(0)[:size],
         )
 
 
@@ -254,7 +274,7 @@ class Drives(torch.autograd.Function):
 
 
 def outputs(
-    net: Any, run: Run, drives: Tensor, hidden: Any, cell: Cell, seen: tuple[Tensor, ...] = ()
+    cell: KernelCell, run: Run[Tensor], drives: Tensor, hidden: Any, seen: tuple[Tensor, ...] = ()
 ) -> tuple[Tensor, Tensor | None, Any]:
     """h [T, B, H], modulation [T, B] and the final state of a finished run, with their way back.
 
@@ -264,96 +284,75 @@ def outputs(
     hebb0 = nothing if hidden.hebb is None else hidden.hebb
     eligibility0 = nothing if hidden.eligibility is None else hidden.eligibility
     h, modulation, hebb, eligibility = Plastic.apply(
-        run, settings(net), seen, drives, hidden.h, hebb0, eligibility0, *cell
+        run, settings(cell), seen, drives, hidden.h, hebb0, eligibility0, *cell.parameters
     )
     final = type(hidden)(
         h[-1],
         None if hidden.hebb is None else hebb,
         None if hidden.eligibility is None else eligibility,
     )
-    return h, modulation if net.plasticity in ("simple", "retroactive") else None, final
+    return h, modulation if cell.modulated else None, final
 
 
-def run_unroll(net: Any, cell: Cell, drives: Tensor, run: Run) -> None:
+def run_unroll(cell: KernelCell, drives: Tensor, run: Run[Tensor]) -> None:
     """Fill `run` from its initial state by drives [T, B, H]."""
-    in_parallel(
-        kernels.unroll_group, drives.shape[1], *parameters_for_loop(cell, *settings(net)),
-        drives.contiguous(), *run[:4], run.every, *run[4:6],
-    )  # fmt: skip
+    weights = weights_for_loop(settings(cell), cell.parameters)
+    in_parallel(unroll_group, drives.shape[1], weights, drives.contiguous(), run)
 
 
-def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
+def unroll(net: LoopNetwork, xs: Tensor, hidden: Any) -> Unrolled:
     """As `bpa.engines.eager.unroll`."""
-    cell, drives = cell_of(net), net.i2h(xs)
+    cell = accepted(net.kernel_cell())
+    drives = cell.i2h(xs)
     run = fresh_run(hidden, len(xs), keep=wants_gradient(net, xs, *hidden))
-    run_unroll(net, cell, drives, run)
-    h, modulation, hidden = outputs(net, run, drives, hidden, cell)
+    run_unroll(cell, drives, run)
+    h, modulation, hidden = outputs(cell, run, drives, hidden)
     logits, values = net.heads(h)
     return Unrolled(logits, values, modulation, h, hidden)
 
 
-def world_for_loop(world: Any, chance: Any) -> Any:
-    """A `bpa.GridMaze` or a `bpa.envs.cue_reward.CueReward` as the loops know it, its agents copied."""
-    if isinstance(world, CueReward):
-        kind, penalty = kernels.CUES, world.wrong_penalty
-        own = {"shown": world.shown.contiguous(), "answers": world.answers.contiguous()}
-    else:
-        kind, penalty = kernels.MAZE, world.wall_penalty
-        own = {name: getattr(world, name) for name in ("walls", "moves", "free_cells", "goal_index")}
-        own |= {"teleport": chance.teleport.contiguous(), "agent": world.agent.clone()}
-    arrays = dict(zip(own, as_arrays(*own.values()), strict=True))
-    return kernels.World(kind, np.float32(world.reward), np.float32(penalty), **arrays)
+def environment_for_loop(view: KernelView) -> Environment:
+    """What the loops read of a view, as arrays; they move its agents."""
+    names = ("walls", "moves", "free_cells", "goal_index", "teleport", "agent", "shown", "answers")
+    arrays = [as_arrays(getattr(view, name).contiguous()) for name in names]
+    return Environment(view.rules, np.float32(view.reward), np.float32(view.penalty), *arrays)
 
 
-def live(
-    loop: Callable[..., None],
-    world: Any,
-    input_size: int,
-    chance: Any,
-    mind: Sequence[Any],
-    run: Sequence[Any],
+def run_episodes(
+    loop: Callable[..., None], env: Viewed, noise: ActionNoise, weights: Any, layers: Layers, *filled: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Whole episodes inside `loop`, one of those that act, in a world just reset and left at their end.
+    """Whole episodes inside `loop`, one of those that act, in an environment just reset, left at their end.
 
     Args:
-        mind, run: the arguments of `loop` before the world, and those after the rewards.
+        weights, layers: what `loop` reads of the network. filled: what it fills besides the episodes.
 
     Returns:
         Observations [T, B, I], actions int64 [T, B] and rewards [T, B].
     """
-    steps, batch_size = chance.action.shape
-    observations = chance.action.new_empty(steps, batch_size, input_size)
-    rewards = torch.empty_like(chance.action)
+    view = accepted(env.kernel_view(noise))
+    steps, batch_size = noise.action.shape
+    observations = noise.action.new_empty(steps, batch_size, view.observation_size)
     actions = torch.empty(steps, batch_size, dtype=torch.int64, device="cpu")
-    inside = world_for_loop(world, chance)
-    luck = chance.action.contiguous()
-    in_parallel(loop, batch_size, *mind, inside, luck, observations, actions, rewards, *run)
-    if inside.kind == kernels.MAZE:
-        world.agent = torch.from_numpy(inside.agent)
-    world.time, world.previous_reward, world.previous_action = steps, rewards[-1], actions[-1]
+    rewards = noise.action.new_empty(steps, batch_size)
+    episodes = Episodes(noise.action.contiguous(), observations, actions, rewards)
+    in_parallel(loop, batch_size, weights, layers, environment_for_loop(view), episodes, *filled)
+    view.finish(rewards, actions)
     return observations, actions, rewards
 
 
-def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
-    """Whole episodes in a `bpa.GridMaze` or a `CueReward` just reset, which is left at their end.
+def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
+    """Whole episodes in an environment just reset, which is left at their end.
 
-    Of `chance`, action [T, B] is used, and in the maze teleport [T, B].
+    Of `noise`, action [T, B] is used here, and the rest by the environment's `kernel_view`.
 
     Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
     """
-    cell, hidden = cell_of(net), net.initial_state(world.batch_size)
-    run = fresh_run(hidden, len(chance.action), keep=wants_gradient(net))
-    mind = (
-        *parameters_for_loop(cell, *settings(net)),
-        padded(net.i2h.weight.T),
-        padded(net.i2h.bias),
-        padded(net.h2o.weight),
-        net.h2o.bias,
-    )
-    observations, actions, rewards = live(
-        kernels.act_group, world, net.input_size, chance, mind, (*run[:4], run.every, *run[4:6])
-    )
-    seen = (observations, net.i2h.weight, net.i2h.bias)
+    cell = accepted(net.kernel_cell())
+    hidden = net.initial_state(noise.action.shape[1])
+    run = fresh_run(hidden, len(noise.action), keep=wants_gradient(net))
+    weights = weights_for_loop(settings(cell), cell.parameters)
+    observations, actions, rewards = run_episodes(act_group, env, noise, weights, layers_for_loop(cell), run)
+    seen = (observations, cell.i2h.weight, cell.i2h.bias)
     drives = Drives.apply(*seen)
-    h, modulation, hidden = outputs(net, run, drives, hidden, cell, seen)
+    h, modulation, hidden = outputs(cell, run, drives, hidden, seen)
     return observations, actions, rewards, *net.heads(h), modulation, h, hidden

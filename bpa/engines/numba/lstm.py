@@ -1,7 +1,7 @@
 """The plain LSTM: it acts in the loops of the Numba engine and learns by PyTorch's own LSTM.
 
 PyTorch's LSTM takes a sequence whole, forwards and backwards, but cannot see what its actions lead to. So an
-episode is lived first, without gradients, in `bpa.engines.numba.kernels`, and is then run through once more.
+episode is acted first, without gradients, in `bpa.engines.numba.acting`, and is then run through once more.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bpa.engines.cell import LoopNetwork
 from bpa.engines.eager import Unrolled
-from bpa.engines.numba import kernels, live, padded
+from bpa.engines.numba import as_arrays, layers_for_loop, padded, run_episodes
+from bpa.engines.numba.acting import act_lstm_group
+from bpa.engines.offers import accepted
+from bpa.engines.view import ActionNoise, Viewed
 
 
 def torch_order(columns: Tensor) -> Tensor:
@@ -26,12 +30,18 @@ def loop_order(columns: Tensor) -> Tensor:
     return torch.cat([padded(gate) for gate in columns.chunk(4, dim=-1)], dim=-1)
 
 
-def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
+def unroll(net: LoopNetwork, xs: Tensor, hidden: Any) -> Unrolled:
     """As `bpa.engines.eager.unroll`."""
-    bias = torch_order(net.i2h.bias)
-    weights = [torch_order(net.i2h.weight.T), torch_order(net.w), bias, torch.zeros_like(bias)]
+    cell = accepted(net.kernel_cell())
+    bias = torch_order(cell.i2h.bias)
+    weights = [
+        torch_order(cell.i2h.weight.T),
+        torch_order(cell.parameters.w),
+        bias,
+        torch.zeros_like(bias),
+    ]
     state = (hidden.h[None], hidden.cell[None])
-    h, last, cell = torch.lstm(
+    h, last_h, last_cell = torch.lstm(
         xs,
         state,
         weights,
@@ -43,17 +53,13 @@ def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
         batch_first=False,
     )
     logits, values = net.heads(h)
-    return Unrolled(logits, values, None, h, type(hidden)(last[0], cell[0]))
+    return Unrolled(logits, values, None, h, type(hidden)(last_h[0], last_cell[0]))
 
 
-def act(net: Any, world: Any, chance: Any) -> tuple[Any, ...]:
+def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
     """As `bpa.engines.numba.act`."""
-    mind = (
-        loop_order(net.w),
-        loop_order(net.i2h.weight.T),
-        loop_order(net.i2h.bias),
-        padded(net.h2o.weight),
-        net.h2o.bias,
-    )
-    lived = live(kernels.act_lstm_group, world, net.input_size, chance, mind, ())
-    return *lived, *unroll(net, lived[0], net.initial_state(world.batch_size))
+    cell = accepted(net.kernel_cell())
+    weight, bias = loop_order(cell.i2h.weight.T), loop_order(cell.i2h.bias)
+    layers = layers_for_loop(cell)._replace(input_weight=as_arrays(weight), input_bias=as_arrays(bias))
+    seen = run_episodes(act_lstm_group, env, noise, loop_order(cell.parameters.w), layers)
+    return *seen, *unroll(net, seen[0], net.initial_state(noise.action.shape[1]))

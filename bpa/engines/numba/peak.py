@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bpa.engines.numba.kernels import LANES, compiled, float32, fma, load, plus, spread, store, total
+from bpa.engines.numba.compiling import compiled
+from bpa.engines.numba.vectors import LANES, float32, fma, load, plus, spread, store, total
 
 CHAINS = 8  # products and sums that do not wait for each other, enough to fill two units of four steps each
 FLOP = 2 * LANES * CHAINS  # operations of one round of multiply_add

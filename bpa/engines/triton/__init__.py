@@ -1,7 +1,7 @@
 """The engine for CUDA: a whole episode in one kernel, with the traces on the chip from first step to last.
 
-One program lives through one episode of one network, the maze included. The grid has a program for each of
-B episodes and S networks, so that ten seeds are no more than a larger batch (`act_together`). For H = 100 a
+One program runs through one episode of one network, the maze included. The grid has a program for each of
+B episodes and S networks, so that ten seeds are no more than a larger batch (`together`). For H = 100 a
 trace is a block of 128 x 128 numbers in the registers of 8 warps, 64 to a thread: a quarter of all that a
 multiprocessor has. w and alpha are held beside it on the way forward, and read again in each step on the way
 back. Nothing shaped like Hebb leaves the chip but a copy every 8 steps, from which the way back walks forward
@@ -10,9 +10,9 @@ time: so the way back needs no third block, and sums are taken without atomic ad
 every time. As with Numba, the drives, heads and gradients of w are products over all steps, by PyTorch.
 
 **Not measured.** There was no GPU where this was written. The kernels were run by Triton's interpreter, and
-compiled for an H100 by the compiler that comes with Triton (``tests/compile_triton.py`` prints what each
-needs). From its machine code for H = 100 and simple neuromodulation, in warp instructions a step: 901 to act,
-1,379 and 2.5 times 209 on the way back, 331 for alpha, and no spill in any loop. Eight warps on four
+compiled for an H100 by the compiler that comes with Triton (``tests/engines/compile_triton.py`` prints what
+each needs). From its machine code for H = 100 and simple neuromodulation, in warp instructions a step: 901
+to act, 1,379 and 2.5 times 209 on the way back, 331 for alpha, and no spill in any loop. Eight warps on four
 schedulers need 6,300 cycles for that; 200 steps at 1.755 GHz take 0.71 ms; 132 multiprocessors can do no more
 than 185,000 training episodes a second. That is an estimate from above. Threads wait for each other (at 7
 barriers a step forward, 11 back) and for memory, and how long only a card can tell. 50,000 a second would be
@@ -28,26 +28,24 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from bpa import engines
-from bpa.arguments import require_uniform
 from bpa.engines.cell import (
     FIXED,
-    MODULATORS,
     Cell,
-    cell_of,
-    kind_of,
+    KernelCell,
+    LoopNetwork,
     slow_gradients,
     steps_of,
     wants_gradient,
 )
 from bpa.engines.context import asks_for_more
 from bpa.engines.eager import Unrolled
-from bpa.maze import GridMaze
+from bpa.engines.offers import accepted
+from bpa.engines.view import ActionNoise, TeleportNoise, Viewed
 
 MOST_NEURONS = 128  # a trace of 128 x 128 numbers of float32 takes a quarter of a multiprocessor's registers
 INPUTS = 4 + len(Cell._fields)  # tensors that `Plastic` is given
@@ -107,39 +105,34 @@ def try_out(device: torch.device) -> None:
         triton_kernels.touch_kernel[(1,)](torch.empty(1, dtype=torch.float32, device=device))
 
 
-def stacked(nets: Sequence[Any]) -> Cell:
-    """The cells of several networks with one more dimension in front: [S, ...]. Gradients reach each."""
-    return Cell(*[torch.stack(parts) for parts in zip(*map(cell_of, nets), strict=True)])
+def stacked(cells: Sequence[KernelCell]) -> Cell:
+    """The parameters of several networks with one more dimension in front: [S, ...]. Gradients reach each."""
+    return Cell(*[torch.stack(parts) for parts in zip(*[cell.parameters for cell in cells], strict=True)])
 
 
-def shape_of(nets: Sequence[Any], batch_size: int, tensors: Sequence[Tensor | None] = ()) -> Shape:
-    """The shape that `nets` have in common, which are to run on `tensors`.
+def shape_of(cells: Sequence[KernelCell], batch_size: int) -> Shape:
+    """The shape that networks have in common.
 
     Raises:
-        ValueError: there is no network, the engine cannot run one, or they differ in what a kernel is
-            compiled for.
+        ValueError: they differ in what a kernel is compiled for.
     """
-    if not nets:
-        raise ValueError("nets must hold at least one network, got none")
-    for net in nets:
-        engines.choose("triton", net, tensors=tensors)
     kinds = {
-        f"{net.plasticity} {net.modulator} {net.input_size}-{net.hidden_size}-{net.num_actions}"
-        for net in nets
+        f"{cell.name} {cell.i2h.in_features}-{cell.i2h.out_features}-{cell.h2o.out_features}"
+        for cell in cells
     }
     if len(kinds) > 1:
         raise ValueError(
             "nets must be alike in plasticity, modulator and sizes to share a kernel, "
             f"got {' and '.join(sorted(kinds))}"
         )
-    net = nets[0]
-    return Shape(kind_of(net), MODULATORS[net.modulator], net.hidden_size, len(nets), batch_size)
+    cell = cells[0]
+    return Shape(cell.kind, cell.modulator, cell.i2h.out_features, len(cells), batch_size)
 
 
-def small_parameters(nets: Sequence[Any], cell: Cell) -> tuple[Tensor, ...]:
+def small_parameters(cells: Sequence[KernelCell], stack: Cell) -> tuple[Tensor, ...]:
     """Clip, eta and the rates, as every kernel begins to read them."""
-    clip = cell.w.new_tensor([net.clip for net in nets])
-    return tuple(part.detach().contiguous() for part in (clip, *cell[2:]))
+    clip = stack.w.new_tensor([cell.clip for cell in cells])
+    return tuple(part.detach().contiguous() for part in (clip, *stack[2:]))
 
 
 def fresh_run(hiddens: Sequence[Any], steps: int, keep: bool) -> Run:
@@ -195,12 +188,12 @@ class Plastic(torch.autograd.Function):
 
             def again(drives: Tensor, *others: Tensor) -> list[Tensor]:
                 states, cell, count = others[:3], others[3:], shape.batch_size
-                lives = []
+                runs = []
                 for s, clip in enumerate(small[0].tolist()):
                     mine = slice(s * count, (s + 1) * count)
                     own = [part[mine] for part in states] + [part[s] for part in cell]
-                    lives.append(steps_of(shape.kind, clip, shape.modulator, drives[:, mine], *own))
-                outputs = zip(*lives, strict=True)
+                    runs.append(steps_of(shape.kind, clip, shape.modulator, drives[:, mine], *own))
+                outputs = zip(*runs, strict=True)
                 return [torch.cat(parts, dim) for parts, dim in zip(outputs, (1, 1, 0, 0), strict=True)]
 
             needed = ctx.needs_input_grad[3:]
@@ -252,15 +245,15 @@ class Plastic(torch.autograd.Function):
 
 
 def outputs(
-    nets: Sequence[Any], hiddens: Sequence[Any], drives: Tensor, run: Run, shape: Shape,
-    cell: Cell, small: tuple[Tensor, ...],
+    nets: Sequence[LoopNetwork], cells: Sequence[KernelCell], hiddens: Sequence[Any], drives: Tensor,
+    run: Run, shape: Shape, stack: Cell, small: tuple[Tensor, ...],
 ) -> list[tuple[Tensor, Tensor, Tensor | None, Tensor, Any]]:  # fmt: skip
     """For each network logits, values, modulation, h and state of a finished run, with their way back."""
     nothing = drives.new_empty(0, 0, 0)
     initial = [nothing if parts[0] is None else torch.cat(parts) for parts in zip(*hiddens, strict=True)]
-    found = Plastic.apply(run, shape, small, drives, *initial, *cell)
+    found = Plastic.apply(run, shape, small, drives, *initial, *stack)
     results = []
-    for s, (net, hidden) in enumerate(zip(nets, hiddens, strict=True)):
+    for s, (net, cell, hidden) in enumerate(zip(nets, cells, hiddens, strict=True)):
         mine = slice(s * shape.batch_size, (s + 1) * shape.batch_size)
         h, modulation = found[0][:, mine], found[1][:, mine]
         final = type(hidden)(
@@ -268,100 +261,54 @@ def outputs(
             None if hidden.hebb is None else found[2][mine],
             None if hidden.eligibility is None else found[3][mine],
         )
-        known = net.plasticity in ("simple", "retroactive")
-        results.append((*net.heads(h), modulation if known else None, h, final))
+        results.append((*net.heads(h), modulation if cell.modulated else None, h, final))
     return results
 
 
-def unroll_together(
-    nets: Sequence[Any], sequences: Sequence[Tensor], hiddens: Sequence[Any]
+def unroll_all(
+    nets: Sequence[LoopNetwork], sequences: Sequence[Tensor], hiddens: Sequence[Any]
 ) -> list[Unrolled]:
-    """As `unroll`, for several networks of the same shape in the same launch, each with its own sequence.
-
-    Args:
-        nets: S networks that are alike in plasticity, modulator and sizes; parameters and clip may differ.
-        sequences: xs [T, B, I] for each.
-        hiddens: an initial state of B episodes for each.
-
-    Returns:
-        What `unroll` returns, for each. Gradients reach each network's own parameters alone.
-
-    Raises:
-        ValueError: the networks, or the sequences, are not alike.
-    """
-    first = sequences[0] if sequences else torch.empty(0, 0, 0, dtype=torch.float32, device="cpu")
-    everything = [*sequences, *[part for hidden in hiddens for part in hidden]]
-    shape = shape_of(nets, first.shape[1], everything)
-    if len(sequences) != len(nets) or any(xs.shape != first.shape for xs in sequences):
-        raise ValueError(
-            f"sequences must be {len(nets)} tensors of one shape, got {[list(xs.shape) for xs in sequences]}"
-        )
-    cell, steps = stacked(nets), len(first)
-    small = small_parameters(nets, cell)
-    drives = torch.cat([net.i2h(xs) for net, xs in zip(nets, sequences, strict=True)], dim=1)
+    """As `bpa.engines.triton.together.unroll_together`, which checks what it is given."""
+    cells = [accepted(net.kernel_cell()) for net in nets]
+    steps, batch_size = sequences[0].shape[:2]
+    shape, stack = shape_of(cells, batch_size), stacked(cells)
+    small = small_parameters(cells, stack)
+    drives = torch.cat([cell.i2h(xs) for cell, xs in zip(cells, sequences, strict=True)], dim=1)
     keep = any(
         wants_gradient(net, xs, *hidden) for net, xs, hidden in zip(nets, sequences, hiddens, strict=True)
     )
     run = fresh_run(hiddens, steps, keep)
     launch(
-        "unroll_kernel", shape, shape.batch_size, cell.w.detach(), cell.alpha.detach(), *small,
+        "unroll_kernel", shape, shape.batch_size, stack.w.detach(), stack.alpha.detach(), *small,
         drives.detach(), *run[:6], steps, shape.batch_size, MODULATOR=shape.modulator, EVERY=run.every,
     )  # fmt: skip
     return [
         Unrolled(logits, values, modulation, h, hidden)
-        for logits, values, modulation, h, hidden in outputs(nets, hiddens, drives, run, shape, cell, small)
+        for logits, values, modulation, h, hidden in outputs(
+            nets, cells, hiddens, drives, run, shape, stack, small
+        )
     ]
 
 
-def unroll(net: Any, xs: Tensor, hidden: Any) -> Unrolled:
+def unroll(net: LoopNetwork, xs: Tensor, hidden: Any) -> Unrolled:
     """As `bpa.engines.eager.unroll`."""
-    return unroll_together([net], [xs], [hidden])[0]
+    return unroll_all([net], [xs], [hidden])[0]
 
 
-def act_together(nets: Sequence[Any], mazes: Sequence[Any], chances: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """As `act`, for several networks of the same shape in the same launch, each with its own maze and luck.
-
-    So ten seeds, or ten settings, train at the price of a larger batch, which a GPU hardly feels.
-
-    Args:
-        nets: S networks that are alike in plasticity, modulator and sizes; parameters and clip may differ.
-        mazes: a `bpa.GridMaze` for each, just reset, alike in size, batch and length; rewards may differ.
-        chances: a `bpa.training.rollout.Chance` for each.
-
-    Returns:
-        What `act` returns, for each. Gradients reach each network's own parameters alone.
-
-    Raises:
-        ValueError: the networks or the mazes are not alike, or their numbers differ.
-    """
-    if not len(nets) == len(mazes) == len(chances):
-        raise ValueError(
-            "nets, mazes and chances must be as many as each other, "
-            f"got {len(nets)}, {len(mazes)} and {len(chances)}"
-        )
-    for maze in mazes:
-        if type(maze) is not GridMaze:
-            raise ValueError(f"engine 'triton' knows no world but bpa.GridMaze, got {type(maze).__name__}")
-    kinds = {(maze.size, maze.batch_size, maze.episode_length, maze.device) for maze in mazes}
-    if len(kinds) > 1:
-        raise ValueError(
-            "mazes must be alike in size, batch_size, episode_length and device, got "
-            + " and ".join(map(str, sorted(kinds, key=str)))
-        )
-    for n, (net, maze, chance) in enumerate(zip(nets, mazes, chances, strict=True)):
-        engines.choose("triton", net, maze)
-        for name in ("action", "teleport"):
-            shape = (maze.episode_length, maze.batch_size)
-            require_uniform(f"chances[{n}].{name}", getattr(chance, name), shape, maze.device)
-    return live(nets, mazes, chances)
+class MazeNoise(ActionNoise, TeleportNoise, Protocol):
+    """What this engine reads of the noise of a maze."""
 
 
-def live(nets: Sequence[Any], mazes: Sequence[Any], chances: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """As `act_together`, with numbers that were checked before."""
-    shape = shape_of(nets, mazes[0].batch_size if mazes else 0)
-    maze, cell = mazes[0], stacked(nets)
-    steps, batch_size = maze.episode_length, maze.batch_size
-    small = small_parameters(nets, cell)
+def act_all(
+    nets: Sequence[LoopNetwork], envs: Sequence[Viewed], noises: Sequence[MazeNoise]
+) -> list[tuple[Any, ...]]:
+    """As `bpa.engines.triton.together.act_together`, which checks what it is given."""
+    cells = [accepted(net.kernel_cell()) for net in nets]
+    views = [accepted(env.kernel_view(noise)) for env, noise in zip(envs, noises, strict=True)]
+    view = views[0]
+    steps, batch_size = view.episode_length, view.batch_size
+    shape, stack = shape_of(cells, batch_size), stacked(cells)
+    small = small_parameters(cells, stack)
     hiddens = [net.initial_state(batch_size) for net in nets]
     run = fresh_run(hiddens, steps, any(map(wants_gradient, nets)))
 
@@ -371,40 +318,39 @@ def live(nets: Sequence[Any], mazes: Sequence[Any], chances: Sequence[Any]) -> l
     def each(parts: Sequence[Tensor]) -> Tensor:
         return torch.stack([part.detach() for part in parts]).contiguous()
 
-    action_chance = joined([chance.action for chance in chances], 1)
-    observations = action_chance.new_empty(*action_chance.shape, nets[0].input_size)
-    rewards = torch.empty_like(action_chance)
-    actions = torch.empty_like(action_chance, dtype=torch.long)
-    agent = joined([maze.agent for maze in mazes], 0).int()
-    clock = torch.arange(steps, dtype=torch.float64, device=maze.device) / steps
+    action_noise = joined([noise.action for noise in noises], 1)
+    observations = action_noise.new_empty(*action_noise.shape, view.observation_size)
+    rewards = torch.empty_like(action_noise)
+    actions = torch.empty_like(action_noise, dtype=torch.long)
+    agent = joined([view.agent for view in views], 0).int()
+    clock = torch.arange(steps, dtype=torch.float64, device=action_noise.device) / steps
     launch(
-        "act_kernel", shape, batch_size, cell.w.detach(), cell.alpha.detach(), *small,
-        each([net.i2h.weight.T for net in nets]), each([net.i2h.bias for net in nets]),
-        each([net.h2o.weight for net in nets]), each([net.h2o.bias for net in nets]),
-        maze.walls.to(torch.int8), maze.size, maze.moves.int(), maze.free_cells.int().contiguous(),
-        len(maze.free_cells),
-        clock.float(), joined([maze.goal_index for maze in mazes], 0).int(),
-        rewards.new_tensor([maze.reward for maze in mazes]),
-        rewards.new_tensor([maze.wall_penalty for maze in mazes]),
-        action_chance, joined([chance.teleport for chance in chances], 1), agent,
+        "act_kernel", shape, batch_size, stack.w.detach(), stack.alpha.detach(), *small,
+        each([cell.i2h.weight.T for cell in cells]), each([cell.i2h.bias for cell in cells]),
+        each([cell.h2o.weight for cell in cells]), each([cell.h2o.bias for cell in cells]),
+        view.walls.to(torch.int8), len(view.walls), view.moves.int(), view.free_cells.int().contiguous(),
+        len(view.free_cells),
+        clock.float(), joined([view.goal_index for view in views], 0).int(),
+        rewards.new_tensor([view.reward for view in views]),
+        rewards.new_tensor([view.penalty for view in views]),
+        action_noise, joined([view.teleport for view in views], 1), agent,
         observations, actions, rewards, *run[:6], steps, batch_size,
         MODULATOR=shape.modulator, EVERY=run.every,
     )  # fmt: skip
-    apart = [
-        [part[:, s * batch_size : (s + 1) * batch_size] for part in (observations, actions, rewards)]
-        for s in range(len(nets))
-    ]
-    for s, maze in enumerate(mazes):
-        maze.agent, maze.time = agent[s * batch_size : (s + 1) * batch_size].long(), steps
-        maze.previous_reward, maze.previous_action = apart[s][2][-1], apart[s][1][-1]
-    drives = torch.cat([net.i2h(seen[0]) for net, seen in zip(nets, apart, strict=True)], dim=1)
-    lived = outputs(nets, hiddens, drives, run, shape, cell, small)
-    return [(*seen, *lives) for seen, lives in zip(apart, lived, strict=True)]
+    apart = []
+    for s, view in enumerate(views):
+        mine = slice(s * batch_size, (s + 1) * batch_size)
+        view.agent.copy_(agent[mine])
+        apart.append([part[:, mine] for part in (observations, actions, rewards)])
+        view.finish(apart[s][2], apart[s][1])
+    drives = torch.cat([cell.i2h(seen[0]) for cell, seen in zip(cells, apart, strict=True)], dim=1)
+    found = outputs(nets, cells, hiddens, drives, run, shape, stack, small)
+    return [(*seen, *computed) for seen, computed in zip(apart, found, strict=True)]
 
 
-def act(net: Any, maze: Any, chance: Any) -> tuple[Any, ...]:
-    """Whole episodes in a `bpa.GridMaze` that was just reset, which is left at their end.
+def act(net: LoopNetwork, env: Viewed, noise: MazeNoise) -> tuple[Any, ...]:
+    """Whole episodes in a maze that was just reset, which is left at their end.
 
     Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
     """
-    return live([net], [maze], [chance])[0]
+    return act_all([net], [env], [noise])[0]

@@ -1,0 +1,101 @@
+"""Whole episodes: a group of networks and their environments in one loop."""
+
+# Compiled functions are typed by Numba at their first call; mypy cannot follow.
+# mypy: allow-untyped-defs, disable-error-code="call-arg, var-annotated"
+
+from __future__ import annotations
+
+import numpy as np
+
+from bpa.engines.numba.compiling import compiled
+from bpa.engines.numba.environments import act, sense
+from bpa.engines.numba.traces import finish, group_of, keep_traces, read_fixed, room_of, step
+from bpa.engines.numba.vectors import LANES, float32, fma, load, spread, store, tanh_all
+
+
+@compiled
+def add_input(weight, bias, x, some, sums):
+    """sums = bias + sum_k x_k weight_k; weight [I, P]. What is 0, and much is, costs nothing.
+
+    `some` [I] is room for the k of which x_k is not 0.
+    """
+    count = 0
+    for k in range(len(x)):
+        some[count] = k
+        count += x[k] != 0
+    for j in range(0, len(sums), LANES):
+        total = load(bias, j)
+        for n in range(count):
+            k = some[n]
+            total = fma(spread(x[k]), load(weight[k], j), total)
+        store(sums, j, total)
+
+
+@compiled
+def act_group(group, first, last, weights, layers, env, episodes, run):
+    """Episodes first to last - 1 in an `Environment`: as unroll_group, with the environment in the same loop.
+
+    Their part of `episodes` is filled, and env.agent moves from where it is to where it ends.
+    """
+    own = group_of(run, first, last)
+    room = room_of(own)
+    logits = np.zeros(len(layers.policy_bias), float32)
+    some = np.zeros(len(layers.input_weight), np.int64)
+    for t in range(len(episodes.actions)):
+        for e in range(last - first):
+            sense(env, first + e, t, episodes)
+            seen = episodes.observations[t, first + e]
+            add_input(layers.input_weight, layers.input_bias, seen, some, room.sums[e])
+        step(weights, own, t, room)
+        keep_traces(own, t)
+        for e in range(last - first):
+            act(env, first + e, t, own.h[t + 1, e], layers, logits, episodes)
+    finish(weights, own, room)
+
+
+# The plain LSTM acts here too. How it learns is no matter of these loops.
+
+
+@compiled
+def lstm_step(w, pre, cell, sums):
+    """h(t - 1) -> h(t) in `pre`, c(t - 1) -> c(t) in `cell`, both [G, P].
+
+    w [H, 4 P] and the drives `sums` [G, 4 P] hold the columns of i, f, o, g one after another.
+    """
+    read_fixed(w, pre, sums)
+    width, half = cell.shape[1], float32(0.5)
+    for e in range(len(cell)):
+        gates = sums[e]
+        for j in range(3 * width):
+            gates[j] *= half
+        tanh_all(gates)  # and the logistic function of z is (1 + tanh(z / 2)) / 2
+        for j in range(3 * width):
+            gates[j] = half + half * gates[j]
+        cell_e, h_e = cell[e], pre[e]
+        for j in range(width):
+            cell_e[j] = gates[width + j] * cell_e[j] + gates[j] * gates[3 * width + j]
+            h_e[j] = cell_e[j]
+        tanh_all(h_e)
+        for j in range(width):
+            h_e[j] *= gates[2 * width + j]
+
+
+@compiled
+def act_lstm_group(group, first, last, w, layers, env, episodes):
+    """Episodes first to last - 1 of a plain LSTM in an `Environment`, from its initial state; as act_group.
+
+    w [H, 4 P] and the input layer are in the order of lstm_step.
+    """
+    shape = last - first, layers.policy_weight.shape[1]
+    h, cell = np.zeros(shape, float32), np.zeros(shape, float32)
+    sums = np.zeros((shape[0], w.shape[1]), float32)
+    logits = np.zeros(len(layers.policy_bias), float32)
+    some = np.zeros(len(layers.input_weight), np.int64)
+    for t in range(len(episodes.actions)):
+        for e in range(last - first):
+            sense(env, first + e, t, episodes)
+            seen = episodes.observations[t, first + e]
+            add_input(layers.input_weight, layers.input_bias, seen, some, sums[e])
+        lstm_step(w, h, cell, sums)
+        for e in range(last - first):
+            act(env, first + e, t, h[e], layers, logits, episodes)

@@ -1,0 +1,202 @@
+"""Vectors of eight numbers: the registers that the loops compute in, and what is made of them alone."""
+
+# Compiled functions are typed by Numba at their first call; mypy cannot follow.
+# mypy: allow-untyped-defs, disable-error-code="call-arg, var-annotated"
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+from bpa.engines.numba.compiling import compiled
+
+LANES = 8  # numbers in a vector: one AVX register, two of SSE or NEON
+
+Array = TypeVar("Array")  # of NumPy in the loops, of PyTorch outside
+
+float32, int32 = np.float32, np.int32
+LOG2_E, LN_2 = float32(1 / math.log(2)), float32(math.log(2))
+TAYLOR = tuple(float32(1 / math.factorial(n)) for n in range(2, 8))  # of exp(r) - 1 - r, by powers of r
+
+
+class Lanes(types.Type):
+    """LANES numbers of float32 in one register, as a Numba type."""
+
+    def __init__(self) -> None:
+        super().__init__(f"Lanes({LANES})")
+
+
+lanes = Lanes()
+VECTOR = ir.VectorType(ir.FloatType(), LANES)
+ORDER = ir.VectorType(ir.IntType(32), LANES)
+ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
+
+
+@register_model(Lanes)
+class LanesModel(models.PrimitiveModel):
+    """How LLVM sees `Lanes`."""
+
+    def __init__(self, manager: Any, kind: Any):
+        super().__init__(manager, kind, VECTOR)
+
+
+def element_pointer(context: Any, builder: Any, kind: Any, row: Any, j: Any) -> Any:
+    """Where row[j] lies, as the address of a vector."""
+    array = context.make_array(kind)(context, builder, row)
+    pointer = cgutils.get_item_pointer(context, builder, kind, array, [j], wraparound=False)
+    return builder.bitcast(pointer, VECTOR.as_pointer())
+
+
+@intrinsic
+def load(typing: Any, row: Any, j: Any) -> Any:
+    """row[j : j + LANES]"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(element_pointer(context, builder, signature.args[0], *arguments), align=4)
+
+    return lanes(row, types.intp), generate
+
+
+@intrinsic
+def store(typing: Any, row: Any, j: Any, value: Any) -> Any:
+    """row[j : j + LANES] = value"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(
+            arguments[2], element_pointer(context, builder, signature.args[0], *arguments[:2]), align=4
+        )
+        return context.get_dummy_value()
+
+    return types.void(row, types.intp, lanes), generate
+
+
+@intrinsic
+def spread(typing: Any, number: Any) -> Any:
+    """One number in every lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        undefined = ir.Constant(VECTOR, ir.Undefined)
+        first = builder.insert_element(undefined, arguments[0], ir.IntType(32)(0))
+        return builder.shuffle_vector(first, undefined, ir.Constant(ORDER, [0] * LANES))
+
+    return lanes(types.float32), generate
+
+
+@intrinsic
+def total(typing: Any, a: Any) -> Any:
+    """The sum over the lanes, by halves."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, half = arguments[0], LANES // 2
+        while half:
+            order = [k + half if k < half else k for k in range(LANES)]
+            moved = builder.shuffle_vector(value, ZEROS, ir.Constant(ORDER, order))
+            value, half = builder.fadd(value, moved), half // 2
+        return builder.extract_element(value, ir.IntType(32)(0))
+
+    return types.float32(lanes), generate
+
+
+@intrinsic
+def plus(typing: Any, a: Any, b: Any) -> Any:
+    """a + b"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fadd(*arguments)
+
+    return lanes(lanes, lanes), generate
+
+
+@intrinsic
+def times(typing: Any, a: Any, b: Any) -> Any:
+    """a b"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fmul(*arguments)
+
+    return lanes(lanes, lanes), generate
+
+
+@intrinsic
+def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c, in one instruction where the machine has one"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
+        return builder.call(function, arguments)
+
+    return lanes(lanes, lanes, lanes), generate
+
+
+@intrinsic
+def clamp(typing: Any, a: Any, low: Any, high: Any) -> Any:
+    """`a` cut off at `low` and `high`; NaN stays NaN"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, low, high = arguments
+        a = builder.select(builder.fcmp_ordered("<", a, low), low, a)
+        return builder.select(builder.fcmp_ordered(">", a, high), high, a)
+
+    return lanes(lanes, lanes, lanes), generate
+
+
+@intrinsic
+def where_equal(typing: Any, a: Any, b: Any, value: Any) -> Any:
+    """`value` where a = b, 0 elsewhere"""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b, value = arguments
+        return builder.select(builder.fcmp_ordered("==", a, b), value, ZEROS)
+
+    return lanes(lanes, lanes, lanes), generate
+
+
+@compiled
+def dot(a, b):
+    """sum_j a_j b_j"""
+    partial = spread(float32(0))
+    for j in range(0, len(a), LANES):
+        partial = fma(load(a, j), load(b, j), partial)
+    return total(partial)
+
+
+@compiled
+def tanh(x):
+    """The hyperbolic tangent, to 2e-7 of itself, without a branch or a call: a loop over it takes vectors.
+
+    With y = 2 |x| and t = exp(y) - 1 its size is t / (t + 2). exp(y) = 2^k exp(r), where |r| <= ln 2 / 2.
+    """
+    y = min(abs(x + x), float32(20))
+    k = int32(y * LOG2_E + float32(0.5))
+    r = y - float32(k) * LN_2
+    c2, c3, c4, c5, c6, c7 = TAYLOR
+    exp_r_minus_1 = r + r * r * (c2 + r * (c3 + r * (c4 + r * (c5 + r * (c6 + r * c7)))))
+    power = int32((k + int32(127)) << int32(23)).view(float32)  # 2^k: k is the exponent in the bits
+    t = power * exp_r_minus_1 + (power - float32(1))
+    size = t / (t + float32(2))
+    value = -size if x < 0 else size
+    return value if x == x else x  # NaN has no k
+
+
+@compiled
+def tanh_all(x):
+    """x_j = tanh(x_j), for contiguous x: of a row with a stride the compiler makes no vectors."""
+    for j in range(len(x)):
+        x[j] = tanh(x[j])
+
+
+@compiled
+def copy_rows(source, target):
+    """target = source, both [G, H, P]"""
+    for e in range(source.shape[0]):
+        for i in range(source.shape[1]):
+            source_i, target_i = source[e, i], target[e, i]
+            for j in range(0, len(source_i), LANES):
+                store(target_i, j, load(source_i, j))
