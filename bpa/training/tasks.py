@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 
 from bpa.arguments import plain
 from bpa.envs.base import REGISTRY, entry
 
-if TYPE_CHECKING:
-    from bpa.training.config import TrainConfig
+
+class TaskConfig(Protocol):
+    """What a config says of its task, besides the fields that the registry names: a `TrainConfig`."""
+
+    @property
+    def task(self) -> str:
+        """A name of the registry."""
+
+    @property
+    def batch_size(self) -> int:
+        """Episodes in a batch."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Settings of a task that was registered by somebody else."""
 
 
 class Settings:
@@ -123,7 +136,7 @@ SETTINGS = {
 
 
 def build_task(
-    config: TrainConfig,
+    config: TaskConfig,
     batch_size: int | None = None,
     generator: torch.Generator | None = None,
     split: str = "train",

@@ -18,7 +18,8 @@ from bpa.engines.cell import FIXED, GATES, HEBBIAN, RETROACTIVE, TRACES
 from bpa.engines.offers import accepted
 from bpa.engines.view import CUES, MAZE
 from bpa.envs.cue_reward import CueReward
-from bpa.training.rollout import draw_chance, draw_luck, rollout
+from bpa.maze import draw_noise
+from bpa.training.rollout import rollout
 
 
 def doubled(self, drive, hidden):
@@ -116,7 +117,7 @@ def test_an_environment_with_rules_of_its_own_is_left_to_the_definition(env, rea
 @pytest.mark.parametrize("make", [Richer, lambda *sizes: with_a_step_of_its_own(Richer(*sizes))])
 def test_rules_of_its_own_are_those_that_run(make):
     net = random_network(3, 4, input_size=17, num_actions=4)
-    noise = draw_chance(6, 2, torch.Generator().manual_seed(2))
+    noise = draw_noise(6, 2, torch.Generator().manual_seed(2))
     seen, plain = rollout(net, make(5, 2, 6), noise), rollout(net, GridMaze(5, 2, 6), noise)
     assert (seen.rewards >= 1).all()
     assert (plain.rewards == 0).any()
@@ -157,7 +158,7 @@ def test_an_environment_offers_its_rules_before_it_begins_and_its_episodes_after
     assert before.rules == rules
     assert (before.batch_size, before.episode_length) == (2, env.episode_length)
     assert before.agent.numel() == before.shown.numel() == before.answers.numel() == 0
-    noise = draw_luck(env)
+    noise = env.sample_noise()
     env.reset(noise.goal if rules == MAZE else noise.episodes)
     view = accepted(env.kernel_view(noise))
     rewards, actions = torch.rand(env.episode_length, 2), torch.ones(env.episode_length, 2).long()
