@@ -478,7 +478,7 @@ def test_tensorboard_that_is_not_installed_is_named_before_anything_is_made(tmp_
 
 def test_the_preset_of_the_cue_task_is_the_papers():
     cues = PRESETS["paper-cues"]
-    world = PUBLISHED["paper"]["world"]
+    world = PUBLISHED["paper"]["environment"]
     assert {**vars(cues.cues), "episode_length": cues.episode_length}.items() >= world.items()
     assert vars(cues).items() >= PUBLISHED["paper"]["network"].items()
 

@@ -65,6 +65,13 @@ class RecurrentPolicy(Trainable, Protocol):
         """One step: x [B, I] and the state -> logits [B, A], value [B], and the next state."""
 
 
+class SequencePolicy(RecurrentPolicy, Protocol):
+    """A recurrent policy that reads a whole sequence in one call, as supervised tasks want it."""
+
+    def unroll(self, xs: Tensor, hidden: Any = None, engine: str = "auto") -> Unrolled:
+        """xs [T, B, I] -> what T steps give."""
+
+
 class RecurrentNetwork(nn.Module, Generic[AnyState]):
     """Base of the networks of this package: a step between a linear layer in front and two behind.
 

@@ -28,18 +28,18 @@ PAIRINGS = ("random", "dealt")
 # The published settings, for `CueReward` and for the network. The paper's text and the published code differ.
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
-        "world": {"num_cues": 4, "cue_bits": 20, "episode_length": 200, "wrong_penalty": 0.0},
+        "environment": {"num_cues": 4, "cue_bits": 20, "episode_length": 200, "wrong_penalty": 0.0},
         "network": {"hidden_size": 200, "clip": 7.0},
     },
     "code": {
-        "world": {"num_cues": 4, "cue_bits": 20, "episode_length": 120, "wrong_penalty": 1.0},
+        "environment": {"num_cues": 4, "cue_bits": 20, "episode_length": 120, "wrong_penalty": 1.0},
         "network": {"hidden_size": 200, "clip": 1.0},
     },
 }
 
 
 class CueEpisodes(NamedTuple):
-    """What was drawn for B episodes: all the luck of the task. R trials, N cues of K bits."""
+    """What was drawn for B episodes: all the noise of the task. R trials, N cues of K bits."""
 
     cues: Tensor  # [B, N, K], +1 and -1
     target: Tensor  # int64 [B], the cue that counts
@@ -185,7 +185,7 @@ class CueReward:
         return CueNoise(episodes, action.to(self.device))
 
     def check(self, episodes: Any) -> None:
-        """Raise ValueError unless `episodes` are of this world's shapes, types and ranges."""
+        """Raise ValueError unless `episodes` are of this environment's shapes, types and ranges."""
         if not isinstance(episodes, CueEpisodes):
             raise ValueError(f"episodes must be CueEpisodes, as draw gives, got {type(episodes).__name__}")
         B, N, T, K = self.batch_size, self.num_cues, self.episode_length, self.cue_bits
@@ -290,8 +290,8 @@ class CueReward:
         )
 
 
-def best_rewards(world: CueReward) -> Tensor:
-    """Expected reward [B] of the best player in the world's present episodes, over all possible targets.
+def best_rewards(env: CueReward) -> Tensor:
+    """Expected reward [B] of the best player in the present episodes of `env`, over all possible targets.
 
     The best player knows the rules and the cues it is shown, not the target. It keeps the set of cues that
     may still be it: each reward, also a wrong answer's, says whether the target was one of the two. With
@@ -302,18 +302,18 @@ def best_rewards(world: CueReward) -> Tensor:
     Raises:
         RuntimeError: no episode has begun.
     """
-    require_begun(world, "best_rewards()")
-    B, N = world.batch_size, world.num_cues
-    one_hot = torch.eye(N, dtype=torch.float32, device=world.device)
-    possible = torch.ones(B, N, N, dtype=torch.float32, device=world.device)  # episode, target, cue
-    total = torch.zeros(B, dtype=torch.float64, device=world.device)
-    for trial in range(world.pairs.shape[1]):
-        in_pair = one_hot[world.pairs[:, trial]].sum(1)  # [B, N]
+    require_begun(env, "best_rewards()")
+    B, N = env.batch_size, env.num_cues
+    one_hot = torch.eye(N, dtype=torch.float32, device=env.device)
+    possible = torch.ones(B, N, N, dtype=torch.float32, device=env.device)  # episode, target, cue
+    total = torch.zeros(B, dtype=torch.float64, device=env.device)
+    for trial in range(env.pairs.shape[1]):
+        in_pair = one_hot[env.pairs[:, trial]].sum(1)  # [B, N]
         chance = (possible * in_pair[:, None]).sum(2) / possible.sum(2)
         says_yes = chance > 0.5
         right = (says_yes == (in_pair > 0)).double()
-        takes_place = world.go[:, trial] < world.episode_length
-        earned = right * world.reward - (1 - right) * world.wrong_penalty
+        takes_place = env.go[:, trial] < env.episode_length
+        earned = right * env.reward - (1 - right) * env.wrong_penalty
         total += earned.mean(1) * takes_place
         possible = possible * torch.where(in_pair[:, :, None] > 0, in_pair[:, None], 1 - in_pair[:, None])
     return total

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import plain, require_finite_outputs, require_finite_weights, require_integer
-from bpa.cells.base import RecurrentPolicy
+from bpa.cells.base import RecurrentPolicy, SequencePolicy
 from bpa.envs.base import Environment, require_environment
 from bpa.envs.baselines import affordable, expected_reward
 from bpa.training.config import TrainConfig
@@ -21,7 +21,7 @@ EXACT = ("random_reward", "oracle_reward")  # computed, not measured, where that
 LARGEST_BATCH = 100  # episodes at once, so that the traces of many episodes need not fit in memory
 
 
-def fresh_tasks(net: Any, config: TrainConfig, episodes: int, seed: int) -> Iterator[Any]:
+def fresh_tasks(net: RecurrentPolicy, config: TrainConfig, episodes: int, seed: int) -> Iterator[Any]:
     """Environments or tasks of `config` for so many fresh episodes, at most LARGEST_BATCH in each.
 
     Pictures are those for testing. Tensors are where `net` is.
@@ -37,7 +37,7 @@ def fresh_tasks(net: Any, config: TrainConfig, episodes: int, seed: int) -> Iter
 
 @torch.no_grad()
 def step_rewards(
-    net: Any,
+    net: RecurrentPolicy,
     config: TrainConfig,
     episodes: int = 500,
     seed: int = 1,
@@ -71,7 +71,7 @@ def step_rewards(
 
 
 def episode_rewards(
-    net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1, engine: str = "auto"
+    net: RecurrentPolicy, config: TrainConfig, episodes: int = 500, seed: int = 1, engine: str = "auto"
 ) -> Tensor:
     """Reward of each of `episodes` fresh episodes, [episodes]; arguments and errors as of `step_rewards`."""
     return step_rewards(net, config, episodes, seed, engine).sum(0)
@@ -84,7 +84,7 @@ def first_hits(rewards: Tensor) -> Tensor:
 
 
 def supervised_metrics(
-    net: Any, config: TrainConfig, episodes: int = 500, seed: int = 1, engine: str = "auto"
+    net: SequencePolicy, config: TrainConfig, episodes: int = 500, seed: int = 1, engine: str = "auto"
 ) -> dict[str, float]:
     """Mean loss and accuracy over fresh episodes of a supervised task; pictures are test pictures.
 
@@ -194,7 +194,7 @@ def evaluate(
 
 
 def report(
-    net: Any,
+    net: SequencePolicy,
     config: TrainConfig,
     episodes: int = 500,
     seed: int = 1,

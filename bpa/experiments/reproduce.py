@@ -41,6 +41,7 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import require_choice, require_integer, require_number, require_path
+from bpa.cells.base import SequencePolicy
 from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.engines.threads import cores
 from bpa.experiments.bench import processor
@@ -251,16 +252,16 @@ def configs_of(config: TrainConfig, variants: Iterable[str]) -> dict[str, TrainC
 
 
 @torch.no_grad()
-def episode_scores(net: Any, config: TrainConfig, episodes: int, seed: int) -> Tensor:
+def episode_scores(net: SequencePolicy, config: TrainConfig, episodes: int, seed: int) -> Tensor:
     """Reward, or loss, of each of so many fresh episodes, by the engine of `config`: float64 [episodes]."""
     if is_rewarded(config.task):
         return episode_rewards(net, config, episodes, seed, config.engine).double().cpu()
     losses = []
-    for world in fresh_tasks(net, config, episodes, seed):
-        lesson = world.sample()
-        logits = net.unroll(lesson.inputs, engine=config.engine).logits
-        each = [slice(b, b + 1) for b in range(world.batch_size)]
-        losses += [batch_loss(logits[:, one], lesson.shard(one)).item() for one in each]
+    for task in fresh_tasks(net, config, episodes, seed):
+        batch = task.sample()
+        logits = net.unroll(batch.inputs, engine=config.engine).logits
+        each = [slice(b, b + 1) for b in range(task.batch_size)]
+        losses += [batch_loss(logits[:, one], batch.shard(one)).item() for one in each]
     return torch.tensor(losses, dtype=torch.float64, device="cpu")
 
 

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
 from bpa.arguments import require_finite_outputs, require_finite_weights, require_integer, require_path
+from bpa.cells.base import RecurrentPolicy
 from bpa.envs.gymnasium import drawn, written
 from bpa.maze import draw_noise
 from bpa.training.checkpoint import write_atomically
@@ -40,7 +41,7 @@ class Moment(NamedTuple):
 
 @torch.no_grad()
 def episode(
-    net: Any, config: TrainConfig, seed: int = 1, engine: str = "auto", greedy: bool = False
+    net: RecurrentPolicy, config: TrainConfig, seed: int = 1, engine: str = "auto", greedy: bool = False
 ) -> Iterator[Moment]:
     """The T + 1 moments of one fresh episode of `net` in the maze that `config` describes.
 

@@ -66,7 +66,7 @@ def shown_in_turn(
 
 
 def asked_last(inputs: Tensor, answer: Tensor, counts: Tensor, device: torch.device) -> Batch:
-    """The lesson that wants `answer` [B, P] at the last step, where `counts` [B, P] is True."""
+    """The batch that wants `answer` [B, P] at the last step, where `counts` [B, P] is True."""
     targets, mask = torch.zeros_like(inputs), torch.zeros_like(inputs, dtype=torch.bool)
     targets[-1], mask[-1] = answer, counts
     return Batch(inputs.to(device), targets.to(device), mask.to(device))

@@ -221,18 +221,18 @@ class Pictures:
 def guess_error(train: Pictures, test: Pictures, batches: int = 200, ridge: float = 0.1) -> float:
     """Mean squared error of a linear guess at the hidden half from the shown one, without any memory.
 
-    One ridge regression for each hidden half, from `lessons` lessons of `train`, judged on as many of `test`.
+    One ridge regression for each hidden half, from `batches` batches of `train`, judged on as many of `test`.
     It is what pictures in general give away; what a network does better, it does by memory or by a guess
     that is not linear.
 
     Args:
-        train, test: worlds with the same pictures' size and the same `hidden`.
-        lessons: lessons drawn from each. ridge: penalty on squared weights, for each picture.
+        train, test: tasks with the same pictures' size and the same `hidden`.
+        batches: batches drawn from each. ridge: penalty on squared weights, for each picture.
     """
     batches = require_integer("batches", batches, low=1)
 
-    def cues_and_answers(world: Pictures) -> tuple[Tensor, Tensor, Tensor]:
-        drawn = [world.sample() for _ in range(batches)]
+    def cues_and_answers(task: Pictures) -> tuple[Tensor, Tensor, Tensor]:
+        drawn = [task.sample() for _ in range(batches)]
         parts = [(one.inputs[-1].cpu(), one.targets[-1].cpu(), one.mask[-1].cpu()) for one in drawn]
         cues, answers, masks = (torch.cat(part).double() for part in zip(*parts, strict=True))
         return cues, answers, masks.bool()

@@ -100,24 +100,24 @@ class Languages:
         inputs = one_hot(symbols[:-1], self.num_symbols)
         return Batch(inputs.to(self.device), targets.to(self.device), mask.to(self.device))
 
-    def bayes_loss(self, lesson: Batch) -> Tensor:
+    def bayes_loss(self, batch: Batch) -> Tensor:
         """-log p of each target by the exact Bayesian, nats, float64 [T, B]; 0 where nothing counts.
 
         It knows how languages are drawn, not which one this is: p(next = a | past) =
         (n_a + concentration) / (n + A concentration), with n_a of the n visits to the present context so far
         followed by a. This is the posterior mean of a Dirichlet row, and no predictor has a lower expected
-        loss at any step. The mean over `lesson.mask` is the floor for `masked_cross_entropy`.
+        loss at any step. The mean over `batch.mask` is the floor for `masked_cross_entropy`.
         """
         A, T, B = self.num_symbols, self.episode_length, self.batch_size
-        require_shape("lesson.inputs", lesson.inputs, (T, B, A))
-        context = contexts(lesson.inputs.argmax(2), A, self.order)
-        episodes = torch.arange(B, dtype=torch.int64, device=lesson.inputs.device)
+        require_shape("batch.inputs", batch.inputs, (T, B, A))
+        context = contexts(batch.inputs.argmax(2), A, self.order)
+        episodes = torch.arange(B, dtype=torch.int64, device=batch.inputs.device)
         counts = torch.full(
-            (B, A**self.order, A), self.concentration, dtype=torch.float64, device=lesson.inputs.device
+            (B, A**self.order, A), self.concentration, dtype=torch.float64, device=batch.inputs.device
         )
         losses = counts.new_zeros(T, B)
         for t in range(self.order - 1, T):
-            where = (episodes, context[t - self.order + 1], lesson.targets[t])
+            where = (episodes, context[t - self.order + 1], batch.targets[t])
             losses[t] = counts[where[:2]].sum(1).log() - counts[where].log()
             counts[where] += 1
         return losses
@@ -195,15 +195,15 @@ class AssociativeRecall:
         targets[:, 2] = values.gather(0, asked)
         mask = torch.zeros(N, 3, B, dtype=torch.bool, device=keys.device)
         mask[:, 2] = True
-        lesson = Batch(inputs.flatten(0, 1), targets.flatten(0, 1), mask.flatten(0, 1))
-        return Batch(*(part.to(self.device) for part in lesson))
+        batch = Batch(inputs.flatten(0, 1), targets.flatten(0, 1), mask.flatten(0, 1))
+        return Batch(*(part.to(self.device) for part in batch))
 
 
-def accuracy_by_load(outputs: Tensor, lesson: Batch) -> Tensor:
+def accuracy_by_load(outputs: Tensor, batch: Batch) -> Tensor:
     """Share of right answers at each load 1 to N, float64 [N].
 
     Args:
-        outputs: [T, B, V]. lesson: from `AssociativeRecall.sample`.
+        outputs: [T, B, V]. batch: from `AssociativeRecall.sample`.
     """
-    require_shape("outputs", outputs, (*lesson.targets.shape, "V"))
-    return (outputs.argmax(2) == lesson.targets)[2::3].double().mean(1)
+    require_shape("outputs", outputs, (*batch.targets.shape, "V"))
+    return (outputs.argmax(2) == batch.targets)[2::3].double().mean(1)

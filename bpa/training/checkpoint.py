@@ -72,10 +72,10 @@ class Record(NamedTuple):
 
 
 class SupervisedRecord(NamedTuple):
-    """One line of the history of a network that learns from lessons."""
+    """One line of the history of a network that is told what was right."""
 
     iteration: int  # counted from 1
-    accuracy: float  # share of this lesson's answers that were right
+    accuracy: float  # share of this batch's answers that were right
     loss: float
     gradient_norm: float  # before clipping
     seconds: float  # since the run began, stops not counted
@@ -142,10 +142,11 @@ def given_cell(net: RecurrentPolicy) -> dict[str, Any]:
     }
 
 
-def network_settings(net: Any) -> dict[str, Any] | None:
+def network_settings(net: object) -> dict[str, Any] | None:
     """What makes a network like this one, ready for JSON: its cell and settings; None if files cannot say."""
     cell = cell_name(net)
-    return None if cell is None else {"cell": cell, "settings": net.settings()}
+    settings = getattr(net, "settings", None)
+    return None if cell is None or settings is None else {"cell": cell, "settings": settings()}
 
 
 def record_kind(config: TrainConfig) -> type[Record] | type[SupervisedRecord]:

@@ -90,7 +90,7 @@ class TrainConfig:
     tensorboard: bool = False
     """Also write event files for TensorBoard into the run folder; needs the extra "tensorboard"."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network and its world live; "auto" takes a CUDA device if there is one."""
+    """Where the network and its task are; "auto" takes a CUDA device if there is one."""
     engine: Literal["auto", "eager", "numba", "triton"] = "auto"
     """What computes the steps: "auto" takes the fastest engine that can."""
 

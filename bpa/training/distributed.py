@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
+
+from bpa.cells.base import Trainable
 
 
 class Team(NamedTuple):
@@ -97,7 +99,7 @@ def values_of_the_first(team: Team, values: Tensor) -> Tensor:
     return first.expand_as(values)
 
 
-def average_gradients(team: Team, net: nn.Module) -> None:
+def average_gradients(team: Team, net: Trainable) -> None:
     """Give every process the mean of the gradients of all."""
     if team.size == 1:
         return

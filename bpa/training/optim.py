@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bpa.arguments import require_shape
+from bpa.cells.base import Trainable
 from bpa.training.muon import Muon
 
 OPTIMIZERS = ("adam", "muon")
@@ -21,7 +22,7 @@ class Diverged(ArithmeticError):
 
 
 def build_optimizers(
-    net: nn.Module, kind: str, learning_rate: float, adam_eps: float
+    net: Trainable, kind: str, learning_rate: float, adam_eps: float
 ) -> list[torch.optim.Optimizer]:
     """What takes the steps: Adam for every parameter, or Muon for w and alpha and Adam for the others.
 
@@ -55,7 +56,7 @@ def begin_counting(adam: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
                 }
 
 
-def optimizer_state(net: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+def optimizer_state(net: Trainable, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
     """What the optimisers remember, each tensor named after its parameter: "w.exp_avg"."""
     return {
         f"{name}.{key}": value
@@ -66,7 +67,7 @@ def optimizer_state(net: nn.Module, optimizers: list[torch.optim.Optimizer]) -> 
 
 
 def load_optimizer_state(
-    name: str, net: nn.Module, optimizers: list[torch.optim.Optimizer], tensors: dict[str, Tensor]
+    name: str, net: Trainable, optimizers: list[torch.optim.Optimizer], tensors: dict[str, Tensor]
 ) -> None:
     """Let the optimisers remember `tensors`; ValueError beginning by `name` for one that does not fit."""
     for optimizer in optimizers:
@@ -97,13 +98,13 @@ def scheduled(schedule: str, iteration: int, iterations: int) -> float:
     return (1 + math.cos(math.pi * passed)) / 2 if schedule == "cosine" else 1.0
 
 
-def gradient_norm(net: nn.Module) -> float:
+def gradient_norm(net: Trainable) -> float:
     """Norm of the gradient over all parameters; one that takes no part in the loss has none."""
     gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
     return nn.utils.get_total_norm(gradients).item()
 
 
-def clip_gradient(net: nn.Module, norm: float, max_gradient_norm: float) -> None:
+def clip_gradient(net: Trainable, norm: float, max_gradient_norm: float) -> None:
     """Scale the gradient of norm `norm` down to `max_gradient_norm` if it is above."""
     total = torch.tensor(norm, dtype=torch.float32, device="cpu")
     nn.utils.clip_grads_with_norm_(net.parameters(), max_gradient_norm, total)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bpa.arguments import real_numbers, require_classes, require_integer, require_number, require_shape
+from bpa.cells.base import SequencePolicy
 from bpa.engines import room_for_loops
 from bpa.tasks.base import Batch, SupervisedTask
 from bpa.training.optim import Diverged, build_optimizers, clip_gradient, fault, gradient_norm
@@ -89,7 +90,7 @@ def batch_accuracy(outputs: Tensor, batch: Batch) -> float:
 
 def fit(
     task: SupervisedTask,
-    net: Any,
+    net: SequencePolicy,
     iterations: int,
     learning_rate: float = 1e-3,
     max_gradient_norm: float = 4.0,
@@ -100,7 +101,7 @@ def fit(
     All chance comes from the task's generator: the same seeds give the same weights.
 
     Args:
-        task: gives the lessons. net: reads task.input_size numbers and has task.output_size outputs.
+        task: gives the batches. net: reads task.input_size numbers and has task.output_size outputs.
         iterations: at least 1. learning_rate: step size of Adam, above 0.
         max_gradient_norm: bound to which the gradient is scaled down, above 0.
         engine: one of `bpa.engines.ENGINES`.
@@ -135,14 +136,16 @@ def fit(
 
 
 @torch.no_grad()
-def batch_metrics(net: Any, batch: Batch, engine: str = "auto") -> tuple[float, float]:
+def batch_metrics(net: SequencePolicy, batch: Batch, engine: str = "auto") -> tuple[float, float]:
     """Loss and accuracy of `net` in one batch."""
     outputs = net.unroll(batch.inputs, engine=engine).logits
     return batch_loss(outputs, batch).item(), batch_accuracy(outputs, batch)
 
 
-def examine(task: SupervisedTask, net: Any, batches: int = 10, engine: str = "auto") -> tuple[float, float]:
-    """Mean loss and mean accuracy of `net` over new lessons, without training."""
+def examine(
+    task: SupervisedTask, net: SequencePolicy, batches: int = 10, engine: str = "auto"
+) -> tuple[float, float]:
+    """Mean loss and mean accuracy of `net` over new batches, without training."""
     batches = require_integer("batches", batches, low=1)
     seen = [batch_metrics(net, task.sample(), engine) for _ in range(batches)]
     return sum(loss for loss, _ in seen) / batches, sum(right for _, right in seen) / batches

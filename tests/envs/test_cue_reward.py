@@ -159,7 +159,7 @@ def test_each_trial_waits_for_a_time_of_its_own_up_to_the_jitter():
 
 @pytest.mark.parametrize("name", ["paper", "code"])
 def test_the_published_settings(name):
-    world = CueReward(**PUBLISHED[name]["world"], generator=seeded(4))
+    world = CueReward(**PUBLISHED[name]["environment"], generator=seeded(4))
     assert world.reset().shape == (30, 26)
     expected = {"paper": (200, 0.0, 7.0), "code": (120, 1.0, 1.0)}[name]
     assert (world.episode_length, world.wrong_penalty, PUBLISHED[name]["network"]["clip"]) == expected
