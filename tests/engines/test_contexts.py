@@ -253,7 +253,7 @@ ACTORS = {
 }
 
 
-class Live(nn.Module):
+class Acting(nn.Module):
     """A batch of episodes as a module: nothing -> logits and actions."""
 
     def __init__(self, net, engine):
@@ -266,48 +266,51 @@ class Live(nn.Module):
         return seen.logits, seen.actions
 
 
-def live_compiled(net, engine):
-    return torch.compile(Live(net, engine), backend="eager")()
+def acting_compiled(net, engine):
+    return torch.compile(Acting(net, engine), backend="eager")()
 
 
-def live_in_autocast(net, engine):
+def acting_in_autocast(net, engine):
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        return Live(net, engine)()
+        return Acting(net, engine)()
 
 
-def live_in_float64(net, engine):
-    return Live(copy.deepcopy(net).double(), engine)()
+def acting_in_float64(net, engine):
+    return Acting(copy.deepcopy(net).double(), engine)()
 
 
-def live_without_grad(net, engine):
+def acting_without_grad(net, engine):
     with torch.inference_mode():
-        return [part.clone() for part in Live(net, engine)()]
+        return [part.clone() for part in Acting(net, engine)()]
 
 
-def live_gradient(net, engine):
-    module = Live(net, engine)
+def acting_gradient(net, engine):
+    module = Acting(net, engine)
     parameters = {name: part.detach() for name, part in module.named_parameters()}
     return grad(lambda own: functional_call(module, own, ())[0].square().sum())(parameters)["net.w"]
 
 
-def live_with_a_hook(net, engine):
+def acting_with_a_hook(net, engine):
     net = copy.deepcopy(net)
     net.i2h.register_forward_hook(lambda module, inputs, output: output * 2)
-    return Live(net, engine)()
+    return Acting(net, engine)()
 
 
-LIVES = [live_compiled, live_in_autocast, live_in_float64, live_without_grad, live_gradient, live_with_a_hook]
+EPISODES = [
+    acting_compiled, acting_in_autocast, acting_in_float64, acting_without_grad,
+    acting_gradient, acting_with_a_hook,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ACTORS)
-@pytest.mark.parametrize("case", LIVES, ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", EPISODES, ids=lambda case: case.__name__)
 def test_a_rollout_is_that_of_the_definition(case, name):
     net = ACTORS[name]()
     torch.testing.assert_close(case(net, "auto"), case(net, "eager"), rtol=1e-4, atol=1e-5)
 
 
 def test_a_rollout_without_numbers_is_refused():
-    module = Live(ACTORS["simple"](), "auto")
+    module = Acting(ACTORS["simple"](), "auto")
     several = {name: torch.stack([part, part]).detach() for name, part in module.named_parameters()}
     with pytest.raises(ValueError, match="net must hold numbers that an environment can go by"):
         vmap(functools.partial(functional_call, module, args=()))(several)

@@ -338,7 +338,7 @@ def lively_network(seed, **variant):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
-def test_the_same_luck_gives_the_same_episodes(plasticity, seed):
+def test_the_same_noise_gives_the_same_episodes(plasticity, seed):
     net = lively_network(seed, plasticity=plasticity)
     chance = draw_noise(200, 15, torch.Generator().manual_seed(seed))
     mazes = [GridMaze((5, 7, 9, 11)[seed], 15, 200, reward=10.0, wall_penalty=0.1 * seed) for _ in range(2)]
@@ -424,7 +424,7 @@ def in_cues(net, settings, engine):
 
 @pytest.mark.parametrize("settings", CUE_WORLDS, ids=["tiny", "published", "jitter"])
 @pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
-def test_the_same_luck_gives_the_same_answers_to_cues(variant, settings):
+def test_the_same_noise_gives_the_same_answers_to_cues(variant, settings):
     net = random_network(
         13, 17, input_size=settings["cue_bits"] + 6, num_actions=2, **{"clip": 1.0} | variant
     )
@@ -517,7 +517,7 @@ def test_an_unknown_engine_is_refused():
 
 
 class OtherMaze(GridMaze):
-    """Another world."""
+    """Another environment."""
 
 
 def test_another_world_is_left_to_the_definition():

@@ -54,7 +54,7 @@ def test_equals_the_definition(sizes):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_same_luck_gives_the_same_episodes_in_the_maze(seed):
+def test_the_same_noise_gives_the_same_episodes_in_the_maze(seed):
     net = lively_lstm(seed, 20, input_size=17, num_actions=4)
     chance = draw_noise(200, 15, torch.Generator().manual_seed(seed))
     mazes = [GridMaze((5, 7, 9, 11)[seed], 15, 200, wall_penalty=0.1 * seed) for _ in range(2)]
@@ -79,7 +79,7 @@ def test_the_same_luck_gives_the_same_episodes_in_the_maze(seed):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=2e-4 * max(1, two.abs().max().item()))
 
 
-def test_the_same_luck_gives_the_same_answers_to_cues():
+def test_the_same_noise_gives_the_same_answers_to_cues():
     net = lively_lstm(5, 17, input_size=11, num_actions=2)
     worlds = [CueReward(4, 5, 9, 200, wrong_penalty=0.3, generator=torch.Generator()) for _ in range(2)]
     chance = worlds[0].sample_noise()

@@ -345,7 +345,7 @@ def test_an_action_without_a_chance_is_never_taken():
             assert all(logits[action] > -90 for action in mine), logits
 
 
-def assert_same_life(mine, right, what=""):
+def assert_same_episodes(mine, right, what=""):
     for name in ("actions", "rewards", "observations"):
         one, two = getattr(mine, name), getattr(right, name)
         assert one.dtype == two.dtype
@@ -362,7 +362,7 @@ def assert_same_life(mine, right, what=""):
     ("plasticity", "steps", "seed", "size", "penalty"),
     [("simple", 200, 1, 5, 0.0), ("retroactive", 60, 14, 7, 0.25)],
 )
-def test_the_same_luck_gives_the_same_episodes(plasticity, steps, seed, size, penalty):
+def test_the_same_noise_gives_the_same_episodes(plasticity, steps, seed, size, penalty):
     net, chance = lively_network(seed, plasticity=plasticity), luck(steps, 1, seed)
     mazes = [fresh_maze(size, 1, steps, wall_penalty=penalty) for _ in range(2)]
     with torch.no_grad():
@@ -370,7 +370,7 @@ def test_the_same_luck_gives_the_same_episodes(plasticity, steps, seed, size, pe
             rollout(net, maze, chance, engine)
             for maze, engine in zip(mazes, ("eager", "triton"), strict=True)
         ]
-    assert_same_life(mine, right)
+    assert_same_episodes(mine, right)
     assert right.rewards.max() > 5, "nobody found the goal: nothing was tested"
     assert len(right.actions.unique()) == 4
     for name, end in vars(mazes[0]).items():
@@ -395,19 +395,19 @@ def test_gradients_of_an_episode_in_the_maze(variant, stored_often):
 
 
 @needs_triton
-def test_networks_that_act_together_live_as_they_do_alone(stored_often):
+def test_networks_that_act_together_do_as_they_do_alone(stored_often):
     nets = [lively_network(seed, clip=clip) for seed, clip in ((1, 1.0), (2, 0.3))]
     chances = [luck(8, 2, seed) for seed in (3, 4)]
     mazes = [fresh_maze(5, 2, 8, reward=reward, wall_penalty=1 / reward) for reward in (10.0, 4.0)]
     for maze, chance in zip(mazes, chances, strict=True):
         maze.reset(chance.goal)
     together = act_together(nets, mazes, chances)
-    sum(lived[3].square().sum() * (s + 1) for s, lived in enumerate(together)).backward()
-    assert [lived[2].min().item() for lived in together] == pytest.approx([-0.1, -0.25]), "nobody met a wall"
-    for s, (net, lived) in enumerate(zip(nets, together, strict=True)):
+    sum(seen[3].square().sum() * (s + 1) for s, seen in enumerate(together)).backward()
+    assert [seen[2].min().item() for seen in together] == pytest.approx([-0.1, -0.25]), "nobody met a wall"
+    for s, (net, seen) in enumerate(zip(nets, together, strict=True)):
         maze = fresh_maze(5, 2, 8, reward=mazes[s].reward, wall_penalty=mazes[s].wall_penalty)
         alone = rollout(copy.deepcopy(net), maze, chances[s], "eager")
-        assert_same_life(type(alone)(*lived), alone, f"network {s}:")
+        assert_same_episodes(type(alone)(*seen), alone, f"network {s}:")
         for name in ("agent", "previous_reward", "previous_action"):
             assert torch.equal(getattr(mazes[s], name), getattr(maze, name)), name
         right = copy.deepcopy(net)

@@ -1,10 +1,13 @@
-"""The Triton engine's kernels; see `bpa.engines.triton`. One program lives through one episode.
+"""The Triton engine's kernels; see `bpa.engines.triton`. One program runs through one episode.
 
 Nothing here knows PyTorch. Arrays are float32 and C-contiguous. Shapes: T time, S networks, B batch,
 N = S B episodes, those of one network side by side, H hidden, P = H rounded up to a power of two; a block is
 P x P numbers in registers. What lies beyond H is masked: zero when loaded, never stored. Row i is the
 pre-synaptic neuron, column j the post-synaptic one. Activities carry the initial state in front: h is
 [T + 1, N, H] and h[t] is x(t-1) of the papers.
+
+Names begin with p_ for a pointer, b_ for a block or a number on the chip, i_ for an index; d stands for the
+gradient of what follows. Functions that compute on blocks alone have nothing to tell apart, and do without.
 """
 
 # Kernels are typed by Triton at their first call; mypy cannot follow.
@@ -88,274 +91,279 @@ def step(
 
 
 @triton.jit
-def load_cell(clip, eta, mod_weight, mod_bias, rate_weight, rate_bias, seed, j, valid, H: tl.constexpr):
+def load_cell(
+    p_clip, p_eta, p_mod_weight, p_mod_bias, p_rate_weight, p_rate_bias, i_s, i_j, valid, H: tl.constexpr
+):  # fmt: skip
     """The small parameters of one network."""
     return (
-        tl.load(clip + seed),
-        tl.load(eta + seed),
-        tl.load(mod_weight + seed * H + j, mask=valid, other=0.0),
-        tl.load(mod_bias + seed),
-        tl.load(rate_weight + seed * H + j, mask=valid, other=0.0),
-        tl.load(rate_bias + seed * H + j, mask=valid, other=0.0),
+        tl.load(p_clip + i_s),
+        tl.load(p_eta + i_s),
+        tl.load(p_mod_weight + i_s * H + i_j, mask=valid, other=0.0),
+        tl.load(p_mod_bias + i_s),
+        tl.load(p_rate_weight + i_s * H + i_j, mask=valid, other=0.0),
+        tl.load(p_rate_bias + i_s * H + i_j, mask=valid, other=0.0),
     )
 
 
 @triton.jit
-def load_traces(hebb, eligibility, place, inside, KIND: tl.constexpr):
+def load_traces(p_hebb, p_eligibility, i_place, inside, KIND: tl.constexpr):
     """Hebb and E from where they lie; a lone zero in place of what this kind does not have"""
-    trace, gathered = tl.full([1, 1], 0.0, tl.float32), tl.full([1, 1], 0.0, tl.float32)
+    b_hebb, b_eligibility = tl.full([1, 1], 0.0, tl.float32), tl.full([1, 1], 0.0, tl.float32)
     if KIND != FIXED:
-        trace = tl.load(hebb + place, mask=inside, other=0.0)
+        b_hebb = tl.load(p_hebb + i_place, mask=inside, other=0.0)
     if KIND == RETROACTIVE:
-        gathered = tl.load(eligibility + place, mask=inside, other=0.0)
-    return trace, gathered
+        b_eligibility = tl.load(p_eligibility + i_place, mask=inside, other=0.0)
+    return b_hebb, b_eligibility
 
 
 @triton.jit
-def store_traces(hebb, eligibility, place, inside, trace, gathered, KIND: tl.constexpr):
+def store_traces(p_hebb, p_eligibility, i_place, inside, b_hebb, b_eligibility, KIND: tl.constexpr):
     """The reverse of `load_traces`"""
     if KIND != FIXED:
-        tl.store(hebb + place, trace, mask=inside)
+        tl.store(p_hebb + i_place, b_hebb, mask=inside)
     if KIND == RETROACTIVE:
-        tl.store(eligibility + place, gathered, mask=inside)
+        tl.store(p_eligibility + i_place, b_eligibility, mask=inside)
 
 
 @triton.jit(do_not_specialize=COUNTS)
 def unroll_kernel(
-    w, alpha, clip, eta, mod_weight, mod_bias, rate_weight, rate_bias,
-    drives, h, modulation, hebb, eligibility, hebb_kept, eligibility_kept, steps, batch,
+    p_w, p_alpha, p_clip, p_eta, p_mod_weight, p_mod_bias, p_rate_weight, p_rate_bias,
+    p_drives, p_h, p_modulation, p_hebb, p_eligibility, p_hebb_kept, p_eligibility_kept, steps, batch,
     KIND: tl.constexpr, MODULATOR: tl.constexpr, EVERY: tl.constexpr, H: tl.constexpr, P: tl.constexpr,
 ):  # fmt: skip
     """One episode from its drives [T, N, H] on.
 
-    h [T + 1, N, H] holds the initial activity in h[0] and gets the rest; modulation [T, N] is filled; hebb
-    and eligibility [N, H, H] become the final ones. With EVERY > 0 the traces before each step that is a
-    multiple of it go to hebb_kept and eligibility_kept [ceil(T / EVERY), N, H, H].
+    p_h [T + 1, N, H] holds the initial activity in front and gets the rest; p_modulation [T, N] is filled;
+    p_hebb and p_eligibility [N, H, H] become the final ones. With EVERY > 0 the traces before each step that
+    is a multiple of it go to p_hebb_kept and p_eligibility_kept [ceil(T / EVERY), N, H, H].
     """
-    seed = tl.program_id(1).to(tl.int64)
+    i_s = tl.program_id(1).to(tl.int64)
     episodes = batch * tl.num_programs(1)
-    n = seed * batch + tl.program_id(0)
-    j = tl.arange(0, P)
-    valid = j < H
+    i_n = i_s * batch + tl.program_id(0)
+    i_j = tl.arange(0, P)
+    valid = i_j < H
     inside = valid[:, None] & valid[None, :]
-    synapse = j[:, None] * H + j[None, :]
-    clip, eta, mod_weight, mod_bias, rate_weight, rate_bias = load_cell(
-        clip, eta, mod_weight, mod_bias, rate_weight, rate_bias, seed, j, valid, H
+    i_ij = i_j[:, None] * H + i_j[None, :]
+    b_clip, b_eta, b_mod_weight, b_mod_bias, b_rate_weight, b_rate_bias = load_cell(
+        p_clip, p_eta, p_mod_weight, p_mod_bias, p_rate_weight, p_rate_bias, i_s, i_j, valid, H
     )
-    w_synapse = tl.load(w + seed * H * H + synapse, mask=inside, other=0.0)
-    alpha_synapse = tl.full([1, 1], 0.0, tl.float32)
+    b_w = tl.load(p_w + i_s * H * H + i_ij, mask=inside, other=0.0)
+    b_alpha = tl.full([1, 1], 0.0, tl.float32)
     if KIND != FIXED:
-        alpha_synapse = tl.load(alpha + seed * H * H + synapse, mask=inside, other=0.0)
-    trace, gathered = load_traces(hebb, eligibility, n * H * H + synapse, inside, KIND)
-    pre = tl.load(h + n * H + j, mask=valid, other=0.0)
-    for t in range(steps):
+        b_alpha = tl.load(p_alpha + i_s * H * H + i_ij, mask=inside, other=0.0)
+    b_hebb, b_eligibility = load_traces(p_hebb, p_eligibility, i_n * H * H + i_ij, inside, KIND)
+    b_pre = tl.load(p_h + i_n * H + i_j, mask=valid, other=0.0)
+    for i_t in range(steps):
         if EVERY > 0:  # noqa: SIM102, the outer question is asked when the kernel is compiled
-            if t % EVERY == 0:
-                kept = (t // EVERY * episodes + n) * H * H + synapse
-                store_traces(hebb_kept, eligibility_kept, kept, inside, trace, gathered, KIND)
-        drive = tl.load(drives + (t * episodes + n) * H + j, mask=valid, other=0.0)
-        post, m, trace, gathered = step(
-            drive, pre, trace, gathered, w_synapse, alpha_synapse, clip, eta, mod_weight, mod_bias,
-            rate_weight, rate_bias, valid, KIND, MODULATOR,
+            if i_t % EVERY == 0:
+                i_kept = (i_t // EVERY * episodes + i_n) * H * H + i_ij
+                store_traces(p_hebb_kept, p_eligibility_kept, i_kept, inside, b_hebb, b_eligibility, KIND)
+        b_drive = tl.load(p_drives + (i_t * episodes + i_n) * H + i_j, mask=valid, other=0.0)
+        b_post, b_m, b_hebb, b_eligibility = step(
+            b_drive, b_pre, b_hebb, b_eligibility, b_w, b_alpha, b_clip, b_eta, b_mod_weight, b_mod_bias,
+            b_rate_weight, b_rate_bias, valid, KIND, MODULATOR,
         )  # fmt: skip
-        tl.store(h + ((t + 1) * episodes + n) * H + j, post, mask=valid)
-        tl.store(modulation + t * episodes + n, m)
-        pre = post
-    store_traces(hebb, eligibility, n * H * H + synapse, inside, trace, gathered, KIND)
+        tl.store(p_h + ((i_t + 1) * episodes + i_n) * H + i_j, b_post, mask=valid)
+        tl.store(p_modulation + i_t * episodes + i_n, b_m)
+        b_pre = b_post
+    store_traces(p_hebb, p_eligibility, i_n * H * H + i_ij, inside, b_hebb, b_eligibility, KIND)
 
 
 @triton.jit(do_not_specialize=COUNTS)
 def act_kernel(
-    w, alpha, clip, eta, mod_weight, mod_bias, rate_weight, rate_bias,
-    input_weight, input_bias, policy_weight, policy_bias,
-    walls, side, moves, free_cells, count, clock, goal_index, reward_size, wall_penalty,
-    action_chance, teleport_chance, agent, observations, actions, rewards,
-    h, modulation, hebb, eligibility, hebb_kept, eligibility_kept, steps, batch,
+    p_w, p_alpha, p_clip, p_eta, p_mod_weight, p_mod_bias, p_rate_weight, p_rate_bias,
+    p_input_weight, p_input_bias, p_policy_weight, p_policy_bias,
+    p_walls, side, p_moves, p_free_cells, count, p_clock, p_goal_index, p_reward_size, p_wall_penalty,
+    p_action_noise, p_teleport_noise, p_agent, p_observations, p_actions, p_rewards,
+    p_h, p_modulation, p_hebb, p_eligibility, p_hebb_kept, p_eligibility_kept, steps, batch,
     KIND: tl.constexpr, MODULATOR: tl.constexpr, EVERY: tl.constexpr, H: tl.constexpr, P: tl.constexpr,
 ):  # fmt: skip
-    """One episode in the maze: as unroll_kernel, with the world in the same loop.
+    """One episode in the maze: as unroll_kernel, with the environment in the same loop.
 
     The rules are those of bpa.maze and the sampling that of bpa.training.rollout, with the same arithmetic.
-    input_weight [S, I, H], input_bias [S, H], policy_weight [S, A, H], policy_bias [S, A]; walls [n, n] and
-    clock [T], t / T; goal_index [N]; reward_size, wall_penalty [S]; action_chance, teleport_chance [T, N];
-    agent [N, 2] moves from where it is to where it ends; observations [T, N, I], actions and rewards [T, N]
-    are filled.
+    p_input_weight [S, I, H], p_input_bias [S, H], p_policy_weight [S, A, H], p_policy_bias [S, A];
+    p_walls [n, n] and p_clock [T], t / T; p_goal_index [N]; p_reward_size, p_wall_penalty [S];
+    p_action_noise, p_teleport_noise [T, N]; p_agent [N, 2] moves from where it is to where it ends;
+    p_observations [T, N, I], p_actions and p_rewards [T, N] are filled.
     """
-    seed = tl.program_id(1).to(tl.int64)
+    i_s = tl.program_id(1).to(tl.int64)
     episodes = batch * tl.num_programs(1)
-    n = seed * batch + tl.program_id(0)
-    j = tl.arange(0, P)
-    valid = j < H
+    i_n = i_s * batch + tl.program_id(0)
+    i_j = tl.arange(0, P)
+    valid = i_j < H
     inside = valid[:, None] & valid[None, :]
-    synapse = j[:, None] * H + j[None, :]
-    clip, eta, mod_weight, mod_bias, rate_weight, rate_bias = load_cell(
-        clip, eta, mod_weight, mod_bias, rate_weight, rate_bias, seed, j, valid, H
+    i_ij = i_j[:, None] * H + i_j[None, :]
+    b_clip, b_eta, b_mod_weight, b_mod_bias, b_rate_weight, b_rate_bias = load_cell(
+        p_clip, p_eta, p_mod_weight, p_mod_bias, p_rate_weight, p_rate_bias, i_s, i_j, valid, H
     )
-    w_synapse = tl.load(w + seed * H * H + synapse, mask=inside, other=0.0)
-    alpha_synapse = tl.full([1, 1], 0.0, tl.float32)
+    b_w = tl.load(p_w + i_s * H * H + i_ij, mask=inside, other=0.0)
+    b_alpha = tl.full([1, 1], 0.0, tl.float32)
     if KIND != FIXED:
-        alpha_synapse = tl.load(alpha + seed * H * H + synapse, mask=inside, other=0.0)
-    trace, gathered = load_traces(hebb, eligibility, n * H * H + synapse, inside, KIND)
-    pre = tl.load(h + n * H + j, mask=valid, other=0.0)
+        b_alpha = tl.load(p_alpha + i_s * H * H + i_ij, mask=inside, other=0.0)
+    b_hebb, b_eligibility = load_traces(p_hebb, p_eligibility, i_n * H * H + i_ij, inside, KIND)
+    b_pre = tl.load(p_h + i_n * H + i_j, mask=valid, other=0.0)
 
-    k, a = tl.arange(0, SENSES), tl.arange(0, ACTIONS)
-    input_row = input_weight + seed * OBSERVATION * H + j
-    bias = tl.load(input_bias + seed * H + j, mask=valid, other=0.0)
-    bias += tl.load(input_row + 10 * H, mask=valid, other=0.0)  # the sense that is always 1
-    policy_row = policy_weight + seed * ACTIONS * H + j
-    reward_size, wall_penalty = tl.load(reward_size + seed), tl.load(wall_penalty + seed)
-    goal = tl.load(goal_index + n)
-    goal_row, goal_column = tl.load(free_cells + 2 * goal), tl.load(free_cells + 2 * goal + 1)
-    row, column = tl.load(agent + 2 * n), tl.load(agent + 2 * n + 1)
-    reward, action = 0.0, 0
-    for t in range(steps):
+    i_k, i_a = tl.arange(0, SENSES), tl.arange(0, ACTIONS)
+    p_input_row = p_input_weight + i_s * OBSERVATION * H + i_j
+    b_bias = tl.load(p_input_bias + i_s * H + i_j, mask=valid, other=0.0)
+    b_bias += tl.load(p_input_row + 10 * H, mask=valid, other=0.0)  # the sense that is always 1
+    p_policy_row = p_policy_weight + i_s * ACTIONS * H + i_j
+    b_reward_size, b_wall_penalty = tl.load(p_reward_size + i_s), tl.load(p_wall_penalty + i_s)
+    b_goal = tl.load(p_goal_index + i_n)
+    b_goal_row, b_goal_column = tl.load(p_free_cells + 2 * b_goal), tl.load(p_free_cells + 2 * b_goal + 1)
+    b_row, b_column = tl.load(p_agent + 2 * i_n), tl.load(p_agent + 2 * i_n + 1)
+    b_reward, b_action = 0.0, 0
+    for i_t in range(steps):
         if EVERY > 0:  # noqa: SIM102, the outer question is asked when the kernel is compiled
-            if t % EVERY == 0:
-                kept = (t // EVERY * episodes + n) * H * H + synapse
-                store_traces(hebb_kept, eligibility_kept, kept, inside, trace, gathered, KIND)
-        now = t * episodes + n
-        window = (row + k // 3 - 1) * side + column + k % 3 - 1
-        x = tl.load(walls + window, mask=k < 9, other=0).to(tl.float32)
-        x = tl.where(k == 10, 1.0, x)
-        x = tl.where(k == 11, tl.load(clock + t), x)
-        x = tl.where(k == 12, reward, x)
-        x = tl.where(k == 13 + action, 1.0, x)
-        tl.store(observations + now * OBSERVATION + k, x, mask=k < OBSERVATION)
+            if i_t % EVERY == 0:
+                i_kept = (i_t // EVERY * episodes + i_n) * H * H + i_ij
+                store_traces(p_hebb_kept, p_eligibility_kept, i_kept, inside, b_hebb, b_eligibility, KIND)
+        i_now = i_t * episodes + i_n
+        i_window = (b_row + i_k // 3 - 1) * side + b_column + i_k % 3 - 1
+        b_walls = tl.load(p_walls + i_window, mask=i_k < 9, other=0).to(tl.float32)
+        b_clock = tl.load(p_clock + i_t)
+        b_extras = tl.where(i_k == 11, b_clock, tl.where(i_k == 12, b_reward, b_walls))
+        b_seen = tl.where((i_k == 10) | (i_k == 13 + b_action), 1.0, b_extras)
+        tl.store(p_observations + i_now * OBSERVATION + i_k, b_seen, mask=i_k < OBSERVATION)
         # Row by row, number by number: a product of blocks would have threads wait for each other.
-        drive = bias + tl.load(input_row + (13 + action) * H, mask=valid, other=0.0)
-        drive += tl.load(clock + t) * tl.load(input_row + 11 * H, mask=valid, other=0.0)
-        drive += reward * tl.load(input_row + 12 * H, mask=valid, other=0.0)
-        for q in tl.static_range(9):
-            wall = tl.load(walls + (row + q // 3 - 1) * side + column + q % 3 - 1).to(tl.float32)
-            drive += wall * tl.load(input_row + q * H, mask=valid, other=0.0)
-        post, m, trace, gathered = step(
-            drive, pre, trace, gathered, w_synapse, alpha_synapse, clip, eta, mod_weight, mod_bias,
-            rate_weight, rate_bias, valid, KIND, MODULATOR,
+        b_drive = b_bias + tl.load(p_input_row + (13 + b_action) * H, mask=valid, other=0.0)
+        b_drive += b_clock * tl.load(p_input_row + 11 * H, mask=valid, other=0.0)
+        b_drive += b_reward * tl.load(p_input_row + 12 * H, mask=valid, other=0.0)
+        for i_q in tl.static_range(9):
+            b_wall = tl.load(p_walls + (b_row + i_q // 3 - 1) * side + b_column + i_q % 3 - 1).to(tl.float32)
+            b_drive += b_wall * tl.load(p_input_row + i_q * H, mask=valid, other=0.0)
+        b_post, b_m, b_hebb, b_eligibility = step(
+            b_drive, b_pre, b_hebb, b_eligibility, b_w, b_alpha, b_clip, b_eta, b_mod_weight, b_mod_bias,
+            b_rate_weight, b_rate_bias, valid, KIND, MODULATOR,
         )  # fmt: skip
-        tl.store(h + (now + episodes) * H + j, post, mask=valid)
-        tl.store(modulation + now, m)
-        pre = post
+        tl.store(p_h + (i_now + episodes) * H + i_j, b_post, mask=valid)
+        tl.store(p_modulation + i_now, b_m)
+        b_pre = b_post
 
-        logits = tl.load(policy_bias + seed * ACTIONS + a)
-        for q in tl.static_range(ACTIONS):
-            policy = tl.load(policy_row + q * H, mask=valid, other=0.0)
-            logits += tl.where(a == q, tl.sum(policy * post, 0), 0.0)
-        likely = tl.exp(logits - tl.max(logits, 0))
-        policy = likely / tl.sum(likely, 0)
-        policy = tl.where(policy > SMALLEST, policy, 0.0)
-        passed = tl.load(action_chance + now) >= tl.cumsum(policy, 0)
-        last = tl.max(tl.where(policy > 0.0, a, 0), 0)  # that has a chance, however the sum was rounded
-        action = tl.minimum(tl.sum(passed.to(tl.int32), 0), last)
-        row_ahead = row + tl.load(moves + 2 * action)
-        column_ahead = column + tl.load(moves + 2 * action + 1)
-        blocked = tl.load(walls + row_ahead * side + column_ahead) != 0
-        row, column = tl.where(blocked, row, row_ahead), tl.where(blocked, column, column_ahead)
-        found = (row == goal_row) & (column == goal_column)
-        pick = tl.minimum((tl.load(teleport_chance + now) * (count - 1)).to(tl.int32), count - 2)
-        pick += (pick >= goal).to(tl.int32)
-        row = tl.where(found, tl.load(free_cells + 2 * pick), row)
-        column = tl.where(found, tl.load(free_cells + 2 * pick + 1), column)
-        reward = reward_size * found.to(tl.float32) - wall_penalty * blocked.to(tl.float32)
-        tl.store(actions + now, action)
-        tl.store(rewards + now, reward)
-    store_traces(hebb, eligibility, n * H * H + synapse, inside, trace, gathered, KIND)
-    tl.store(agent + 2 * n, row)
-    tl.store(agent + 2 * n + 1, column)
+        b_logits = tl.load(p_policy_bias + i_s * ACTIONS + i_a)
+        for i_q in tl.static_range(ACTIONS):
+            b_weight = tl.load(p_policy_row + i_q * H, mask=valid, other=0.0)
+            b_logits += tl.where(i_a == i_q, tl.sum(b_weight * b_post, 0), 0.0)
+        b_likely = tl.exp(b_logits - tl.max(b_logits, 0))
+        b_softmax = b_likely / tl.sum(b_likely, 0)
+        b_policy = tl.where(b_softmax > SMALLEST, b_softmax, 0.0)
+        b_passed = tl.load(p_action_noise + i_now) >= tl.cumsum(b_policy, 0)
+        b_last = tl.max(tl.where(b_policy > 0.0, i_a, 0), 0)  # that can be taken, however the sum was rounded
+        b_action = tl.minimum(tl.sum(b_passed.to(tl.int32), 0), b_last)
+        b_row_ahead = b_row + tl.load(p_moves + 2 * b_action)
+        b_column_ahead = b_column + tl.load(p_moves + 2 * b_action + 1)
+        b_blocked = tl.load(p_walls + b_row_ahead * side + b_column_ahead) != 0
+        b_row_landed = tl.where(b_blocked, b_row, b_row_ahead)
+        b_column_landed = tl.where(b_blocked, b_column, b_column_ahead)
+        b_found = (b_row_landed == b_goal_row) & (b_column_landed == b_goal_column)
+        b_nth = tl.minimum((tl.load(p_teleport_noise + i_now) * (count - 1)).to(tl.int32), count - 2)
+        b_cell = b_nth + (b_nth >= b_goal).to(tl.int32)
+        b_row = tl.where(b_found, tl.load(p_free_cells + 2 * b_cell), b_row_landed)
+        b_column = tl.where(b_found, tl.load(p_free_cells + 2 * b_cell + 1), b_column_landed)
+        b_reward = b_reward_size * b_found.to(tl.float32) - b_wall_penalty * b_blocked.to(tl.float32)
+        tl.store(p_actions + i_now, b_action)
+        tl.store(p_rewards + i_now, b_reward)
+    store_traces(p_hebb, p_eligibility, i_n * H * H + i_ij, inside, b_hebb, b_eligibility, KIND)
+    tl.store(p_agent + 2 * i_n, b_row)
+    tl.store(p_agent + 2 * i_n + 1, b_column)
 
 
 @triton.jit(do_not_specialize=COUNTS)
 def backward_kernel(
-    w, alpha, clip, eta, mod_weight, mod_bias, rate_weight, rate_bias,
-    h, modulation, hebb_kept, eligibility_kept, dh, dmodulation, dhebb, deligibility,
-    dsums, dmod, drate, deta, dh0, steps, batch,
+    p_w, p_alpha, p_clip, p_eta, p_mod_weight, p_mod_bias, p_rate_weight, p_rate_bias,
+    p_h, p_modulation, p_hebb_kept, p_eligibility_kept, p_dh, p_dmodulation, p_dhebb, p_deligibility,
+    p_dsums, p_dmod, p_drate, p_deta, p_dh0, steps, batch,
     KIND: tl.constexpr, MODULATOR: tl.constexpr, EVERY: tl.constexpr, H: tl.constexpr, P: tl.constexpr,
 ):  # fmt: skip
     """Gradients of one episode, walked in reverse; the book's page on the backward pass has each line.
 
-    Takes what the forward pass left, and from outside dh [T, N, H], dmodulation [T, N], dhebb and
-    deligibility [N, H, H]. The last two become the gradients of the initial traces. dsums [T, N, H], dmod
-    [T, N] and drate [T, N, H] are filled with the gradients of what tanh is given, of what the modulator is
-    given, and of the gains; deta [N], dh0 [N, H] are filled too. The gradient of alpha is alpha_kernel's.
+    Takes what the forward pass left, and from outside p_dh [T, N, H], p_dmodulation [T, N], p_dhebb and
+    p_deligibility [N, H, H]. The last two become the gradients of the initial traces. p_dsums [T, N, H],
+    p_dmod [T, N] and p_drate [T, N, H] are filled with the gradients of what tanh is given, of what the
+    modulator is given, and of the gains; p_deta [N], p_dh0 [N, H] are filled too. The gradient of alpha is
+    alpha_kernel's.
     """
-    seed = tl.program_id(1).to(tl.int64)
+    i_s = tl.program_id(1).to(tl.int64)
     episodes = batch * tl.num_programs(1)
-    n = seed * batch + tl.program_id(0)
-    j = tl.arange(0, P)
-    valid = j < H
+    i_n = i_s * batch + tl.program_id(0)
+    i_j = tl.arange(0, P)
+    valid = i_j < H
     inside = valid[:, None] & valid[None, :]
-    synapse = j[:, None] * H + j[None, :]
-    clip, eta, mod_weight, mod_bias, rate_weight, rate_bias = load_cell(
-        clip, eta, mod_weight, mod_bias, rate_weight, rate_bias, seed, j, valid, H
+    i_ij = i_j[:, None] * H + i_j[None, :]
+    b_clip, b_eta, b_mod_weight, _mod_bias, b_rate_weight, b_rate_bias = load_cell(
+        p_clip, p_eta, p_mod_weight, p_mod_bias, p_rate_weight, p_rate_bias, i_s, i_j, valid, H
     )
-    dtrace, dgathered = load_traces(dhebb, deligibility, n * H * H + synapse, inside, KIND)
-    dlater = tl.full([P], 0.0, tl.float32)  # what the step after this one asks of x(t)
-    deta_sum = 0.0
-    for back in range(steps):
-        t = steps - 1 - back
-        now = t * episodes + n
-        pre = tl.load(h + now * H + j, mask=valid, other=0.0)
-        post = tl.load(h + (now + episodes) * H + j, mask=valid, other=0.0)
-        dpost = dlater + tl.load(dh + now * H + j, mask=valid, other=0.0)
+    b_dhebb, b_deligibility = load_traces(p_dhebb, p_deligibility, i_n * H * H + i_ij, inside, KIND)
+    b_dlater = tl.full([P], 0.0, tl.float32)  # what the step after this one asks of x(t)
+    b_deta = 0.0
+    for i_back in range(steps):
+        i_t = steps - 1 - i_back
+        i_now = i_t * episodes + i_n
+        b_pre = tl.load(p_h + i_now * H + i_j, mask=valid, other=0.0)
+        b_post = tl.load(p_h + (i_now + episodes) * H + i_j, mask=valid, other=0.0)
+        b_dpost = b_dlater + tl.load(p_dh + i_now * H + i_j, mask=valid, other=0.0)
         if KIND != FIXED:
             # Walk forward again from the last stored traces to those before this step.
-            kept = (t // EVERY * episodes + n) * H * H + synapse
-            trace, gathered = load_traces(hebb_kept, eligibility_kept, kept, inside, KIND)
-            for u in range(t // EVERY * EVERY, t):
-                then = u * episodes + n
-                before = tl.load(h + then * H + j, mask=valid, other=0.0)
-                after = tl.load(h + (then + episodes) * H + j, mask=valid, other=0.0)
-                gain = rate_weight * tl.load(modulation + then) + rate_bias
-                trace, gathered = rewire(before, after, gain, trace, gathered, clip, eta, KIND)
+            i_kept = (i_t // EVERY * episodes + i_n) * H * H + i_ij
+            b_hebb, b_eligibility = load_traces(p_hebb_kept, p_eligibility_kept, i_kept, inside, KIND)
+            for i_u in range(i_t // EVERY * EVERY, i_t):
+                i_then = i_u * episodes + i_n
+                b_before = tl.load(p_h + i_then * H + i_j, mask=valid, other=0.0)
+                b_after = tl.load(p_h + (i_then + episodes) * H + i_j, mask=valid, other=0.0)
+                b_gain = b_rate_weight * tl.load(p_modulation + i_then) + b_rate_bias
+                b_hebb, b_eligibility = rewire(
+                    b_before, b_after, b_gain, b_hebb, b_eligibility, b_clip, b_eta, KIND
+                )
 
-            m = tl.load(modulation + now)
-            gain = rate_weight * m + rate_bias
+            b_m = tl.load(p_modulation + i_now)
+            b_gain = b_rate_weight * b_m + b_rate_bias
             if KIND == HEBBIAN:
-                change = gain * post
-                given = trace + pre[:, None] * change[None, :]
-                dgiven = tl.where(tl.abs(given) <= clip, dtrace, 0.0)  # the bound itself is not cut
-                dchange = over_rows(dgiven * pre[:, None], valid)
-                dgain = dchange * post
-                dpost += dchange * gain
+                b_change = b_gain * b_post
+                b_given = b_hebb + b_pre[:, None] * b_change[None, :]
+                b_dgiven = tl.where(tl.abs(b_given) <= b_clip, b_dhebb, 0.0)  # the bound itself is not cut
+                b_dchange = over_rows(b_dgiven * b_pre[:, None], valid)
+                b_dgain = b_dchange * b_post
+                b_dpost += b_dchange * b_gain
             else:
-                given = trace + gain[None, :] * gathered
-                dgiven = tl.where(tl.abs(given) <= clip, dtrace, 0.0)
-                dgain = over_rows(dgiven * gathered, valid)
-                dimprint = over_rows(dgathered * pre[:, None], valid)
-                dpost += dimprint * eta
-                deta_sum += tl.sum(dimprint * post - over_rows(dgathered * gathered, valid), 0)
-            dm = tl.load(dmodulation + now) + tl.sum(dgain * rate_weight, 0)
+                b_given = b_hebb + b_gain[None, :] * b_eligibility
+                b_dgiven = tl.where(tl.abs(b_given) <= b_clip, b_dhebb, 0.0)
+                b_dgain = over_rows(b_dgiven * b_eligibility, valid)
+                b_dimprint = over_rows(b_deligibility * b_pre[:, None], valid)
+                b_dpost += b_dimprint * b_eta
+                b_deta += tl.sum(b_dimprint * b_post - over_rows(b_deligibility * b_eligibility, valid), 0)
+            b_dm = tl.load(p_dmodulation + i_now) + tl.sum(b_dgain * b_rate_weight, 0)
             if MODULATOR == TANH:
-                dm *= 1.0 - m * m
+                b_dm *= 1.0 - b_m * b_m
             elif MODULATOR == SIGMOID:
-                dm *= m * (1.0 - m)
-            dpost += dm * mod_weight
-            tl.store(dmod + now, dm)
-            tl.store(drate + now * H + j, dgain, mask=valid)
+                b_dm *= b_m * (1.0 - b_m)
+            b_dpost += b_dm * b_mod_weight
+            tl.store(p_dmod + i_now, b_dm)
+            tl.store(p_drate + i_now * H + i_j, b_dgain, mask=valid)
 
-        dsum = dpost * (1.0 - post * post)
-        tl.store(dsums + now * H + j, dsum, mask=valid)
-        w_synapse = tl.load(w + seed * H * H + synapse, mask=inside, other=0.0)
+        b_dsum = b_dpost * (1.0 - b_post * b_post)
+        tl.store(p_dsums + i_now * H + i_j, b_dsum, mask=valid)
+        b_w = tl.load(p_w + i_s * H * H + i_ij, mask=inside, other=0.0)
         if KIND == FIXED:
-            dlater = tl.sum(w_synapse * dsum[None, :], 1)
+            b_dlater = tl.sum(b_w * b_dsum[None, :], 1)
         else:
-            alpha_synapse = tl.load(alpha + seed * H * H + synapse, mask=inside, other=0.0)
-            dpre = (w_synapse + alpha_synapse * trace) * dsum[None, :]
+            b_alpha = tl.load(p_alpha + i_s * H * H + i_ij, mask=inside, other=0.0)
+            b_dpre = (b_w + b_alpha * b_hebb) * b_dsum[None, :]
             if KIND == HEBBIAN:
-                dpre += dgiven * change[None, :]
+                b_dpre += b_dgiven * b_change[None, :]
             else:
-                dpre += dgathered * (eta * post)[None, :]
-                dgathered = (1.0 - eta) * dgathered + gain[None, :] * dgiven
-            dtrace = dgiven + alpha_synapse * (pre[:, None] * dsum[None, :])
-            dlater = tl.where(valid, tl.sum(dpre, 1), 0.0)
-    tl.store(deta + n, deta_sum)
-    tl.store(dh0 + n * H + j, dlater, mask=valid)
-    store_traces(dhebb, deligibility, n * H * H + synapse, inside, dtrace, dgathered, KIND)
+                b_dpre += b_deligibility * (b_eta * b_post)[None, :]
+                b_deligibility = (1.0 - b_eta) * b_deligibility + b_gain[None, :] * b_dgiven
+            b_dhebb = b_dgiven + b_alpha * (b_pre[:, None] * b_dsum[None, :])
+            b_dlater = tl.where(valid, tl.sum(b_dpre, 1), 0.0)
+    tl.store(p_deta + i_n, b_deta)
+    tl.store(p_dh0 + i_n * H + i_j, b_dlater, mask=valid)
+    store_traces(p_dhebb, p_deligibility, i_n * H * H + i_ij, inside, b_dhebb, b_deligibility, KIND)
 
 
 @triton.jit(do_not_specialize=COUNTS)
 def alpha_kernel(
-    clip, eta, mod_weight, mod_bias, rate_weight, rate_bias,
-    h, modulation, hebb_kept, eligibility_kept, dsums, dalpha, steps, batch,
+    p_clip, p_eta, p_mod_weight, p_mod_bias, p_rate_weight, p_rate_bias,
+    p_h, p_modulation, p_hebb_kept, p_eligibility_kept, p_dsums, p_dalpha, steps, batch,
     KIND: tl.constexpr, EVERY: tl.constexpr, H: tl.constexpr, P: tl.constexpr,
 ):  # fmt: skip
     """dalpha_ij = sum_t Hebb_ij(t) x_i(t-1) dsums_j(t), in parts [S, slots, H, H].
@@ -363,37 +371,37 @@ def alpha_kernel(
     A slot takes every so many-th pair of an episode and a stretch between two stored traces, and adds up in
     the order of the pairs. So the parts need no atomic additions, and their number no more memory with B.
     """
-    seed = tl.program_id(1).to(tl.int64)
+    i_s = tl.program_id(1).to(tl.int64)
     episodes = batch * tl.num_programs(1)
-    slot, slots = tl.program_id(0), tl.num_programs(0)
-    j = tl.arange(0, P)
-    valid = j < H
+    i_slot, slots = tl.program_id(0), tl.num_programs(0)
+    i_j = tl.arange(0, P)
+    valid = i_j < H
     inside = valid[:, None] & valid[None, :]
-    synapse = j[:, None] * H + j[None, :]
-    clip, eta, mod_weight, mod_bias, rate_weight, rate_bias = load_cell(
-        clip, eta, mod_weight, mod_bias, rate_weight, rate_bias, seed, j, valid, H
+    i_ij = i_j[:, None] * H + i_j[None, :]
+    b_clip, b_eta, _mod_weight, _mod_bias, b_rate_weight, b_rate_bias = load_cell(
+        p_clip, p_eta, p_mod_weight, p_mod_bias, p_rate_weight, p_rate_bias, i_s, i_j, valid, H
     )
-    total = tl.full([P, P], 0.0, tl.float32)
-    for pair in range(slot, batch * tl.cdiv(steps, EVERY), slots):
-        n, stretch = seed * batch + pair % batch, pair // batch
-        kept = (stretch * episodes + n) * H * H + synapse
-        trace, gathered = load_traces(hebb_kept, eligibility_kept, kept, inside, KIND)
-        for t in range(stretch * EVERY, tl.minimum(stretch * EVERY + EVERY, steps)):
-            now = t * episodes + n
-            pre = tl.load(h + now * H + j, mask=valid, other=0.0)
-            post = tl.load(h + (now + episodes) * H + j, mask=valid, other=0.0)
-            dsum = tl.load(dsums + now * H + j, mask=valid, other=0.0)
-            total += trace * (pre[:, None] * dsum[None, :])
-            gain = rate_weight * tl.load(modulation + now) + rate_bias
-            trace, gathered = rewire(pre, post, gain, trace, gathered, clip, eta, KIND)
-    place = (seed * slots + slot) * H * H + synapse
-    tl.store(dalpha + place, total, mask=inside)
+    b_dalpha = tl.full([P, P], 0.0, tl.float32)
+    for i_pair in range(i_slot, batch * tl.cdiv(steps, EVERY), slots):
+        i_n, i_stretch = i_s * batch + i_pair % batch, i_pair // batch
+        i_kept = (i_stretch * episodes + i_n) * H * H + i_ij
+        b_hebb, b_eligibility = load_traces(p_hebb_kept, p_eligibility_kept, i_kept, inside, KIND)
+        for i_t in range(i_stretch * EVERY, tl.minimum(i_stretch * EVERY + EVERY, steps)):
+            i_now = i_t * episodes + i_n
+            b_pre = tl.load(p_h + i_now * H + i_j, mask=valid, other=0.0)
+            b_post = tl.load(p_h + (i_now + episodes) * H + i_j, mask=valid, other=0.0)
+            b_dsum = tl.load(p_dsums + i_now * H + i_j, mask=valid, other=0.0)
+            b_dalpha += b_hebb * (b_pre[:, None] * b_dsum[None, :])
+            b_gain = b_rate_weight * tl.load(p_modulation + i_now) + b_rate_bias
+            b_hebb, b_eligibility = rewire(b_pre, b_post, b_gain, b_hebb, b_eligibility, b_clip, b_eta, KIND)
+    i_place = (i_s * slots + i_slot) * H * H + i_ij
+    tl.store(p_dalpha + i_place, b_dalpha, mask=inside)
 
 
 @triton.jit
-def touch_kernel(place):
+def touch_kernel(p_place):
     """The smallest thing that shows whether kernels can be compiled and run here"""
-    tl.store(place, 1.0)
+    tl.store(p_place, 1.0)
 
 
 def interpreted():
