@@ -194,7 +194,9 @@ def run_train(arguments: Sequence[str]) -> None:
     settings = {} if file is None else settings_in(file)
     task = value_of("--task", arguments) or settings.get("task")
     preset = value_of("--preset", arguments)
-    default = PRESETS.get(preset or "") or beginning(task if task in REGISTRY else "maze")
+    default = PRESETS.get(preset or "") or beginning(
+        task if isinstance(task, str) and task in REGISTRY else "maze"
+    )
     out = value_of("--out", arguments) or settings.get("out")
     resume = "--resume" in arguments or settings.get("resume") is True
     if resume and isinstance(out, str) and out:

@@ -58,7 +58,7 @@ LAYERS = {"skip_init", "Linear", "Embedding", "LSTM", "LSTMCell", "RNN", "GRU", 
 
 
 def faults(text, name="module.py"):
-    """Calls that leave dtype or device to PyTorch's defaults, or draw elsewhere than in bpa/chance.py."""
+    """Calls that leave dtype or device to PyTorch's defaults, or draw elsewhere than in bpa/noise.py."""
     found = []
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
@@ -75,10 +75,10 @@ def faults(text, name="module.py"):
         else:
             wanted = set()
         refused = owner == "torch" and called in BY_TYPE | GLOBALS
-        draws = owner == "torch" and called in DRAWS and name != "chance.py"
+        draws = owner == "torch" and called in DRAWS and name != "noise.py"
         if refused or draws or not wanted <= given:
             found.append(where)
-        if name == "chance.py" and called in DRAWS and "device=generator.device" not in where:
+        if name == "noise.py" and called in DRAWS and "device=generator.device" not in where:
             found.append(where)
     return found
 
@@ -105,7 +105,7 @@ def test_the_search_for_such_calls_finds_them(wrong):
     assert not faults(
         "torch.zeros(3, dtype=torch.float32, device=x.device); x.new_zeros(3); torch.zeros_like(x)"
     )
-    assert faults("torch.rand(3, generator=g, dtype=d, device='cpu')", "chance.py")
+    assert faults("torch.rand(3, generator=g, dtype=d, device='cpu')", "noise.py")
 
 
 def test_every_factory_call_names_dtype_and_device_and_every_draw_the_generators_device():

@@ -217,10 +217,20 @@ DAMAGED = {
     "complex weights": (of_type(torch.complex64), EVALUATE, "torch.complex64"),
     "deep settings": (lambda: rewritten(WEIGHTS, config=DEEP), EVALUATE, "no usable config"),
     "a list for settings": (lambda: rewritten(WEIGHTS, config="[]"), EVALUATE, "no usable config"),
-    "settings of another network": (
-        lambda: rewritten(WEIGHTS, config='{"hidden_size": 4}'),
+    "another network": (
+        lambda: rewritten(
+            WEIGHTS,
+            network='{"cell": "rnn", "settings": {"input_size": 17, "hidden_size": 4, "num_actions": 4}}',
+        ),
         EVALUATE,
         "has shape",
+    ),
+    "no network": (lambda: rewritten(WEIGHTS, network="[]"), EVALUATE, "holds no network that can be made"),
+    "a deep network": (lambda: rewritten(WEIGHTS, network=DEEP), EVALUATE, "holds no network"),
+    "a foreign network": (
+        lambda: rewritten(WEIGHTS, network='{"cell": "os:system", "settings": {}}'),
+        EVALUATE,
+        "holds no network that can be made",
     ),
     "a checkpoint that is a folder": (instead(CHECKPOINT, Path.mkdir), RESUME, "checkpoint.safetensors"),
     "weights for a checkpoint": (lambda: shutil.copy(WEIGHTS, CHECKPOINT), RESUME, "holds no iteration"),

@@ -307,7 +307,7 @@ def described_network(
                 raise ValueError(f"its rule is the function {name!r}: bpa.load(path, rule={name})")
             settings["rule"] = rule
         return cell_class(described["cell"])(**settings, generator=generator)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} holds no network that can be made: {error}") from None
 
 
