@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bpa.cells.base import RecurrentPolicy, load_state, require_policy
 from bpa.engines import room_for_loops
-from bpa.envs.base import Environment, require_environment
+from bpa.envs.base import Environment, entry, require_environment
 from bpa.training import checkpoint as runs
 from bpa.training.a2c import a2c_loss, discounted_returns
 from bpa.training.checkpoint import Checkpoint, Record, SupervisedRecord, given_cell
@@ -331,7 +331,9 @@ def train(
     if config.tensorboard:
         summary_writer()  # refuses, as all that may refuse does, before anything is made
     with contextlib.ExitStack() as stack:
-        generator = stack.enter_context(seeded(env, config.seed))
+        made_by = entry(config.task) if env is None else None
+        draws = made_by.load() if made_by is not None and made_by.rewarded else env
+        generator = stack.enter_context(seeded(draws, config.seed))
         if network is None:
             shape = None if env is None else (env.observation_size, config.hidden_size, env.num_actions)
             net: Any = runs.build_network(config, generator, shape).to(device)

@@ -75,6 +75,8 @@ def sample_noise(env: Environment, generator: torch.Generator | None = None) -> 
 def seeded(env: Any, seed: int) -> Iterator[torch.Generator]:
     """Within, the one source of noise of a run, seeded: the environment's own generator if it has one.
 
+    `env` is the environment, or what will make it, or None.
+
     An environment that samples no noise may draw from PyTorch's global generator, which is seeded too. Both
     are put back.
     """
@@ -84,8 +86,9 @@ def seeded(env: Any, seed: int) -> Iterator[torch.Generator]:
     before = generator.get_state()
     with contextlib.ExitStack() as stack:
         if env is not None and not hasattr(env, "sample_noise"):
-            device = torch.device(getattr(env, "device", "cpu"))
-            stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
+            device = getattr(env, "device", None)
+            on_card = isinstance(device, torch.device) and device.type == "cuda"
+            stack.enter_context(torch.random.fork_rng([device] if on_card else []))
             torch.manual_seed(seed)
         generator.manual_seed(seed)
         try:
@@ -159,7 +162,10 @@ def taken(env: Environment, step: Any) -> tuple[Tensor, Tensor, Tensor]:
     require_shape("reward", reward, (B,))
     if not reward.is_floating_point():
         raise ValueError(f"reward must be torch.float32, got {reward.dtype}")
-    over = done if isinstance(done, Tensor) else torch.tensor(plain(done), device="cpu")
+    try:
+        over = done if isinstance(done, Tensor) else torch.tensor(plain(done), device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"done must be a bool or bool [{B}], got {type(done).__name__}") from None
     if over.dtype != torch.bool or tuple(over.shape) not in ((), (B,)):
         raise ValueError(f"done must be a bool or bool [{B}], got {over.dtype} {list(over.shape)}")
     return observation, reward, over
