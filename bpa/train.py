@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bpa.cells.base import RecurrentPolicy, load_state
+from bpa.cells.base import RecurrentPolicy, load_state, require_policy
 from bpa.engines import room_for_loops
-from bpa.envs.base import Environment, require_environment
+from bpa.envs.base import Environment, entry, require_environment
 from bpa.training import checkpoint as runs
 from bpa.training.a2c import a2c_loss, discounted_returns
 from bpa.training.checkpoint import Checkpoint, Record, SupervisedRecord, given_cell
@@ -45,7 +45,7 @@ from bpa.training.optim import (
 from bpa.training.progress import EventFiles, Progress, summary_writer
 from bpa.training.rollout import require_fit, rollout, sample_noise, seeded
 from bpa.training.signals import deferred_signals
-from bpa.training.supervised import batch_accuracy, batch_loss
+from bpa.training.supervised import batch_accuracy, batch_loss, require_answers
 from bpa.training.tasks import build_task
 
 __all__ = ["Diverged", "TrainConfig", "TrainResult", "a2c_loss", "discounted_returns", "train"]
@@ -121,9 +121,13 @@ def reinforce(run: Run) -> Outcome:
     if team.size > 1:
         env, noise = shard_of(env, noise, team.shard(config.batch_size))
     seen = rollout(run.net, env, noise, config.engine)
-    values, baseline = seen.values, config.baseline
+    values, baseline, weight = seen.values, config.baseline, 1.0
+    if team.size > 1:  # shards need not have equally many steps
+        steps = float(values.numel() if seen.mask is None else seen.mask.sum())
+        weight = steps * team.size / summed(team, [steps], like=values)[0]
     if team.size > 1 and baseline == "first":  # of the whole batch, not of this shard
-        values, baseline = values_of_the_first(team, values), "own"
+        padded = torch.nn.functional.pad(values, (0, 0, 0, env.episode_length - len(values)))
+        values, baseline = values_of_the_first(team, padded)[: len(values)], "own"
     loss = a2c_loss(
         seen.logits,
         values,
@@ -137,7 +141,7 @@ def reinforce(run: Run) -> Outcome:
         seen.mask,
         seen.bootstrap,
     )
-    return Outcome(loss, seen.rewards.sum(0).mean().item(), seen.hidden)
+    return Outcome(loss * weight, seen.rewards.sum(0).mean().item(), seen.hidden)
 
 
 def shard_of(env: Any, noise: Any, part: slice) -> tuple[Any, Any]:
@@ -265,7 +269,7 @@ def with_given(config: TrainConfig, env: Any, network: Any) -> TrainConfig:
     """The config with the settings of an environment and a network that were given.
 
     Raises:
-        ValueError: one of them lacks something, or a run of them is to be resumed that cannot be.
+        ValueError: one of them lacks something.
     """
     if env is None and config.task == OWN:
         raise ValueError(f"task {OWN!r} needs env, the environment of your own")
@@ -273,11 +277,18 @@ def with_given(config: TrainConfig, env: Any, network: Any) -> TrainConfig:
         raise ValueError(f"cell {OWN!r} needs network, the network of your own")
     if env is not None:
         require_environment(env)
-        if config.resume and not hasattr(env, "sample_noise"):
-            lacks = f"which {type(env).__name__} lacks: {NO_REPLAY}"
-            raise ValueError(f"resume needs an env with sample_noise, {lacks}")
         config = config.replace(task=OWN, batch_size=env.batch_size, episode_length=env.episode_length)
+    if network is not None:
+        require_policy(network)
     return config if network is None else config.replace(**given_cell(network))
+
+
+def require_replay(env: Environment, config: TrainConfig, team: Team) -> None:
+    """Raise ValueError if a run must draw the noise of episodes again and `env` cannot."""
+    if hasattr(env, "sample_noise") or not (config.resume or team.size > 1):
+        return
+    asked = "resume needs" if config.resume else "several processes need"
+    raise ValueError(f"{asked} an env with sample_noise, which {type(env).__name__} lacks: {NO_REPLAY}")
 
 
 def train(
@@ -322,17 +333,22 @@ def train(
     if config.tensorboard:
         summary_writer()  # refuses, as all that may refuse does, before anything is made
     with contextlib.ExitStack() as stack:
-        generator = stack.enter_context(seeded(env, config.seed))
+        made_by = entry(config.task) if env is None else None
+        draws = made_by.load() if made_by is not None and made_by.rewarded else env
+        generator = stack.enter_context(seeded(draws, config.seed))
         if network is None:
             shape = None if env is None else (env.observation_size, config.hidden_size, env.num_actions)
             net: Any = runs.build_network(config, generator, shape).to(device)
         else:
             net = copy.deepcopy(network).to(device)
-        task = build_task(config, generator=generator, device=device) if env is None else env
+        task: Any = build_task(config, generator=generator, device=device) if env is None else env
         run = Run(config, net, task, generator, team)
         acts_in = task if run.record is Record else None
         if acts_in is not None:
             require_fit(net, task)
+            require_replay(task, config, team)
+        elif network is not None:
+            require_answers(net, task)
         stack.enter_context(room_for_loops(config.engine, net, acts_in))
         stops = stack.enter_context(deferred_signals())
         begin(run, stack)

@@ -1,18 +1,18 @@
 """The examples run, in a short form, and refuse what they cannot do in one line."""
 
 import importlib.util
+import inspect
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import gymnasium
 import pytest
+import torch
 
-reason = "the example needs the extra sb3"
-pytest.importorskip("stable_baselines3", reason=reason)
-pytest.importorskip("sb3_contrib", reason=reason)
-
-import bpa  # noqa: E402, F401 - registers the environment
+import bpa
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -26,17 +26,106 @@ def example(name):
 
 @pytest.fixture(scope="module")
 def recurrent_ppo():
+    for needed in ("stable_baselines3", "sb3_contrib"):
+        pytest.importorskip(needed, reason="the example needs the extra sb3")
     return example("recurrent_ppo")
 
 
-def test_the_readme_names_every_example_and_flags_that_it_has(recurrent_ppo, capsys):
-    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf8")
-    commands = re.findall(r"^python examples/(\S+)\.py ?(.*)$", readme, re.MULTILINE)
-    assert {name for name, _ in commands} == {path.stem for path in EXAMPLES.glob("*.py")}
+def commands(text):
+    """The lines of a text that run an example: its name and its flags."""
+    found = re.findall(r"^python examples/(\S+)\.py ?(.*)$", text, re.MULTILINE)
+    return [(name, re.findall(r"--[a-z-]+", flags)) for name, flags in found]
+
+
+README = (EXAMPLES.parent / "README.md").read_text(encoding="utf8")
+OURS = ["bandit", "cell", "fine_tuning", "foreign", "rule"]
+
+
+def test_the_readme_names_every_example():
+    assert {name for name, _ in commands(README)} == {path.stem for path in EXAMPLES.glob("*.py")}
+    assert {*OURS, "recurrent_ppo"} == {path.stem for path in EXAMPLES.glob("*.py")}
+
+
+def test_the_readme_names_flags_that_recurrent_ppo_has(recurrent_ppo, capsys):
     with pytest.raises(SystemExit):
         recurrent_ppo.main(["--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
-    assert {flag for _, flags in commands for flag in re.findall(r"--[a-z-]+", flags)} <= known
+    assert {flag for name, flags in commands(README) if name == "recurrent_ppo" for flag in flags} <= known
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_examples_have_the_flags_that_they_and_the_readme_name(name):
+    program = example(name)
+    known = {"--" + argument.replace("_", "-") for argument in inspect.signature(program.main).parameters}
+    asked = [flags for found, flags in commands(README + program.__doc__) if found == name]
+    assert len(asked) >= 2
+    assert {flag for flags in asked for flag in flags} <= known
+
+
+def test_an_example_runs_as_a_program_and_refuses_an_unknown_flag():
+    program = [sys.executable, EXAMPLES / "bandit.py"]
+    done = subprocess.run([*program, "--iterations", "2"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"reward \d+\.\d+ \+- \d\.\d+ an episode; blind pulls earn 5\n", done.stdout)
+    refused = subprocess.run([*program, "--speed", "2"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--speed" in refused.stderr
+
+
+def test_a_bandit_is_learned():
+    bandit = example("bandit")
+    blind, score = bandit.main(iterations=1), bandit.main(iterations=60)
+    assert blind.mean == pytest.approx(5, abs=0.3)
+    assert score.mean > 6
+    assert bandit.main(iterations=1) == blind
+
+
+def test_a_rule_of_ones_own_learns():
+    rule = example("rule")
+    assert rule.main(iterations=30) > 0.4  # guessing gets a quarter
+    hebb, pre, post = torch.zeros(1, 2, 2), torch.tensor([[1.0, -1.0]]), torch.tensor([[0.5, 0.0]])
+    wanted = torch.tensor([[0.5, 0.0], [-0.5, 0.0]]).tanh()
+    assert torch.equal(rule.squeezed(torch.ones(1), pre, post, hebb)[0], wanted)
+
+
+def test_a_cell_of_ones_own_acts_and_answers():
+    cell = example("cell")
+    reward, accuracy = cell.main(iterations=20)
+    assert reward > 0
+    assert accuracy > 0.25
+
+
+def test_the_plastic_gru_without_its_trace_is_that_of_torch():
+    net = example("cell").PlasticGRU(3, 5, 2, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        net.alpha.zero_()
+    gru = torch.nn.GRU(3, 5)
+    own = {"weight_ih_l0": net.i2h.weight, "bias_ih_l0": net.i2h.bias}
+    own |= {"weight_hh_l0": net.h2h.weight, "bias_hh_l0": net.h2h.bias}
+    gru.load_state_dict(own)
+    xs = torch.randn(7, 2, 3, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(net.unroll(xs).h, gru(xs)[0])
+
+
+def test_an_agent_that_ships_is_tuned_and_stays_as_it_was():
+    before, after = example("fine_tuning").main(iterations=3, episodes=30)
+    assert before.episodes == after.episodes == 30
+    assert before != after
+    env = bpa.GridMaze(size=9, wall_penalty=1.0)
+    assert bpa.evaluate(bpa.load("maze-11"), env, 30, seed=1, greedy=True) == before
+
+
+def test_cartpole_of_gymnasium_is_learned():
+    foreign = example("foreign")
+    first, last = (foreign.main("CartPole-v1", iterations, length=50) for iterations in (1, 25))
+    assert last.mean > first.mean + 5
+
+
+def test_a_memory_task_of_popgym_is_trained():
+    pytest.importorskip("popgym", reason="the example needs the extra popgym")
+    score = example("foreign").main("popgym:popgym-RepeatPreviousEasy-v0", iterations=2, length=60)
+    assert -1 <= score.mean <= 1
+    assert score.episodes == 100
 
 
 SHORT = ["--steps", "30", "--mazes", "2", "--size", "5", "--episode-length", "8", "--episodes", "6"]
@@ -76,6 +165,7 @@ RICH = {"size": 5, "episode_length": 6, "wall_penalty": 0.1, "reward": 0.0, "ren
 
 @pytest.mark.parametrize("kind", [{}, RICH])
 def test_the_checker_of_stable_baselines_has_nothing_to_say(kind):
+    pytest.importorskip("stable_baselines3", reason="the checker is in the extra sb3")
     from stable_baselines3.common.env_checker import check_env
 
     with warnings.catch_warnings():

@@ -137,6 +137,19 @@ class RecurrentNetwork(nn.Module, Generic[AnyState]):
         return engines.unroll(self, xs, matching_state(self, hidden, xs.shape[1]), engine)
 
 
+def require_policy(net: object) -> None:
+    """Raise ValueError unless `net` has all that a recurrent policy must have."""
+    needed = "input_size, num_actions, initial_state, forward"
+    for name in ("input_size", "num_actions"):
+        if not hasattr(net, name):
+            raise ValueError(f"network must have {needed}; {name} is missing")
+        require_integer(f"network.{name}", getattr(net, name), low=1)
+    if not callable(getattr(net, "initial_state", None)):
+        raise ValueError(f"network must have {needed}; initial_state is missing")
+    if not isinstance(net, nn.Module) or next(net.parameters(), None) is None:
+        raise ValueError(f"network must be a torch.nn.Module with parameters, got {type(net).__name__}")
+
+
 def cell_class(name: str) -> type[RecurrentNetwork[Any]]:
     """The class of a cell of CELLS."""
     module, _, cell = CELLS[name].partition(":")

@@ -38,11 +38,14 @@ def matching_state(net: Recurrent, hidden: Any, batch_size: int) -> Any:
         raise ValueError(
             f"hidden must be a {type(initial).__name__}, as initial_state gives, got {type(hidden).__name__}"
         )
-    if torch.is_autocast_enabled(initial.h.device.type):
-        hidden = type(hidden)(
-            *[part.to(initial.h.dtype) if isinstance(part, Tensor) else part for part in hidden]
-        )
-    for name, want, got in zip(initial._fields, initial, hidden, strict=True):
+    if len(hidden) != len(initial):
+        raise ValueError(f"hidden must have {len(initial)} parts, as initial_state gives, got {len(hidden)}")
+    if torch.is_autocast_enabled(initial[0].device.type):
+        parts = [part.to(initial[0].dtype) if isinstance(part, Tensor) else part for part in hidden]
+        hidden = type(hidden)(*parts) if hasattr(initial, "_fields") else tuple(parts)
+    for name, want, got in zip(
+        getattr(initial, "_fields", range(len(initial))), initial, hidden, strict=True
+    ):
         if want is None and got is not None:
             raise ValueError(f"hidden.{name} must be None in this network, got {type(got).__name__}")
         if want is not None:
@@ -55,7 +58,7 @@ def unroll(net: Recurrent, xs: Tensor, hidden: Any) -> Unrolled:
     activities = []
     for drive in net.i2h(xs):
         hidden = net.step(drive, hidden)
-        activities.append(hidden.h)
+        activities.append(hidden[0])
     h = torch.stack(activities)
     logits, values = net.heads(h)
     return Unrolled(logits, values, net.modulation(h), h, hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -63,10 +64,14 @@ def step_rewards(
             f"task must be one of {', '.join(rewarded_tasks())} to give rewards, got {config.task!r}"
         )
     rewards = []
-    for env in fresh_tasks(net, config, episodes, seed):
-        seen = rollout(net, env, env.sample_noise(), engine, greedy)
+    for batch, env in enumerate(fresh_tasks(net, config, episodes, seed)):
+        with contextlib.ExitStack() as stack:
+            replays = hasattr(env, "sample_noise")
+            generator = None if replays else stack.enter_context(seeded(env, seed + batch))
+            seen = rollout(net, env, sample_noise(env, generator), engine, greedy)
         require_finite_outputs(seen.logits)
-        rewards.append(seen.rewards)
+        missing = env.episode_length - len(seen.rewards)  # all episodes were over before
+        rewards.append(torch.nn.functional.pad(seen.rewards, (0, 0, 0, missing)))
     return torch.cat(rewards, dim=1)
 
 

@@ -18,9 +18,12 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bpa.arguments import require_integer
+from bpa.cells.plasticity import rule_name
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
 from bpa.show.plots import encode, png_bytes, require_text
+
+SCRIPTED_RULES = ("hebb", "decay", "oja")  # those of live/network.js
 
 
 class Live:
@@ -147,8 +150,18 @@ def play_maze(
     return Live("play.html", ["maze.js", "board.js", "play.js"], data, title, caption)
 
 
-def network_settings(net: Any) -> dict[str, Any]:
-    """What the scripts need to know of a network besides its parameters."""
+def network_settings(net: Network) -> dict[str, Any]:
+    """What the scripts need to know of a network besides its parameters.
+
+    Raises:
+        ValueError: the scripts cannot compute it.
+    """
+    if not isinstance(net, Network):
+        raise ValueError(f"net must be a bpa.Network, which the page can run, got {type(net).__name__}")
+    if net.rule not in SCRIPTED_RULES:
+        got = repr(net.rule) if isinstance(net.rule, str) else f"the function {rule_name(net.rule)!r}"
+        names = ", ".join(map(repr, SCRIPTED_RULES))
+        raise ValueError(f"net must have a rule that the page can run, one of {names}, got {got}")
     if net.alpha is None:
         alpha_shape = None
     else:
@@ -190,14 +203,14 @@ def watch_agent(
     with and without them are counted apart.
 
     Args:
-        net: any network with 17 inputs and 4 actions. Its weights go into the page, about 120 KB of text
-            for 100 neurons.
+        net: a `bpa.Network` with 17 inputs, 4 actions and a rule of ours. Its weights go into the page,
+            about 120 KB of text for 100 neurons.
         size, episode_length, reward, wall_penalty: as for `GridMaze`.
         seed: the same episodes every time; new ones if None.
         title, caption: set above and below.
 
     Raises:
-        ValueError: the network does not fit the maze.
+        ValueError: the network does not fit the maze, or the page cannot run it.
 
     Example:
         >>> import bpa

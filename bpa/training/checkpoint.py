@@ -137,9 +137,15 @@ def given_cell(net: RecurrentPolicy) -> dict[str, Any]:
     if described is None or not isinstance(described["settings"].get("rule", ""), str):
         return {"cell": OWN}
     settings = {"plasticity": "none"} | described["settings"]
-    return {"cell": described["cell"], "hidden_size": settings["hidden_size"]} | {
+    said = {"cell": described["cell"], "hidden_size": settings["hidden_size"]} | {
         name: settings[name] for name in CELL_SETTINGS if name in settings
     }
+    try:
+        shape = net.input_size, settings["hidden_size"], net.num_actions
+        alike = build_network(TrainConfig(**said), torch.Generator(device="cpu"), shape)
+    except ValueError:  # no clip, or more neurons than a config may have
+        return {"cell": OWN}
+    return said if alike.settings() == described["settings"] else {"cell": OWN}
 
 
 def network_settings(net: object) -> dict[str, Any] | None:

@@ -103,11 +103,15 @@ def average_gradients(team: Team, net: Trainable) -> None:
     """Give every process the mean of the gradients of all."""
     if team.size == 1:
         return
-    gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
-    whole = torch.cat([gradient.flatten() for gradient in gradients])
+    # A parameter that one shard has not used, having ended early, may be used in another.
+    parameters = list(net.parameters())
+    used = torch.tensor([p.grad is not None for p in parameters]).to(parameters[0])
+    flat = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
+    whole = torch.cat([*flat, used])
     dist.all_reduce(whole)
-    for gradient, mean in zip(gradients, whole.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_((mean / team.size).view_as(gradient))
+    *means, used = whole.split([*(p.numel() for p in parameters), len(parameters)])
+    for parameter, mean, uses in zip(parameters, means, used.tolist(), strict=True):
+        parameter.grad = (mean / team.size).view_as(parameter) if uses else None
 
 
 def summed(team: Team, numbers: list[float], like: Tensor) -> list[float]:

@@ -126,6 +126,7 @@ def fault(loss: float, norm: float, norm_limit: float = math.inf, bad_traces: fl
     return None
 
 
-def bad_numbers(hidden: tuple[Tensor | None, ...]) -> float:
+def bad_numbers(hidden: Tensor | tuple[Tensor | None, ...]) -> float:
     """How many numbers of a state are not finite."""
-    return sum(float((~torch.isfinite(part)).sum()) for part in hidden if part is not None)
+    parts = (hidden,) if isinstance(hidden, Tensor) else hidden
+    return sum(float((~torch.isfinite(part)).sum()) for part in parts if part is not None)

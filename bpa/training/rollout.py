@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from bpa import engines
-from bpa.arguments import require_flag, require_shape, require_uniform
-from bpa.cells.base import RecurrentPolicy
+from bpa.arguments import plain, require_flag, require_shape, require_uniform
+from bpa.cells.base import RecurrentPolicy, require_policy
 from bpa.engines.context import has_numbers
 from bpa.envs.base import Environment, Noise, require_environment
 from bpa.noise import fresh_generator, uniform
@@ -49,6 +49,7 @@ def sample(logits: Tensor, uniform: Tensor) -> Tensor:
 
 def require_fit(net: RecurrentPolicy, env: Environment) -> None:
     """Raise ValueError unless `env` is an environment and the network has its inputs and actions."""
+    require_policy(net)
     require_environment(env)
     if (net.input_size, net.num_actions) != (env.observation_size, env.num_actions):
         raise ValueError(
@@ -74,6 +75,8 @@ def sample_noise(env: Environment, generator: torch.Generator | None = None) -> 
 def seeded(env: Any, seed: int) -> Iterator[torch.Generator]:
     """Within, the one source of noise of a run, seeded: the environment's own generator if it has one.
 
+    `env` is the environment, or what will make it, or None.
+
     An environment that samples no noise may draw from PyTorch's global generator, which is seeded too. Both
     are put back.
     """
@@ -83,7 +86,9 @@ def seeded(env: Any, seed: int) -> Iterator[torch.Generator]:
     before = generator.get_state()
     with contextlib.ExitStack() as stack:
         if env is not None and not hasattr(env, "sample_noise"):
-            stack.enter_context(torch.random.fork_rng(devices=[]))
+            device = getattr(env, "device", None)
+            on_card = isinstance(device, torch.device) and device.type == "cuda"
+            stack.enter_context(torch.random.fork_rng([device] if on_card else []))
             torch.manual_seed(seed)
         generator.manual_seed(seed)
         try:
@@ -134,21 +139,54 @@ def rollout(
     return act(net, env, observation, numbers, greedy)
 
 
+def require_sensed(env: Environment, observation: Tensor) -> None:
+    """Raise ValueError unless an observation is [B, I] and finite."""
+    require_shape("observation", observation, (env.batch_size, env.observation_size))
+    if not torch.isfinite(observation).all():
+        bad = int((~torch.isfinite(observation)).sum())
+        raise ValueError(f"observation must be finite, got {bad} of {observation.numel()} that are not")
+
+
+def taken(env: Environment, step: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """What `env.step` gave: observation [B, I], reward [B], and done as bool [] or [B].
+
+    Raises:
+        ValueError: it is something else.
+    """
+    B = env.batch_size
+    if not isinstance(step, tuple) or len(step) != 3:
+        got = f"{len(step)} things" if isinstance(step, tuple) else type(step).__name__
+        raise ValueError(f"env.step must return observation, reward and done, got {got}")
+    observation, reward, done = step
+    require_shape("observation", observation, (B, env.observation_size))
+    require_shape("reward", reward, (B,))
+    if not reward.is_floating_point():
+        raise ValueError(f"reward must be torch.float32, got {reward.dtype}")
+    try:
+        over = done if isinstance(done, Tensor) else torch.tensor(plain(done), device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"done must be a bool or bool [{B}], got {type(done).__name__}") from None
+    if over.dtype != torch.bool or tuple(over.shape) not in ((), (B,)):
+        raise ValueError(f"done must be a bool or bool [{B}], got {over.dtype} {list(over.shape)}")
+    return observation, reward, over
+
+
 def act(
     net: RecurrentPolicy, env: Environment, observation: Tensor, numbers: Tensor, greedy: bool
 ) -> Trajectory:
     """`rollout` step by step, in an environment just reset."""
     B, precision = env.batch_size, next(net.parameters()).dtype
     time_limit = getattr(env, "time_limit", None)
+    require_sensed(env, observation)
     running = torch.ones(B, dtype=torch.bool, device=observation.device)
     hidden = net.initial_state(B)
     seen: list[tuple[Tensor, ...]] = []  # observation, action, reward, logits, value, h, mask, bootstrap
     for t in range(env.episode_length):
-        require_shape("observation", observation, (B, env.observation_size))
         logits, value, hidden = net(observation.to(precision), hidden)
+        require_shape("logits", logits, (B, env.num_actions))
+        require_shape("value", value, (B,))
         action = logits.detach().argmax(-1) if greedy else sample(logits.detach(), numbers[t])
-        ahead, reward, done = env.step(action)
-        require_shape("reward", reward, (B,))
+        ahead, reward, over = taken(env, env.step(action))
         cut = torch.zeros_like(reward, dtype=torch.float32)
         if time_limit is not None and (limit := time_limit()) is not None:
             with torch.no_grad():
@@ -156,10 +194,12 @@ def act(
         earned = torch.where(running, reward, 0)
         activity = hidden[0] if isinstance(hidden, tuple) else hidden
         seen.append((observation, action, earned, logits, value, activity, running, cut * running))
-        running = running & ~torch.as_tensor(done, dtype=torch.bool, device=running.device)
-        observation = ahead
+        running = running & ~over.to(running.device)
         if not running.any():
             break
+        # Of an episode that is over the network goes on seeing the last: what comes then may be anything.
+        observation = torch.where(running[:, None], ahead, observation)
+        require_sensed(env, observation)
     observations, actions, rewards, logits, values, h, mask, bootstrap = map(
         torch.stack, zip(*seen, strict=True)
     )

@@ -88,6 +88,20 @@ def batch_accuracy(outputs: Tensor, batch: Batch) -> float:
     return right[batch.mask].double().mean().item()
 
 
+def require_answers(net: Any, task: SupervisedTask) -> None:
+    """Raise ValueError unless the network has the inputs and outputs of the task, and `unroll`."""
+    if (net.input_size, net.num_actions) != (task.input_size, task.output_size):
+        raise ValueError(
+            f"net must have {task.input_size} inputs and {task.output_size} outputs for this task, "
+            f"got {net.input_size} and {net.num_actions}"
+        )
+    if not callable(getattr(net, "unroll", None)):
+        raise ValueError(
+            f"net must have unroll for a supervised task, as bpa.cells.base.RecurrentNetwork has; "
+            f"{type(net).__name__} lacks it"
+        )
+
+
 def fit(
     task: SupervisedTask,
     net: SequencePolicy,
@@ -113,11 +127,7 @@ def fit(
     iterations = require_integer("iterations", iterations, low=1)
     learning_rate = require_number("learning_rate", learning_rate, low=0, above=True)
     max_gradient_norm = require_number("max_gradient_norm", max_gradient_norm, low=0, above=True)
-    if (net.input_size, net.num_actions) != (task.input_size, task.output_size):
-        raise ValueError(
-            f"net must have {task.input_size} inputs and {task.output_size} outputs for this task, "
-            f"got {net.input_size} and {net.num_actions}"
-        )
+    require_answers(net, task)
     (optimizer,) = build_optimizers(net, "adam", learning_rate, adam_eps=1e-8)
     history = []
     with room_for_loops(engine, net):

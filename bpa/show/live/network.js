@@ -20,9 +20,24 @@ function linear(weight, bias, x) {
   return out;
 }
 
+// What this file can compute. Anything else is refused: it would run as if it were Hebb's own.
+const KNOWN = {
+  plasticity: ["none", "plastic", "simple", "retroactive"],
+  rule: ["hebb", "decay", "oja"],
+  clipping: ["hard", "soft"],
+  modulator: Object.keys(MODULATORS),
+  alphaShape: [null, "synapse", "neuron", "network"],
+};
+
 class Network {
   // settings: hiddenSize, plasticity, rule, clip, clipping, modulator, fanout, alphaShape; parameters: base64.
   constructor(settings, parameters) {
+    for (const [name, known] of Object.entries(KNOWN)) {
+      if (!known.includes(settings[name])) {
+        const allowed = known.map((value) => JSON.stringify(value)).join(", ");
+        throw new Error(`${name} must be one of ${allowed}, got ${JSON.stringify(settings[name])}`);
+      }
+    }
     Object.assign(this, settings);
     this.parameters = {};
     for (const [name, text] of Object.entries(parameters)) this.parameters[name] = decodeFloats(text);
