@@ -16,6 +16,7 @@ from bpa.arguments import (
     require_integer,
     require_number,
     require_path,
+    shown,
 )
 from bpa.cells.base import CELLS
 from bpa.cells.plasticity import ALPHAS, PLASTICITIES, RULES, refuse_meaningless
@@ -162,6 +163,8 @@ class TrainConfig:
     """Settings of a task that was registered by somebody else, by the names of its constructor."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.options, dict):
+            raise ValueError(f"options must be a table of names and values, got {shown(self.options)}")
         for task, kind in SETTINGS.items():
             settings = getattr(self, task)
             if not isinstance(settings, kind):
@@ -193,12 +196,12 @@ class TrainConfig:
         maze = build_task(self, batch_size=1, task="maze")
         for name in ("size", "episode_length", "reward", "wall_penalty"):
             object.__setattr__(self, name, getattr(maze, name))
-        if not isinstance(self.options, dict):
-            raise ValueError(f"options must be a table of names and values, got {self.options!r}")
         for task, kind in SETTINGS.items():
             if task == self.task or getattr(self, task) != kind():
                 build_task(self, batch_size=1, task=task)
-        if self.task not in (OWN, "maze", *SETTINGS):
+        if self.task in BEGINNINGS and self.options:
+            raise ValueError(f"options are for tasks that were registered, got some for {self.task!r}")
+        if self.task not in (OWN, *BEGINNINGS):
             build_task(self, batch_size=1)
         store(require_choice, "cell", (*CELLS, OWN))
         store(require_integer, "hidden_size", low=1)

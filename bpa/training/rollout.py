@@ -131,7 +131,7 @@ def rollout(
         )
     require_uniform("noise.action", numbers, (T, B), torch.device(getattr(env, "device", "cpu")))
     if not has_numbers(net.parameters()):
-        raise ValueError("net must have numbers of its own to act by: it is batched by vmap, or fake")
+        raise ValueError("net must hold numbers that an environment can go by, got batched or fake tensors")
     chosen = engines.eager if greedy else engines.choose(engine, net, env)
     observation = env.reset() if isinstance(noise, Tensor) else env.reset(noise)  # type: ignore[call-arg]
     if chosen is not engines.eager:

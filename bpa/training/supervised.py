@@ -88,7 +88,7 @@ def batch_accuracy(outputs: Tensor, batch: Batch) -> float:
     return right[batch.mask].double().mean().item()
 
 
-def require_answers(net: Any, task: SupervisedTask) -> None:
+def require_answers(net: SequencePolicy, task: SupervisedTask) -> None:
     """Raise ValueError unless the network has the inputs and outputs of the task, and `unroll`."""
     if (net.input_size, net.num_actions) != (task.input_size, task.output_size):
         raise ValueError(

@@ -11,6 +11,8 @@ import torch
 from bpa.arguments import plain
 from bpa.envs.base import REGISTRY, entry
 
+GIVEN = ("batch_size", "generator", "device", "split")  # to every task that takes them
+
 
 class TaskConfig(Protocol):
     """What a config says of its task, besides the fields that the registry names: a `TrainConfig`."""
@@ -160,10 +162,10 @@ def build_task(
     if task in SETTINGS:
         settings |= vars(getattr(config, task))
     elif task == config.task:
+        free = [name for name in accepted if name not in (*fields, *GIVEN)]
         for name in config.options:
-            if name not in accepted:
-                known = ", ".join(accepted)
-                raise ValueError(f"options of {task} must be of {known}, got {name!r}")
+            if name not in free:
+                raise ValueError(f"options of {task} must be of {', '.join(free) or 'nothing'}, got {name!r}")
         settings |= config.options
     given = {
         "batch_size": config.batch_size if batch_size is None else batch_size,

@@ -532,9 +532,9 @@ def test_another_world_is_left_to_the_definition():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("goal", torch.zeros(3), r"chance\.goal must have shape \[2\], got \[3\]"),
-        ("action", torch.zeros(4, 2), r"chance\.action must have shape \[5, 2\], got \[4, 2\]"),
-        ("teleport", torch.zeros(5, 2).double(), r"chance\.teleport must be torch\.float32"),
+        ("goal", torch.zeros(3), r"noise\.goal must have shape \[2\], got \[3\]"),
+        ("action", torch.zeros(4, 2), r"noise\.action must have shape \[5, 2\], got \[4, 2\]"),
+        ("teleport", torch.zeros(5, 2).double(), r"noise\.teleport must be torch\.float32"),
     ],
 )
 def test_luck_that_does_not_fit_is_refused(name, value, message):
