@@ -3,7 +3,8 @@
 python examples/foreign.py --env CartPole-v1 --iterations 100
 
 Where an environment is in another package, its name stands before a colon; Gymnasium then imports it. POPGym,
-the extra "popgym", is a collection of such tasks for memory. This one asks for what was seen four steps ago:
+the extra "popgym", is a collection of such tasks for memory. In this one cards come up, and every
+action must name the suit of the last card but three:
 
 python examples/foreign.py --env popgym:popgym-RepeatPreviousEasy-v0 --length 60
 """

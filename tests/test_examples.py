@@ -62,6 +62,17 @@ def test_our_examples_have_the_flags_that_they_and_the_readme_name(name):
     assert {flag for flags in asked for flag in flags} <= known
 
 
+def test_the_page_on_extending_shows_parts_that_our_examples_have():
+    text = (EXAMPLES.parent / "book" / "extend.md").read_text(encoding="utf8")
+    shown = re.findall(r"^```\{literalinclude\} \.\./examples/(\w+)\.py\n((?::.*\n)*)", text, re.MULTILINE)
+    assert {name for name, _ in shown} == {*OURS}
+    for name, options in shown:
+        for part in re.findall(r"^:pyobject: (\w+)$", options, re.MULTILINE):
+            assert getattr(example(name), part).__module__ == name
+        for start in re.findall(r"^:start-at: (.*)$", options, re.MULTILINE):
+            assert start in (EXAMPLES / f"{name}.py").read_text(encoding="utf8")
+
+
 def test_an_example_runs_as_a_program_and_refuses_an_unknown_flag():
     program = [sys.executable, EXAMPLES / "bandit.py"]
     done = subprocess.run([*program, "--iterations", "2"], capture_output=True, text=True)

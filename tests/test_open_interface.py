@@ -634,6 +634,15 @@ WRONG = {
         stepping(reward=torch.zeros(3, dtype=torch.int64)),
         "reward must be torch.float32, got torch.int64",
     ),
+    "reward's number": (
+        stepping(reward=torch.tensor([0.0, -torch.inf, 1.0])),
+        "reward must be finite, got -inf",
+    ),
+    "a class": (Coin, "env must be an environment, got the class Coin: make one of it"),
+    "noise for nobody": (
+        changed(sample_noise=lambda self: None),
+        r"env\.reset must take the noise that env\.sample_noise gives: reset\(noise\)",
+    ),
     "done's shape": (
         stepping(done=torch.zeros(3, 1, dtype=torch.bool)),
         r"done must be a bool or bool \[3\], got torch.bool \[3, 1\]",

@@ -14,6 +14,7 @@ four sizes, `reset` and `step` is one::
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -67,6 +68,8 @@ SIZES = ("observation_size", "num_actions", "batch_size", "episode_length")
 
 def require_environment(env: object) -> None:
     """Raise ValueError unless `env` has all that an environment must have."""
+    if isinstance(env, type):
+        raise ValueError(f"env must be an environment, got the class {env.__name__}: make one of it")
     for name in SIZES:
         if not hasattr(env, name):
             raise ValueError(f"env must have {', '.join(SIZES)}, reset and step; {name} is missing")
@@ -74,6 +77,13 @@ def require_environment(env: object) -> None:
     for name in ("reset", "step"):
         if not callable(getattr(env, name, None)):
             raise ValueError(f"env must have {', '.join(SIZES)}, reset and step; {name} is missing")
+    if hasattr(env, "sample_noise"):
+        try:
+            inspect.signature(env.reset).bind(None)  # type: ignore[attr-defined]
+        except TypeError:
+            raise ValueError(
+                "env.reset must take the noise that env.sample_noise gives: reset(noise)"
+            ) from None
 
 
 class Entry(NamedTuple):

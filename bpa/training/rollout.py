@@ -191,7 +191,9 @@ def act(
         if time_limit is not None and (limit := time_limit()) is not None:
             with torch.no_grad():
                 cut = net(limit[1].to(precision), hidden)[1] * limit[0]
-        earned = torch.where(running, reward, 0)
+        earned = torch.where(running, reward.to(torch.float32), 0)
+        if not torch.isfinite(earned).all():
+            raise ValueError(f"reward must be finite, got {earned[~torch.isfinite(earned)][0]:g}")
         activity = hidden[0] if isinstance(hidden, tuple) else hidden
         seen.append((observation, action, earned, logits, value, activity, running, cut * running))
         running = running & ~over.to(running.device)
