@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import importlib
+import importlib.util
 import logging
 
 import hypothesis
@@ -17,6 +18,14 @@ matplotlib_says = logging.getLogger("matplotlib")
 matplotlib_says.setLevel(logging.ERROR)
 importlib.import_module("matplotlib.font_manager")
 matplotlib_says.setLevel(logging.NOTSET)
+
+
+if importlib.util.find_spec("triton") and not torch.cuda.is_available():
+    # Triton is read once, and for its interpreter that must be while the variable is set: now, before a test
+    # reads it. PyTorch's compiler and its optimisers do.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_INTERPRET", "1")
+        importlib.import_module("bpa.engines.triton_kernels")
 
 
 @pytest.fixture(autouse=True)

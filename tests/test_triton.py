@@ -35,13 +35,6 @@ DEVICE = "cuda" if CUDA else "cpu"
 INSTALLED = importlib.util.find_spec("triton") is not None
 needs_triton = pytest.mark.skipif(not INSTALLED, reason="Triton is not installed (extra `test`, Linux only)")
 
-if INSTALLED and not CUDA:
-    # Triton is read once, and must be while the variable is set: now, before another test reads it. PyTorch's
-    # optimisers do.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRITON_INTERPRET", "1")
-        importlib.import_module("bpa.engines.triton_kernels")
-
 # The largest difference from float64, relative to the largest number of the same tensor, or to 1.
 # Under the interpreter the largest seen is 3e-6. A card rounds and sums in another order.
 TOLERANCE = 1e-4 if CUDA else 2e-5
