@@ -211,7 +211,10 @@ def run_train(arguments: Sequence[str]) -> None:
         leave_team()
     if os.environ.get("RANK", "0") != "0":
         return  # the first of several processes speaks for all
-    recent = [record[1] for record in result.history[-100:]]  # never empty: a run has an iteration at least
+    if not result.history:  # a complete run whose history somebody has emptied
+        print(f"{config.out}: nothing was left to do")
+        return
+    recent = [record[1] for record in result.history[-100:]]
     score = {"reward": "reward per episode"}.get(kind := result.history[-1]._fields[1], kind)
     print(
         f"{config.out}: {len(result.history)} iterations in {result.history[-1].seconds:.0f} s, "

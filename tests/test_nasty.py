@@ -26,8 +26,10 @@ from bpa.envs.gymnasium import GridMazeEnv, GridMazeVectorEnv
 from bpa.experiments.reproduce import reproduce
 from bpa.show.curves import save_curves
 from bpa.show.play import save_film
+from bpa.tasks.patterns import Patterns
 from bpa.train import train
 from bpa.training.checkpoint import create_folder, load_weights, write_atomically
+from bpa.training.distributed import join_team, own_device
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes, devices and their paths are POSIX's")
 SMALL = {"iterations": 2, "batch_size": 2, "episode_length": 4, "hidden_size": 3, "size": 5}
@@ -505,3 +507,38 @@ def test_no_loop_runs_a_maze_that_leads_out_of_itself(name):
     MOVED[name](maze)
     with pytest.raises(ValueError, match=r"engine 'numba' cannot run this.*engine='eager' can"):
         choose("numba", Network(17, 8, 4), maze)
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "LOCAL_RANK"])
+def test_what_torchrun_would_never_announce_is_named(monkeypatch, name):
+    monkeypatch.setenv(name, "abc")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match=f"{name} must be a whole number, as torchrun sets it, got 'abc'"):
+        join_team(torch.device("cpu")) if name == "WORLD_SIZE" else own_device(torch.device("cuda"))
+
+
+def test_more_bits_than_a_number_counts_are_no_matter():
+    """Whether they can tell so many cues apart is not to be computed."""
+    assert CueReward(num_cues=4, cue_bits=10**9, batch_size=1, episode_length=6).cue_bits == 10**9
+    assert Patterns(pattern_size=10**9, num_patterns=4, batch_size=1).num_patterns == 4
+
+
+def test_a_complete_run_without_its_history_has_nothing_left_to_do(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    small = [
+        "--iterations",
+        "1",
+        "--batch-size",
+        "2",
+        "--hidden-size",
+        "4",
+        "--episode-length",
+        "5",
+        "--quiet",
+    ]
+    assert main(["train", "--out", run, "--quiet", *small]) == 0
+    history = tmp_path / "run" / "history.csv"
+    history.write_text(history.read_text().splitlines()[0] + "\n")
+    capsys.readouterr()
+    assert main(["train", "--out", run, "--resume"]) == 0
+    assert capsys.readouterr().out == f"{run}: nothing was left to do\n"

@@ -121,7 +121,7 @@ class CueReward:
     ):
         self.num_cues = num_cues = require_integer("num_cues", num_cues, low=2)
         self.cue_bits = cue_bits = require_integer("cue_bits", cue_bits, low=1)
-        if num_cues > 2**cue_bits:
+        if cue_bits < 63 and num_cues > 2**cue_bits:  # beyond, no number of cues is too large
             raise ValueError(
                 f"num_cues must be at most {2**cue_bits}, as many as {cue_bits} bits can tell apart, "
                 f"got {num_cues}"

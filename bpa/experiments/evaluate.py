@@ -19,6 +19,7 @@ from bpa.training.supervised import batch_metrics
 from bpa.training.tasks import build_task, is_rewarded, rewarded_tasks
 
 EXACT = ("random_reward", "oracle_reward")  # computed, not measured, where that takes seconds
+MOST_EPISODES = 10**9  # more would be a slip of the finger, and no machine could end it
 LARGEST_BATCH = 100  # episodes at once, so that the traces of many episodes need not fit in memory
 
 
@@ -27,7 +28,7 @@ def fresh_tasks(net: RecurrentPolicy, config: TrainConfig, episodes: int, seed: 
 
     Pictures are those for testing. Tensors are where `net` is.
     """
-    episodes = require_integer("episodes", episodes, low=1)
+    episodes = require_integer("episodes", episodes, low=1, high=MOST_EPISODES)
     seed = require_integer("seed", seed, low=0, high=2**63 - 1)
     require_finite_weights(net)
     generator = torch.Generator(device="cpu").manual_seed(seed)
@@ -185,7 +186,7 @@ def evaluate(
         >>> score.episodes, score.mean > 150
         (20, True)
     """
-    episodes = require_integer("episodes", episodes, low=1)
+    episodes = require_integer("episodes", episodes, low=1, high=MOST_EPISODES)
     seed = require_integer("seed", seed, low=0, high=2**63 - 1)
     require_finite_weights(net)
     require_environment(env)

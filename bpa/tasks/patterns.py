@@ -26,7 +26,7 @@ def distinct_codes(batch_size: int, count: int, bits: int, generator: torch.Gene
     Args:
         count: N, at most 2**bits.
     """
-    if 2**bits <= 16 * count:  # few are left over: deal from the shuffled deck of all codes
+    if bits < 63 and 2**bits <= 16 * count:  # few are left over: deal from the shuffled deck of all codes
         deck = uniform(batch_size, 2**bits, generator=generator).argsort(dim=1)[:, :count]
         places = torch.arange(bits, dtype=torch.int64, device=deck.device)
         return signs(deck[:, :, None] >> places & 1)
@@ -134,7 +134,7 @@ class Patterns:
         if missing > 0:
             self.num_missing = min(max(round(missing * pattern_size), 1), pattern_size - 1)
         num_shown = pattern_size - self.num_missing
-        if num_patterns > 2**num_shown:
+        if num_shown < 63 and num_patterns > 2**num_shown:  # beyond, no number of patterns is too large
             raise ValueError(
                 f"num_patterns must be at most {2**num_shown}, as many as the {num_shown} bits that a cue "
                 f"shows can tell apart, got {num_patterns}"

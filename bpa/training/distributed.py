@@ -32,6 +32,16 @@ class Team(NamedTuple):
         return slice(self.rank * each, (self.rank + 1) * each)
 
 
+def announced(name: str) -> int:
+    """What torchrun has announced in the environment; ValueError if it is no whole number."""
+    try:
+        return int(os.environ[name])
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a whole number, as torchrun sets it, got {os.environ[name]!r}"
+        ) from None
+
+
 def own_device(device: torch.device) -> torch.device:
     """The device of this process: where torchrun has started several, each has a card of its own.
 
@@ -40,7 +50,7 @@ def own_device(device: torch.device) -> torch.device:
     """
     if device.type != "cuda" or "LOCAL_RANK" not in os.environ:
         return device
-    local_rank, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    local_rank, count = announced("LOCAL_RANK"), torch.cuda.device_count()
     if local_rank >= count:
         raise ValueError(
             f"device 'cuda' must be one for each process on a machine: here are {count}, and this is process "
@@ -55,7 +65,7 @@ def join_team(device: torch.device) -> Team:
     Args:
         device: where this process computes, which decides how the team talks.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if "WORLD_SIZE" not in os.environ or announced("WORLD_SIZE") == 1:
         return Team()
     if not dist.is_initialized():
         if device.type == "cuda":

@@ -355,7 +355,7 @@ def test_evaluation_is_repeatable_and_says_what_it_saw(finished):
         expected_reward("random", 5, 9),
         expected_reward("oracle", 5, 9),
     )
-    with pytest.raises(ValueError, match="episodes must be a whole number of at least 1, got 0"):
+    with pytest.raises(ValueError, match="episodes must be a whole number from 1 to 1000000000, got 0"):
         episode_rewards(net, config, episodes=0)
 
 
