@@ -16,7 +16,15 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HTML = Path(__file__).parents[1] / "book" / "_build" / "html"
-PAGES = sorted(str(path.relative_to(HTML)) for path in HTML.rglob("*.html") if "_static" not in path.parts)
+# The listings of sources are made by one template: the definition's stands for all of them.
+LISTINGS = {
+    path for path in HTML.glob("_modules/**/*.html") if path != HTML / "_modules" / "bpa" / "network.html"
+}
+PAGES = sorted(
+    str(path.relative_to(HTML))
+    for path in HTML.rglob("*.html")
+    if "_static" not in path.parts and path not in LISTINGS
+)
 CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
