@@ -159,7 +159,9 @@ class TrainConfig:
     """Little languages, each of which lasts for one sequence."""
     recall: RecallSettings = dataclasses.field(default_factory=RecallSettings)
     """Pairs of keys and values to recall."""
-    options: Annotated[dict[str, Any], tyro.conf.Suppress] = dataclasses.field(default_factory=dict)
+    options: Annotated[dict[str, Any], tyro.conf.Suppress] = dataclasses.field(
+        default_factory=dict, hash=False
+    )
     """Settings of a task that was registered by somebody else, by the names of its constructor."""
 
     def __post_init__(self) -> None:

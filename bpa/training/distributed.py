@@ -115,7 +115,7 @@ def average_gradients(team: Team, net: Trainable) -> None:
         return
     # A parameter that one shard has not used, having ended early, may be used in another.
     parameters = list(net.parameters())
-    used = torch.tensor([p.grad is not None for p in parameters]).to(parameters[0])
+    used = parameters[0].new_tensor([p.grad is not None for p in parameters])
     flat = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
     whole = torch.cat([*flat, used])
     dist.all_reduce(whole)

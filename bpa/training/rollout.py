@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -163,7 +164,7 @@ def taken(env: Environment, step: Any) -> tuple[Tensor, Tensor, Tensor]:
     if not reward.is_floating_point():
         raise ValueError(f"reward must be torch.float32, got {reward.dtype}")
     try:
-        over = done if isinstance(done, Tensor) else torch.tensor(plain(done), device="cpu")
+        over = done if isinstance(done, Tensor) else torch.from_numpy(np.asarray(plain(done)))
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"done must be a bool or bool [{B}], got {type(done).__name__}") from None
     if over.dtype != torch.bool or tuple(over.shape) not in ((), (B,)):

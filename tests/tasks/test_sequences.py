@@ -190,7 +190,7 @@ def test_accuracy_is_counted_at_each_load():
 
 def test_a_lesson_of_another_shape_has_no_floor():
     world = Languages(3, 20, batch_size=4, generator=seeded(9))
-    with pytest.raises(ValueError, match=r"lesson\.inputs must have shape"):
+    with pytest.raises(ValueError, match=r"batch\.inputs must have shape"):
         world.bayes_loss(Languages(3, 10, batch_size=4).sample())
 
 
