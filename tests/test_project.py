@@ -1,6 +1,8 @@
 """The project's own files agree with one another: versions, lock, environment, commands, chapters."""
 
+import importlib
 import importlib.metadata
+import importlib.util
 import os
 import re
 import runpy
@@ -310,6 +312,24 @@ def test_table_of_contents_names_every_page():
     book = ROOT / "book"
     pages = [*book.glob("*.md"), *book.glob("[!_]*/*.md"), *CHAPTERS]
     assert sorted(listed) == sorted(str(path.relative_to(book).with_suffix("")) for path in pages)
+
+
+def test_names_that_pages_and_chapters_import_exist():
+    """Also those of cells in Markdown, which only the build of the book runs."""
+    texts = {page: page.read_text(encoding="utf-8") for page in (ROOT / "book").rglob("*.md")}
+    for chapter in CHAPTERS:
+        cells = nbformat.read(chapter, as_version=4).cells
+        texts[chapter] = "\n".join(cell.source for cell in cells)
+    wanted = re.compile(r"^(?:>>> )?from (bpa[\w.]*) import (?:\(([^)]*)\)|([^#\n]+))", re.MULTILINE)
+    found = 0
+    for place, text in texts.items():
+        for module, several, line in wanted.findall(text):
+            for name in re.split(r"[,\s]+", re.sub(r"\bas \w+", "", several or line).strip(" ,\n")):
+                found += 1
+                assert hasattr(importlib.import_module(module), name) or importlib.util.find_spec(
+                    f"{module}.{name}"
+                ), f"{place}: {module} has no {name}"
+    assert found > 100
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
