@@ -115,7 +115,10 @@ def soft_clip(answer: Callable[..., Any]) -> None:
     cases = []
     for shape, clip in (((4, 4), 1.0), ((2, 3, 3), 2.0), ((5,), 0.5)):
         hebb = clip * (2 * torch.rand(shape, generator=generator) - 1)
-        cases.append((hebb, 0.3 * torch.randn(shape, generator=generator), clip))
+        increment = 0.3 * torch.randn(shape, generator=generator)
+        # One connection meets the bound, so that a hard clip and none at all never give the same.
+        hebb.view(-1)[0], increment.view(-1)[0] = 0.9 * clip, 0.5 * clip
+        cases.append((hebb, increment, clip))
     slips = [
         Slip(
             "That is the hard clip. Here the increment is scaled first, and nothing is cut off.",
