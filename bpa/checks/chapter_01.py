@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer
+from bpa.checks.compare import Slip, check_answer, exercise
 from bpa.network import clipped, outer
 from bpa.noise import fresh_generator
 
@@ -31,6 +31,7 @@ def second_neuron_stepped(x: Tensor, w1: Tensor, w2: Tensor, eta: float) -> Tens
     return w2 + eta * y2 * (left - y2 * w2)
 
 
+@exercise
 def associate(answer: Callable[..., Any]) -> None:
     """Check `associate(pre, post)`: pre [K, N], post [K, M] -> Hebb [N, M], K outer products over N.
 
@@ -68,6 +69,7 @@ def associate(answer: Callable[..., Any]) -> None:
     check_answer("associate", answer, associated, cases, slips)
 
 
+@exercise
 def complete(answer: Callable[..., Any]) -> None:
     """Check `complete(hebb, cue)`: the known part of cue [N] kept, the zeros filled from Hebb [N, N].
 
@@ -105,6 +107,7 @@ def complete(answer: Callable[..., Any]) -> None:
     check_answer("complete", answer, completed, cases, slips)
 
 
+@exercise
 def soft_clip(answer: Callable[..., Any]) -> None:
     """Check `soft_clip(hebb, increment, clip)`: an increment scaled by the room left in its direction.
 
@@ -159,6 +162,7 @@ def soft_clip(answer: Callable[..., Any]) -> None:
     )
 
 
+@exercise
 def second_neuron_step(answer: Callable[..., Any]) -> None:
     """Check `second_neuron_step(x, w1, w2, eta)`: Oja's rule on what a first neuron leaves of x [N].
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer
+from bpa.checks.compare import Slip, check_answer, exercise
 from bpa.noise import fresh_generator
 
 
@@ -36,6 +36,7 @@ def ridge_weights(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     return torch.linalg.lstsq(rows, torch.cat([y.double(), y.new_zeros(P, Q).double()])).solution
 
 
+@exercise
 def hide_half(answer: Callable[..., Any]) -> None:
     """Check `hide_half(pictures, half)`: [B, S, S] -> the same with that half 0.
 
@@ -77,6 +78,7 @@ def hide_half(answer: Callable[..., Any]) -> None:
     check_answer("hide_half", answer, halved, cases, slips)
 
 
+@exercise
 def nearest_picture(answer: Callable[..., Any]) -> None:
     """Check `nearest_picture(shown, cue, hidden)` -> the shown picture most like the cue, [B, P].
 
@@ -127,6 +129,7 @@ def nearest_picture(answer: Callable[..., Any]) -> None:
     check_answer("nearest_picture", answer, nearest_shown, cases, slips)
 
 
+@exercise
 def ridge(answer: Callable[..., Any]) -> None:
     """Check `ridge(x, y, penalty)`: x [K, P], y [K, Q] -> W [P, Q].
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import NotYet, Slip, check_answer
+from bpa.checks.compare import NotYet, Slip, check_answer, exercise
 from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
 from bpa.noise import fresh_generator
 
@@ -79,6 +79,7 @@ def first_hits(walls: Tensor, goal: Tensor, stay: bool = True) -> Tensor:
     return steps
 
 
+@exercise
 def read_observation(answer: Callable[..., Any]) -> None:
     """Check `read_observation(observation, episode_length)` -> steps taken, previous reward, previous action.
 
@@ -122,6 +123,7 @@ def read_observation(answer: Callable[..., Any]) -> None:
     check_answer("read_observation", answer, told, cases, slips, tolerance=1e-3)
 
 
+@exercise
 def looks_alike(answer: Callable[..., Any]) -> None:
     """Check `looks_alike(walls)` -> for each free cell, how many free cells look the same, [F].
 
@@ -148,6 +150,7 @@ def looks_alike(answer: Callable[..., Any]) -> None:
     check_answer("looks_alike", answer, alike, cases, slips)
 
 
+@exercise
 def hitting_time(answer: Callable[..., Any]) -> None:
     """Check `hitting_time(walls, goal)` -> a random walker's mean number of steps to the goal, [F].
 
@@ -180,6 +183,7 @@ def hitting_time(answer: Callable[..., Any]) -> None:
     check_answer("hitting_time", answer, first_hits, cases, slips, tolerance=1e-3)
 
 
+@exercise
 def senses_only(answer: Callable[..., Any]) -> float:
     """Check `agent(observation, memory)` -> action, memory: a hand-made agent that beats chance.
 

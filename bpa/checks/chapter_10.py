@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer
+from bpa.checks.compare import Slip, check_answer, exercise
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze, MazeNoise, draw_noise
 from bpa.network import Hidden, Network
 from bpa.noise import fresh_generator
@@ -74,6 +74,7 @@ def frozen_life(net: Network, maze: GridMaze, chance: MazeNoise, freeze: int) ->
     return lived(net, maze, chance, freeze, keep_hebb)
 
 
+@exercise
 def times_between(answer: Callable[..., Any]) -> None:
     """Check `times_between(rewards)` -> the number of steps that each reward of an episode took, [K].
 
@@ -115,6 +116,7 @@ def times_between(answer: Callable[..., Any]) -> None:
     check_answer("times_between", answer, gaps, cases, slips)
 
 
+@exercise
 def around_rewards(answer: Callable[..., Any]) -> None:
     """Check `around_rewards(values, rewards, before, after)` -> mean value at each lag, [before + after + 1].
 
@@ -163,6 +165,7 @@ def around_rewards(answer: Callable[..., Any]) -> None:
     check_answer("around_rewards", answer, around, cases, slips)
 
 
+@exercise
 def clip_gradients(answer: Callable[..., Any]) -> None:
     """Check `clip_gradients(gradients, bound)` -> the gradients, scaled down to a common norm of `bound`.
 
@@ -222,6 +225,7 @@ def clip_gradients(answer: Callable[..., Any]) -> None:
     )
 
 
+@exercise
 def live_frozen(answer: Callable[..., Any]) -> None:
     """Check `live_frozen(net, maze, chance, freeze)` -> actions [T, B], Hebb kept from step `freeze` on.
 

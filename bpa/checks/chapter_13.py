@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer
+from bpa.checks.compare import Slip, check_answer, exercise
 from bpa.noise import fresh_generator
 
 
@@ -73,6 +73,7 @@ def mixture(losses: Tensor) -> Tensor:
     return torch.stack(mixed)
 
 
+@exercise
 def perplexity(answer: Callable[..., Any]) -> None:
     """Check `perplexity(losses, mask)` -> exp of the mean loss over what counts, a scalar.
 
@@ -108,6 +109,7 @@ def perplexity(answer: Callable[..., Any]) -> None:
     check_answer("perplexity", answer, confusion, cases, slips)
 
 
+@exercise
 def predict_next(answer: Callable[..., Any]) -> None:
     """Check `predict_next(symbols, count, concentration)` -> chances of the next symbol, [A].
 
@@ -158,6 +160,7 @@ def predict_next(answer: Callable[..., Any]) -> None:
     check_answer("predict_next", answer, bayes_next, cases, slips)
 
 
+@exercise
 def plastic_step(answer: Callable[..., Any]) -> None:
     """Check `plastic_step(drive, pre, cell, hebb, w, alpha, eta, clip)` -> h, cell, hebb.
 
@@ -228,6 +231,7 @@ def plastic_step(answer: Callable[..., Any]) -> None:
     check_answer("plastic_step", answer, lstm_step, cases, slips)
 
 
+@exercise
 def mixed_losses(answer: Callable[..., Any]) -> None:
     """Check `mixed_losses(losses)` -> losses of the Bayesian mixture of K predictors, [T].
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer
+from bpa.checks.compare import Slip, check_answer, exercise
 from bpa.noise import fresh_generator
 
 GAMMA = 0.9
@@ -93,6 +93,7 @@ def first_alone(loss: Callable[..., Tensor], *parts: Tensor) -> bool:
     return mean_of_each(loss, *copies)
 
 
+@exercise
 def mended_trace(answer: Callable[..., Any]) -> None:
     """Check `mended_trace(pre, post, eta)` -> the decaying trace after all steps, [H, H].
 
@@ -129,6 +130,7 @@ def mended_trace(answer: Callable[..., Any]) -> None:
     check_answer("mended_trace", answer, faded_trace, cases, slips)
 
 
+@exercise
 def mended_loss(answer: Callable[..., Any]) -> None:
     """Check `mended_loss(logits, values, actions, rewards)` -> the loss, by its value and its gradients.
 
@@ -178,6 +180,7 @@ def mended_loss(answer: Callable[..., Any]) -> None:
     )
 
 
+@exercise
 def first_parting(answer: Callable[..., Any]) -> None:
     """Check `first_parting(one, other)` -> first step at which each episode differs, [B].
 
@@ -222,6 +225,7 @@ def first_parting(answer: Callable[..., Any]) -> None:
     check_answer("first_parting", answer, parting, cases, slips)
 
 
+@exercise
 def treats_alone(answer: Callable[..., Any]) -> None:
     """Check `treats_alone(loss, logits, values, actions, rewards)` -> whether a loss keeps episodes apart.
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import dis
+import functools
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
+
+SMALL = 12  # numbers in an argument that a message can still show
+IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "POP_TOP", "RETURN_GENERATOR"}
+
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
 
 
 class NotYet(AssertionError):
     """An answer that is not right yet. The message says what differs and names the likely slip."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message alone. Where in `bpa` it was raised helps nobody."""
+        return [f"Not yet. {self}"]
 
 
 class Slip(NamedTuple):
@@ -20,14 +34,74 @@ class Slip(NamedTuple):
     function: Callable[..., Any]
 
 
-def as_tensors(value: Any) -> list[Tensor]:
-    """What a function returned, as a flat list of float64 tensors; ValueError if it is something else."""
+def untouched(answer: object) -> bool:
+    """Whether a function is a stub still: its body does nothing, not even by mistake.
+
+    Known by the body, not by what it returns: a function that computes and forgets its `return` is no stub.
+    """
+    if not inspect.isfunction(answer) or answer.__name__ == "<lambda>":
+        return False
+    code = list(dis.get_instructions(answer))
+    returned = [step.argval for step in code if step.opname in ("LOAD_CONST", "RETURN_CONST")]
+    return {step.opname for step in code} <= IDLE and returned[-1:] == [None]
+
+
+def exercise(
+    check: Callable[[Callable[..., Any]], Result],
+) -> Callable[[Callable[..., Any]], Result | None]:
+    """Let a check say "not answered yet" of an untouched stub, so that a notebook runs to its end."""
+
+    @functools.wraps(check)
+    def checked(answer: Callable[..., Any]) -> Result | None:
+        if untouched(answer):
+            print(
+                f"{answer.__name__}: not answered yet. Put your answer in the place of the dots, run that "
+                "cell, then this one again."
+            )
+            return None
+        return check(answer)
+
+    return checked
+
+
+def as_tensor(value: Any) -> Tensor:
+    """A number, an array, a tensor or a list of them as one float64 tensor; ValueError if it is none."""
     if isinstance(value, tuple | list):
-        return [tensor for part in value for tensor in as_tensors(part)]
+        parts = [as_tensor(part) for part in value]
+        if any(part.shape != parts[0].shape for part in parts):
+            raise ValueError("expected entries of one shape")
+        return torch.stack(parts) if parts else torch.zeros(0, dtype=torch.float64)
     try:
-        return [torch.as_tensor(value, dtype=torch.float64, device="cpu").detach()]
+        return torch.as_tensor(value, dtype=torch.float64, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"expected numbers or tensors, got {type(value).__name__}") from None
+
+
+def as_tensors(value: Any, wanted: int | None = None) -> list[Tensor]:
+    """What a function returned as one tensor a result, float64.
+
+    Args:
+        value: what came: a number, a tensor, an array, or a list or tuple of them.
+        wanted: how many results there should be; None takes a list or tuple as several results. One result
+            may come as a list of numbers or of tensors, which is then stacked.
+
+    Raises:
+        ValueError: it holds something that is no number.
+    """
+    if wanted == 1:
+        try:
+            return [as_tensor(value)]
+        except ValueError as error:
+            if not str(error).startswith("expected entries"):
+                raise
+    if isinstance(value, tuple | list):
+        return [as_tensor(part) for part in value]
+    return [as_tensor(value)]
+
+
+def expected_tensors(value: Any) -> list[Tensor]:
+    """The results of a definition: several only where it returns a tuple or a list."""
+    return [as_tensor(part) for part in value] if isinstance(value, tuple | list) else [as_tensor(value)]
 
 
 def fresh(case: Sequence[Any]) -> list[Any]:
@@ -35,20 +109,28 @@ def fresh(case: Sequence[Any]) -> list[Any]:
     return [argument.clone() if isinstance(argument, Tensor) else argument for argument in case]
 
 
-def same(got: Any, expected: Any, tolerance: float) -> bool:
+def close(got: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> bool:
     """Whether both are the same numbers in the same shapes, to `tolerance` relative and absolute."""
-    got, expected = as_tensors(got), as_tensors(expected)
     return len(got) == len(expected) and all(
         mine.shape == right.shape and torch.allclose(mine, right, rtol=tolerance, atol=tolerance)
         for mine, right in zip(got, expected, strict=True)
     )
 
 
+def same(got: Any, expected: Any, tolerance: float) -> bool:
+    """`close` for what an answer and a definition returned."""
+    right = expected_tensors(expected)
+    return close(as_tensors(got, len(right)), right, tolerance)
+
+
 def difference(got: Any, expected: Any) -> str:
     """One sentence on how `got` differs from `expected`."""
-    mine, right = as_tensors(got), as_tensors(expected)
+    right = expected_tensors(expected)
+    mine = as_tensors(got, len(right))
     if len(mine) != len(right):
-        return f"It returns {len(mine)} results where {len(right)} are wanted."
+        return (
+            f"It returns {len(mine)} results where {len(right)} {'is' if len(right) == 1 else 'are'} wanted."
+        )
     for number, (one, other) in enumerate(zip(mine, right, strict=True), start=1):
         which = "" if len(mine) == 1 else f"Result {number}: "
         if one.shape != other.shape:
@@ -62,6 +144,104 @@ def difference(got: Any, expected: Any) -> str:
     worst = max(range(len(gaps)), key=gaps.__getitem__)
     which = "" if len(mine) == 1 else f"Result {worst + 1}: "
     return f"{which}The largest difference from the definition is {gaps[worst]:.3g}."
+
+
+def shifted(tensor: Tensor, steps: int) -> Tensor:
+    """The entries moved along the first axis, the last one round to the front."""
+    return tensor.roll(steps, 0) if tensor.ndim else tensor
+
+
+# What goes wrong everywhere, as what would have to be done to the wanted result to get this one.
+COMMON: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
+    ("The sign is turned round: a minus too many, or one too few.", lambda right: -right),
+    (
+        "Rows and columns are swapped: it is the right result, transposed.",
+        lambda right: right.mT if right.ndim >= 2 else right,
+    ),
+    ("Everything stands one place too late.", lambda right: shifted(right, 1)),
+    ("Everything stands one place too early.", lambda right: shifted(right, -1)),
+    ("The order is the wrong way round.", lambda right: right.flip(0) if right.ndim else right),
+    ("The first entry is missing.", lambda right: right[1:] if right.ndim else right),
+    ("The last entry is missing.", lambda right: right[:-1] if right.ndim else right),
+    (
+        "The tanh is missing.",
+        lambda right: right.atanh() if right.numel() and right.abs().max() < 1 else right,
+    ),
+    ("There is one tanh too many.", lambda right: right.tanh()),
+)
+
+
+def common_slip(results: Sequence[tuple[Any, Any]], tolerance: float) -> str:
+    """The hint of `COMMON` that explains every result, or an empty text."""
+    pairs = []
+    for got, expected in results:
+        right = expected_tensors(expected)
+        mine = as_tensors(got, len(right))
+        if len(mine) != 1 or len(right) != 1:
+            return ""
+        pairs.append((mine, right))
+    for hint, change in COMMON:
+        changed = [(mine, [change(right[0])]) for mine, right in pairs]
+        if all(close(mine, wrong, tolerance) for mine, wrong in changed):
+            return hint
+    return ""
+
+
+def written(value: Any) -> str:
+    """A value as a short text; empty where it is too large to read."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, bool | int | str):
+        return repr(value)
+    if not isinstance(value, Tensor | np.ndarray | tuple | list | np.generic):
+        return ""
+    try:
+        tensor = as_tensor(value)
+    except ValueError:
+        return ""
+    if tensor.numel() > SMALL:
+        return ""
+    return str(np.array2string(tensor.numpy(), precision=3, suppress_small=True, separator=", "))
+
+
+def argument_names(answer: Callable[..., Any], count: int) -> list[str]:
+    """The names that a function gives its arguments, as far as it says."""
+    try:
+        names = list(inspect.signature(answer).parameters)
+    except (TypeError, ValueError):
+        names = []
+    return names if len(names) == count else [f"argument {place}" for place in range(1, count + 1)]
+
+
+def example(answer: Callable[..., Any], case: Sequence[Any], got: Any, expected: Any) -> str:
+    """Input, result and what was wanted of one small case; empty where they do not fit on a few lines."""
+    right = expected_tensors(expected)
+    mine = as_tensors(got, len(right))
+    given = [written(argument) for argument in case]
+    if len(mine) != len(right) or not all(given):
+        return ""
+    lines = ["For example,"]
+    lines += [
+        f"  {name} = {text}" for name, text in zip(argument_names(answer, len(case)), given, strict=True)
+    ]
+    for number, (one, other) in enumerate(zip(mine, right, strict=True), start=1):
+        which = "" if len(right) == 1 else f"result {number}: "
+        yours, wanted = written(one), written(other)
+        if not yours or not wanted:
+            return ""
+        lines += [f"  {which}yours  {yours}", f"  {which}wanted {wanted}"]
+        if one.shape == other.shape and one.ndim and not torch.allclose(one, other, rtol=1e-5, atol=1e-5):
+            place = (~torch.isclose(one, other, rtol=1e-5, atol=1e-5)).nonzero()[0].tolist()
+            lines.append(
+                f"  They differ first at {place}: {one[tuple(place)]:.4g} in place of "
+                f"{other[tuple(place)]:.4g}."
+            )
+    return "\n" + "\n".join(lines)
+
+
+def size_of(case: Sequence[Any]) -> int:
+    """How many numbers the arguments of a case hold."""
+    return sum(argument.numel() for argument in case if isinstance(argument, Tensor))
 
 
 def check_answer(
@@ -96,8 +276,9 @@ def check_answer(
             raise NotYet(f"{name} stopped with {type(error).__name__}: {error}") from error
         if got is None:
             raise NotYet(f"{name} returns nothing yet. Does it end with a return?")
+        expected = definition(*fresh(case))
         try:
-            as_tensors(got)
+            as_tensors(got, len(expected_tensors(expected)))
         except ValueError as error:
             raise NotYet(f"{name}: {error}.") from None
         if not all(
@@ -106,13 +287,17 @@ def check_answer(
             if isinstance(now, Tensor)
         ):
             raise NotYet(f"{name} changes its arguments. Return new tensors instead.")
-        results.append((got, definition(*fresh(case))))
+        results.append((got, expected))
     if all(same(got, expected, tolerance) for got, expected in results):
         print(f"✓ {name}: right on {len(cases)} fresh inputs.")
         return
+    wrong = [place for place, (got, expected) in enumerate(results) if not same(got, expected, tolerance)]
+    smallest = min(wrong, key=lambda place: size_of(cases[place]))
+    shown = example(answer, cases[smallest], *results[smallest])
     for slip in slips:
         explained = [slip.function(*fresh(case)) for case in cases]
-        if all(same(got, wrong, tolerance) for (got, _), wrong in zip(results, explained, strict=True)):
-            raise NotYet(f"{name} is not right yet. {slip.hint}")
-    got, expected = next((g, e) for g, e in results if not same(g, e, tolerance))
-    raise NotYet(f"{name} is not right yet. {difference(got, expected)}")
+        if all(same(got, slipped, tolerance) for (got, _), slipped in zip(results, explained, strict=True)):
+            raise NotYet(f"{name} is not right yet. {slip.hint}{shown}")
+    hint = common_slip(results, tolerance)
+    told = difference(*results[wrong[0]])
+    raise NotYet(f"{name} is not right yet. {hint}{' ' if hint else ''}{told}{shown}")

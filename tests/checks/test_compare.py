@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from bpa.checks import NotYet, Slip, check_answer
+from bpa.checks.compare import exercise, untouched
 from bpa.noise import fresh_generator
 
 
@@ -38,7 +39,8 @@ def raises_type_error(x):
         (raises_type_error, "double stopped with TypeError"),
         (lambda: 1.0, "double stopped with TypeError"),
         (lambda x: x.mul_(2), "changes its arguments"),
-        (lambda x: (2 * x, x), "returns 2 results where 1 are wanted"),
+        (lambda x: (2 * x, x), r"Its shape is \[2, 2\], it should be \[2\]"),
+        (lambda x: (2 * x, x[:1]), "returns 2 results where 1 is wanted"),
         (lambda x: (2 * x).flatten(), r"Its shape is \[2\], it should be \[2, 1\]"),
         (lambda x: (2 * x)[None], r"Its shape is \[1, 2\], it should be \[2\]"),
         (lambda x: x / 0, "not finite"),
@@ -99,3 +101,103 @@ def test_gradients_do_not_matter_to_the_comparison():
 def test_fresh_generators_differ():
     draws = {torch.rand(1, generator=fresh_generator()).item() for _ in range(8)}
     assert len(draws) > 1
+
+
+def stub(x):
+    """Twice x."""
+    ...
+
+
+def passing(x):
+    pass
+
+
+def forgets_to_return(x):
+    double(x)
+
+
+def returns_zero(x):
+    return 0
+
+
+def test_a_stub_is_known_by_its_body():
+    assert untouched(stub)
+    assert untouched(passing)
+    for answer in (forgets_to_return, returns_zero, lambda x: None, double, None, torch.relu, len):
+        assert not untouched(answer)
+
+
+@exercise
+def check_double(answer):
+    check_answer("double", answer, double, CASES)
+    return "checked"
+
+
+def test_an_untouched_stub_is_told_so_and_lets_the_notebook_go_on(capsys):
+    assert check_double(stub) is None
+    assert capsys.readouterr().out.startswith("stub: not answered yet.")
+    assert check_double(double) == "checked"
+    with pytest.raises(NotYet, match="returns nothing yet"):
+        check_double(forgets_to_return)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: (2 * x).tolist(),
+        lambda x: list(2 * x),
+        lambda x: (2 * x).numpy(),
+        lambda x: 2 * x.double(),
+        lambda x: [[float(2 * v) for v in row] for row in x] if x.ndim == 2 else [float(2 * v) for v in x],
+    ],
+)
+def test_right_answers_in_unusual_form_pass(answer, capsys):
+    check_answer("double", answer, double, CASES)
+    assert "right on 2" in capsys.readouterr().out
+
+
+SEVEN = [(torch.arange(1.0, 8.0) / 10,)]
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (lambda y: -y, "sign is turned round"),
+        (lambda y: y.roll(1), "one place too late"),
+        (lambda y: y.roll(-1), "one place too early"),
+        (lambda y: y.flip(0), "wrong way round"),
+        (lambda y: y[1:], "first entry is missing"),
+        (lambda y: y[:-1], "last entry is missing"),
+        (lambda y: y.atanh(), "tanh is missing"),
+        (lambda y: y.tanh(), "one tanh too many"),
+        (lambda y: y + 0.1, "not right yet. The largest difference"),
+    ],
+)
+def test_common_slips_are_named(change, hint):
+    def definition(x):
+        return (2 * x).sin() * 0.9
+
+    with pytest.raises(NotYet, match=hint):
+        check_answer("wave", lambda x: change(definition(x)), definition, SEVEN)
+    square = [(torch.arange(9.0).reshape(3, 3),)]
+    with pytest.raises(NotYet, match="Rows and columns are swapped"):
+        check_answer("double", lambda x: 2 * x.T, double, square)
+
+
+def test_a_message_shows_the_smallest_wrong_case():
+    cases = [(torch.arange(40.0), 3.0), (torch.tensor([1.0, 2.0, 3.0]), 0.5)]
+    with pytest.raises(NotYet) as refused:
+        check_answer("scale", lambda x, by: torch.cat([x[:1] * by, x[1:]]), lambda x, by: x * by, cases)
+    assert str(refused.value).splitlines()[1:] == [
+        "For example,",
+        "  x = [1., 2., 3.]",
+        "  by = 0.5",
+        "  yours  [0.5, 2. , 3. ]",
+        "  wanted [0.5, 1. , 1.5]",
+        "  They differ first at [1]: 2 in place of 1.",
+    ]
+
+
+def test_a_notebook_shows_the_message_and_no_path_through_the_package():
+    (line,) = NotYet("double is not right yet.")._render_traceback_()
+    assert line == "Not yet. double is not right yet."
