@@ -6,11 +6,12 @@ import shutil
 import matplotlib
 import pytest
 import torch
+from axe_playwright_python.sync_playwright import Axe
 from matplotlib import pyplot as plt
 from playwright.sync_api import expect, sync_playwright
 
 from bpa import GridMaze, Network
-from bpa.show import plots, widgets
+from bpa.show import explore, plots, predict, widgets
 
 matplotlib.use("Agg")
 CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -193,3 +194,63 @@ def test_frames_turn_by_key_and_play_to_the_end(opened):
     frame.locator("#play").click()
     expect(frame.locator("#label")).to_have_text("three")
     expect(frame.locator("#play")).to_have_text("Play")
+
+
+def draw_power(exponent=2, shade=False, kind="line"):
+    figure, axes = plt.subplots(figsize=(3, 2))
+    axes.plot([x**exponent for x in range(5)], linestyle="-" if kind == "line" else ":")
+    axes.set_facecolor("0.8" if shade else "1.0")
+    return figure, f"exponent {exponent}"
+
+
+def test_controls_change_the_picture(opened):
+    controls = {"exponent": (1, 3, 1), "shade": False, "kind": ["line", "dots"]}
+    live = explore(draw_power, title="Powers", alt="A curve", **controls).page()
+    page, frame = opened(live, 390)
+    picture = frame.locator("#picture")
+    seen = {picture.get_attribute("src")}
+    assert picture.get_attribute("alt") == "A curve (exponent 2, shade False, kind line)"
+    frame.get_by_label("exponent").focus()
+    page.keyboard.press("ArrowRight")
+    assert reading(frame, "text") == "exponent 3"
+    assert frame.get_by_label("exponent").get_attribute("aria-valuetext") == "3"
+    seen.add(picture.get_attribute("src"))
+    frame.get_by_label("shade").check()
+    assert picture.get_attribute("alt") == "A curve (exponent 3, shade True, kind line)"
+    seen.add(picture.get_attribute("src"))
+    frame.get_by_label("kind").select_option("dots")
+    assert picture.get_attribute("alt") == "A curve (exponent 3, shade True, kind dots)"
+    seen.add(picture.get_attribute("src"))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_prediction_is_locked_in_and_counted_over_the_page(browser, tmp_path, theme):
+    questions = [
+        predict("One?", ["yes", "no"], right=0, why="So it is."),
+        predict("Two?", ["yes", "no", "neither"], right=2, why="Because of `that`."),
+    ]
+    path = tmp_path / "page.html"
+    ground = "#14181e; color: #e8e8e8" if theme == "dark" else "#ffffff; color: #1c1c1c"
+    path.write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>'
+        f'<body style="background:{ground}"><main>'
+        f"{questions[0].page()}{questions[1].page()}</main></body></html>",
+        encoding="utf-8",
+    )
+    context = browser.new_context(viewport={"width": 390, "height": 700}, offline=True)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    one, two = page.locator(".bpa-predict").all()
+    assert not two.locator(".bpa-why").is_visible()
+    one.get_by_role("button", name="A yes").click()
+    assert one.locator(".bpa-verdict").text_content() == "Right. On this page: 1 of 1."
+    two.get_by_role("button", name="B no").focus()
+    page.keyboard.press("Enter")
+    assert two.locator(".bpa-verdict").text_content() == "Not so: it is C. On this page: 1 of 2."
+    assert two.locator(".bpa-why").is_visible()
+    for button in two.get_by_role("button").all():
+        assert button.is_disabled()
+    report = Axe().run(page, context="main").response["violations"]
+    assert [rule["id"] for rule in report if rule["impact"] in ("serious", "critical")] == []
+    context.close()
