@@ -239,7 +239,7 @@ def run_evaluate(arguments: Sequence[str]) -> None:
     for name, value in scores.items():
         if value is None and name in EXACT:
             print(f"bpa: {name} is left out: it takes too long in a maze of this size", file=sys.stderr)
-        else:
+        elif name != "share_of_ceiling" or scores["ceiling"] is not None:
             print(f"{name:27} {'none' if value is None else f'{value:g}'}")
 
 
