@@ -27,9 +27,8 @@ from bpa.experiments.reproduce import (
     FULL,
     QUICK,
     reproduce,
-    scores_by_variant,
-    spread,
 )
+from bpa.experiments.statistics import scores_by_variant, spread
 from bpa.fields import Real, Whole, check_fields, ranged, ranges
 from bpa.show.play import described, episode, save_film
 from bpa.textfile import utf8_text
