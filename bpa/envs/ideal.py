@@ -237,7 +237,7 @@ class Ideal:
 
     Args:
         grid: the maze it is in; never larger than LARGEST_SIZE.
-        path: the actions of its sweep from the centre, int64 [L]; see `covering_path` of the baselines.
+        path: the actions of its sweep from the centre, int64 [L]; see `ideal_path` of the baselines.
         episode_length: T, that of the mazes. It keeps an action for each of T steps and each set, one byte.
 
     Raises:
