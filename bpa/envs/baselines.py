@@ -313,8 +313,8 @@ def affordable(policy: str, size: int, episode_length: int) -> bool:
     """Whether `expected_reward` takes seconds, not minutes or hours; for "random", "oracle" and "ideal".
 
     With T = 200 and one thread "random" takes 2 s for side 101, and up to side 163 it is affordable (15 s);
-    "oracle" takes half a second for side 101 and is affordable up to side 271 (11 s); "ideal" takes a second
-    for side 11 and 8 s for side 17, the largest.
+    "oracle" takes half a second for side 101 and is affordable up to side 271 (11 s); "ideal" takes half a
+    second for side 11 and 6 s for side 17, the largest.
     """
     require_choice("policy", policy, ("random", "oracle", "ideal"))
     if policy == "ideal":
