@@ -11,6 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from bpa import GridMaze, Network
 from bpa.show import plots, widgets
+from bpa.show.picture import READABLE
 
 matplotlib.use("Agg")
 CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -197,6 +198,16 @@ def test_a_network_without_traces_or_modulator_shows_none(opened, plasticity, hi
     assert frame.locator("#modulation").is_hidden() == (plasticity != "simple")
     frame.locator("#many").click()
     assert "in 20 episodes" in reading(frame, "with")
+
+
+def test_the_letters_of_a_wide_frame_do_not_shrink_on_a_phone(opened):
+    figures = [plt.subplots(figsize=(6.4, 2))[0] for _ in range(2)]
+    page, frame = opened(widgets.frames(figures, ["one", "two"], title="Lines", alt="A line"), 390)
+    assert frame.locator("#picture").bounding_box()["width"] == READABLE
+    scroll = frame.locator(".scroll")
+    assert scroll.evaluate("element => element.scrollWidth > element.clientWidth")
+    assert scroll.evaluate("element => getComputedStyle(element).overflowX") == "auto"
+    assert page.evaluate("document.documentElement.scrollWidth <= 390")
 
 
 def test_frames_turn_by_key_and_play_to_the_end(opened):
