@@ -21,7 +21,9 @@ from bpa.arguments import require_integer
 from bpa.cells.plasticity import rule_name
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
-from bpa.show.plots import encode, png_bytes, require_text
+from bpa.show.picture import encode
+from bpa.show.plots import require_text
+from bpa.show.stills import still
 
 SCRIPTED_RULES = ("hebb", "decay", "oja")  # those of live/network.js
 
@@ -96,10 +98,13 @@ def frames(
         raise ValueError(f"alt must be one text or as many as figures, {len(figures)}, got {len(alts)}")
     for text in alts:
         require_text("alt", text)
-    pictures = ["data:image/png;base64," + encode(png_bytes(figure)) for figure in figures]
+    for figure in figures:
+        if not isinstance(figure, Figure):
+            raise ValueError(f"figures must be matplotlib figures, got {type(figure).__name__}")
     width, height = (round(96 * inches) for inches in figures[0].get_size_inches())
+    pictures = [still(figure) for figure in figures]  # for the light and for the dark theme
     data = {
-        "frames": pictures,
+        "frames": [list(pair) for pair in zip(*pictures, strict=True)],
         "labels": [str(label) for label in labels],
         "alts": alts,
         "width": width,

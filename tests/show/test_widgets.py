@@ -241,7 +241,7 @@ def test_frames_close_their_figures_and_carry_every_text():
     assert plt.get_fignums() == []
     assert live.data["alts"] == ["A plot (0)", "A plot (1)", "A plot (2)"]
     assert "Look &lt;here&gt;" in live.document()
-    assert len(set(live.data["frames"])) == 1  # three empty figures: the same bytes
+    assert [len(set(frames)) for frames in live.data["frames"]] == [1, 1]  # empty figures: the same bytes
 
 
 def test_parameters_survive_the_way_into_the_page():

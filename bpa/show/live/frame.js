@@ -18,3 +18,8 @@ addEventListener("load", () => {
   parent.postMessage({ bpaReady: true }, "*");
   reportHeight();
 });
+
+// Pictures come in pairs, the light ones first.
+function themeNumber() {
+  return document.documentElement.dataset.theme === "dark" ? 1 : 0;
+}
