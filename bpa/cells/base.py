@@ -85,6 +85,7 @@ class RecurrentNetwork(nn.Module, Generic[AnyState]):
     i2h: nn.Linear
     h2o: nn.Linear
     h2v: nn.Linear
+    published_program: str | None = None  # whose file the weights were read from, see `bpa.cells.published`
 
     def declare_sizes(self, input_size: int, hidden_size: int, num_actions: int) -> tuple[int, int, int]:
         """I, H and A become attributes; ValueError unless each is a whole number of at least 1."""
@@ -110,7 +111,7 @@ class RecurrentNetwork(nn.Module, Generic[AnyState]):
         return f"it has no loops for {type(self).__name__}"
 
     def settings(self) -> dict[str, Any]:
-        """The arguments that make a network like this one but its generator, ready for JSON."""
+        """The arguments that make a network like this one but for its first values, ready for JSON."""
         return {
             "input_size": self.input_size,
             "hidden_size": self.hidden_size,
