@@ -195,6 +195,7 @@ def watch_agent(
     seed: int | None = None,
     title: str = "A trained agent, live",
     caption: str = "",
+    autoplay: bool = False,
 ) -> Live:
     """A trained network that lives in the page: it senses, acts and rewires itself in the reader's browser.
 
@@ -208,6 +209,8 @@ def watch_agent(
         size, episode_length, reward, wall_penalty: as for `GridMaze`.
         seed: the same episodes every time; new ones if None.
         title, caption: set above and below.
+        autoplay: begin by itself, and go on from episode to episode until the reader does something; not for
+            readers who asked their system for less motion.
 
     Raises:
         ValueError: the network does not fit the maze, or the page cannot run it.
@@ -232,6 +235,7 @@ def watch_agent(
         "parameters": network_parameters(net),
         "hebbLimit": min(settings["clip"], 2.0),  # both ends of the colour scale
         "seed": seed,
+        "autoplay": bool(autoplay),
     }
     scripts = ["maze.js", "network.js", "board.js", "agent.js"]
     return Live("agent.html", scripts, data, title, caption, height=800)

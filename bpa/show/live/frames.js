@@ -6,6 +6,7 @@ const picture = document.getElementById("picture");
 const slider = document.getElementById("slider");
 const label = document.getElementById("label");
 const play = document.getElementById("play");
+const READABLE = 480; // CSS pixels, as in bpa.show.picture: a narrower picture scrolls, its letters do not shrink
 let timer = null;
 
 function showFrame(index) {
@@ -34,6 +35,7 @@ function start() {
 
 picture.width = data.width;
 picture.height = data.height;
+picture.style.minWidth = Math.min(data.width, READABLE) + "px";
 slider.max = data.frames.length - 1;
 slider.setAttribute("aria-label", document.title);
 play.addEventListener("click", () => (timer === null ? start() : stop()));
