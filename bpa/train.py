@@ -341,6 +341,7 @@ def train(
             net: Any = runs.build_network(config, generator, shape).to(device)
         else:
             net = copy.deepcopy(network).to(device)
+            vars(net).pop("published_program", None)  # its weights will be ours
         task: Any = build_task(config, generator=generator, device=device) if env is None else env
         run = Run(config, net, task, generator, team)
         acts_in = task if run.record is Record else None

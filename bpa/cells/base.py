@@ -85,6 +85,7 @@ class RecurrentNetwork(nn.Module, Generic[AnyState]):
     i2h: nn.Linear
     h2o: nn.Linear
     h2v: nn.Linear
+    published_program: str | None = None  # whose file the weights were read from, see `bpa.cells.published`
 
     def declare_sizes(self, input_size: int, hidden_size: int, num_actions: int) -> tuple[int, int, int]:
         """I, H and A become attributes; ValueError unless each is a whole number of at least 1."""

@@ -29,7 +29,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from bpa import data
-from bpa.arguments import require_integer, require_number, require_path
+from bpa.arguments import require_choice, require_integer, require_number, require_path
 from bpa.cells.base import (
     CELLS,
     RecurrentNetwork,
@@ -39,6 +39,7 @@ from bpa.cells.base import (
     load_state,
 )
 from bpa.cells.plasticity import Rule
+from bpa.cells.published import PROGRAMS
 from bpa.textfile import refuse_streams, utf8_text
 from bpa.training.config import OWN, TrainConfig
 from bpa.training.tasks import build_task, is_rewarded, sizes
@@ -152,7 +153,11 @@ def network_settings(net: object) -> dict[str, Any] | None:
     """What makes a network like this one, ready for JSON: its cell and settings; None if files cannot say."""
     cell = cell_name(net)
     settings = getattr(net, "settings", None)
-    return None if cell is None or settings is None else {"cell": cell, "settings": settings()}
+    if cell is None or settings is None:
+        return None
+    program = getattr(net, "published_program", None)
+    source = {} if program is None else {"published_program": program}
+    return {"cell": cell, "settings": settings()} | source
 
 
 def record_kind(config: TrainConfig) -> type[Record] | type[SupervisedRecord]:
@@ -312,7 +317,12 @@ def described_network(
                 name = own["function"]
                 raise ValueError(f"its rule is the function {name!r}: bpa.load(path, rule={name})")
             settings["rule"] = rule
-        return cell_class(described["cell"])(**settings, generator=generator)
+        net = cell_class(described["cell"])(**settings, generator=generator)
+        if "published_program" in described:
+            net.published_program = require_choice(
+                "published_program", described["published_program"], PROGRAMS
+            )
+        return net
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} holds no network that can be made: {error}") from None
 
