@@ -1,18 +1,18 @@
 """Pictures of mazes, paths, traces and learning, with alternative text, readable in colour and in grey.
 
-The colours are those of Okabe and Ito, which people with any kind of colour vision can tell apart, and every
-colour comes with its own line style. Colour maps rise steadily in lightness, so a grey print keeps the order.
-Functions that draw take the axes first and return what they drew on them; `show` turns a figure into
-something that a notebook and a built page show alike.
+The colours follow those of Okabe and Ito, which people with any kind of colour vision can tell apart, moved
+in lightness until each can be seen on a white and on a dark page. Every colour comes with its own line style.
+Colour maps rise steadily in lightness, so a grey print keeps the order. Functions that draw take the axes
+first and return what they drew on them; `show` turns a figure into something that a notebook and a built page
+show alike.
 """
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 from collections.abc import Mapping
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,15 +25,17 @@ from matplotlib.text import Text
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bpa.arguments import require_integer, require_number
+from bpa.show.picture import Picture, encode, require_text
+from bpa.show.svg import INK, inline_svg
 
 COLORS = {
-    "blue": "#0072b2",
-    "orange": "#e69f00",
-    "green": "#009e73",
-    "vermilion": "#d55e00",
-    "sky": "#56b4e9",
-    "purple": "#cc79a7",
-    "black": "#000000",
+    "blue": "#0064c0",
+    "orange": "#df7b00",
+    "green": "#008953",
+    "vermilion": "#b63a0d",
+    "sky": "#219ddc",
+    "purple": "#b3668f",
+    "black": INK,  # white in the dark theme
 }
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
 TIME_MAP = "viridis"  # what comes in an order: from dark to light
@@ -42,22 +44,28 @@ WALL_COLOR = "#4d4d4d"
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
-    "axes.edgecolor": "#333333",
+    "axes.edgecolor": INK,
     "axes.grid": True,
+    "axes.labelcolor": INK,
     "axes.prop_cycle": cycler(color=list(COLORS.values())) + cycler(linestyle=LINE_STYLES),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.constrained_layout.use": True,
     "figure.dpi": 144,  # twice the usual: sharp on a dense screen
-    "figure.facecolor": "white",  # a light card of its own: readable on a light and on a dark page
+    "figure.facecolor": "white",  # of a PNG; as SVG a figure has no ground of its own
     "figure.figsize": (6.4, 3.6),
     "font.size": 10,
-    "grid.color": "#d9d9d9",
+    "grid.color": INK,
+    "grid.alpha": 0.15,
     "image.cmap": TIME_MAP,
     "image.interpolation": "nearest",
     "legend.frameon": False,
     "lines.linewidth": 1.8,
+    "patch.edgecolor": INK,
     "savefig.facecolor": "white",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
 }
 # Matplotlib's own settings below ours, so that nothing of a matplotlibrc that was made for others remains.
 STYLES = ("default", STYLE)
@@ -68,6 +76,7 @@ SAVING: dict[str, Any] = {
     "savefig.transparent": False,
     "text.usetex": False,
 }
+LARGEST = 150_000  # characters of an SVG; a figure that would be larger is a PNG on a white card
 
 
 def use_style() -> None:
@@ -78,46 +87,17 @@ def use_style() -> None:
     plt.style.use(STYLES)
 
 
-class Picture:
-    """A figure as one piece of HTML: an inline PNG with alternative text, and a caption below it."""
-
-    def __init__(self, png: bytes, alt: str, caption: str, width: int):
-        self.png = png
-        self.alt = alt
-        self.caption = caption
-        self.width = width  # CSS pixels
-
-    def _repr_html_(self) -> str:
-        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
-        return (
-            '<figure class="bpa-figure" style="margin: 1em 0">'
-            f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{encode(self.png)}" '
-            f'width="{self.width}" style="max-width: 100%; height: auto; background: white">'
-            f"{caption}</figure>"
-        )
-
-    def __repr__(self) -> str:
-        return f"{self.alt} {self.caption}".strip()
-
-
-def encode(data: bytes) -> str:
-    """Bytes as base64 text."""
-    return base64.b64encode(data).decode("ascii")
-
-
-def require_text(name: str, value: Any) -> str:
-    """`value` if it is text with something in it."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} must be text that says what the picture shows, got {value!r}")
+def require_figure(value: Any) -> Figure:
+    """`value` if it is a figure."""
+    if not isinstance(value, Figure):
+        raise ValueError(f"figure must be a matplotlib Figure, got {type(value).__name__}")
     return value
 
 
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG; the same figure gives the same bytes. Text is set by Matplotlib, never by LaTeX."""
-    if not isinstance(figure, Figure):
-        raise ValueError(f"figure must be a matplotlib Figure, got {type(figure).__name__}")
     buffer = io.BytesIO()
-    for text in figure.findobj(Text):
+    for text in require_figure(figure).findobj(Text):
         text.set_usetex(False)
     with plt.style.context(SAVING):
         figure.savefig(buffer, format="png", metadata={"Software": None})
@@ -127,7 +107,8 @@ def png_bytes(figure: Figure) -> bytes:
 def show(figure: Figure, alt: str, caption: str = "") -> Picture:
     """The figure as something to end a cell with: shown alike in a notebook and in the built page.
 
-    The figure is closed, so that the notebook does not show it a second time.
+    It becomes SVG in the ink of the page, light or dark: see `bpa.show.svg`. The figure is closed, so that
+    the notebook does not show it a second time.
 
     Args:
         figure: what was drawn.
@@ -138,10 +119,13 @@ def show(figure: Figure, alt: str, caption: str = "") -> Picture:
         ValueError: there is no figure, or no alternative text.
     """
     require_text("alt", alt)
-    png = png_bytes(figure)
-    width = round(figure.get_size_inches()[0] * 96)  # a CSS inch has 96 pixels
+    width = round(require_figure(figure).get_size_inches()[0] * 96)  # a CSS inch has 96 pixels
+    drawing = inline_svg(figure)
+    if len(ElementTree.tostring(drawing)) > LARGEST:
+        figure.patch.set_visible(True)
+        drawing = ElementTree.Element("img", src=f"data:image/png;base64,{encode(png_bytes(figure))}")
     plt.close(figure)
-    return Picture(png, alt, caption, width)
+    return Picture(drawing, alt, caption, width)
 
 
 def cells_of(name: str, value: Any, size: int) -> np.ndarray:
@@ -291,7 +275,7 @@ def draw_modulation(axes: Axes, modulation: Any, rewards: Any = None) -> Axes:
             )
         if len(found):
             axes.legend(loc="upper right", frameon=True)
-    axes.axhline(0, color="#333333", linewidth=0.8, linestyle="-", zorder=0)
+    axes.axhline(0, color=INK, linewidth=0.8, linestyle="-", zorder=0)
     axes.set(xlabel="step t", ylabel="modulation M(t)")
     return axes
 

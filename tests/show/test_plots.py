@@ -1,6 +1,9 @@
+import base64
 import html.parser
 import io
+import itertools
 import os
+import re
 import subprocess
 import sys
 
@@ -15,6 +18,7 @@ from matplotlib.colors import to_rgb
 
 from bpa import GridMaze, TrainConfig, train
 from bpa.show import plots
+from bpa.show.svg import INK
 
 matplotlib.use("Agg")
 
@@ -50,10 +54,10 @@ def test_a_shown_figure_has_alt_text_and_caption_and_is_closed(axes):
     picture = plots.show(axes.figure, alt='A "line" <up>', caption="See a < b & c.")
     assert plt.get_fignums() == []
     elements = Elements(picture._repr_html_())
-    assert [tag for tag, _ in elements.tags] == ["figure", "img", "figcaption"]
-    image = elements.tags[1][1]
-    assert image["alt"] == 'A "line" <up>'
-    assert image["src"].startswith("data:image/png;base64,iVBOR")
+    tags = [tag for tag, _ in elements.tags]
+    assert tags[:3] + tags[-1:] == ["figure", "div", "svg", "figcaption"]
+    drawing = elements.tags[2][1]
+    assert (drawing["role"], drawing["aria-label"]) == ("img", 'A "line" <up>')
     assert elements.text == "See a < b & c."
     assert 'A "line"' in repr(picture)
 
@@ -69,6 +73,25 @@ def test_the_same_figure_gives_the_same_bytes():
         plots.draw_learning_curves(axes, {"a": [1, 2, 3]})
         pages.append(plots.show(figure, alt="x")._repr_html_())
     assert pages[0] == pages[1]
+
+
+def test_a_figure_too_large_for_the_page_is_a_picture_on_a_card(axes, monkeypatch):
+    monkeypatch.setattr(plots, "LARGEST", 1000)
+    elements = Elements(plots.show(axes.figure, alt='A "line" <up>', caption="See a < b & c.")._repr_html_())
+    assert [tag for tag, _ in elements.tags] == ["figure", "div", "img", "figcaption"]
+    image = elements.tags[2][1]
+    assert image["alt"] == 'A "line" <up>'
+    assert image["src"].startswith("data:image/png;base64,iVBOR")
+    pixels = plt.imread(io.BytesIO(base64.b64decode(image["src"].partition(",")[2])))
+    assert (pixels[:5, :5] == 1).all(), "white, and not transparent"
+
+
+def test_a_wide_figure_scrolls_on_a_phone_rather_than_shrink_its_letters():
+    for inches, least in ((6.4, "min-width: 480px"), (4.5, "min-width: 432px"), (3.0, None)):
+        page = plots.show(plt.figure(figsize=(inches, 2)), alt="x")._repr_html_()
+        assert f"width: {inches * 96:.0f}px; max-width: 100%" in page
+        assert ("min-width" in page) == ("tabindex" in page) == (least is not None)
+        assert least is None or least in page
 
 
 def test_a_picture_is_opaque_and_light():
@@ -87,6 +110,61 @@ def lightness(color):
     channels = np.array(to_rgb(color))
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return linear @ np.array([0.2126, 0.7152, 0.0722])
+
+
+def contrast(one, other):
+    """Of two colours, from 1 to 21, as the contrast rules of the web define it."""
+    low, high = sorted(lightness(color) + 0.05 for color in (one, other))
+    return high / low
+
+
+@pytest.mark.parametrize(
+    "ground", ["#ffffff", "#14181e", "#111111"]
+)  # of the book twice, of JupyterLab's dark
+@pytest.mark.parametrize("name", plots.COLORS)
+def test_every_colour_can_be_seen_on_a_light_and_on_a_dark_page(name, ground):
+    if name == "black":
+        assert plots.COLORS[name] == INK, "which becomes the ink of the page"
+    else:
+        assert contrast(plots.COLORS[name], ground) >= 3
+
+
+# Machado, Oliveira and Fernandes 2009, of linear light: red, green and blue cones missing.
+SEEN = {
+    "usual": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def perceived(color, eye):
+    """A colour as CIE L*a*b*, as this eye sees it."""
+    channels = np.array(to_rgb(color))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    x, y, z = np.cbrt(to_xyz @ np.clip(SEEN[eye] @ linear, 0, 1) / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eye", SEEN)
+def test_no_two_colours_look_alike_to_any_eye(eye):
+    """At least as far apart as the nearest two of Okabe and Ito's, 16."""
+    seen = [perceived(color, eye) for color in plots.COLORS.values()]
+    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
+    assert min(distances) > 16
 
 
 @pytest.mark.parametrize("name", [plots.TIME_MAP, plots.SIGNED_MAP])
@@ -273,7 +351,15 @@ def small_picture():
     plots.draw_maze(left, GridMaze(5).walls, goal=(1, 1), agent=(2, 2))
     plots.draw_learning_curves(right, {"a & b_c": [1e4, 2e4, 4e4], "50 % $x^2$": [3e4, 2e4, 1e4]}, window=2)
     right.set_title("M(t) # 5 %")
-    return plots.show(figure, "a maze and two curves").png
+    return plots.show(figure, "a maze and two curves")._repr_html_()
+
+
+def view_box(page):
+    return re.findall('viewBox="[^"]*"', page)
+
+
+def png_size(figure):
+    return plots.png_bytes(figure)[16:24]
 
 
 def test_a_picture_in_our_style_is_the_same_whatever_a_matplotlibrc_says():
@@ -287,9 +373,11 @@ def test_a_picture_in_our_style_is_the_same_whatever_a_matplotlibrc_says():
 
 def test_a_picture_in_a_style_of_others_needs_no_latex_and_keeps_its_size():
     want = small_picture()
+    size = png_size(plt.figure())
     saving = {key: value for key, value in FOREIGN.items() if key.startswith(("savefig.", "text.usetex"))}
     with plt.rc_context(saving):
-        assert small_picture()[16:24] == want[16:24], "width and height"
+        assert view_box(small_picture()) == view_box(want) != []
+        assert png_size(plt.figure()) == size, "width and height"
         figure, axes = plt.subplots()
         axes.set_xlabel("set by Matplotlib")
         assert plots.png_bytes(figure)[:4] == b"\x89PNG"
