@@ -26,8 +26,9 @@ from bpa.show.play import described, episode, save_film
 from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
 from bpa.training import checkpoint as runs
-from bpa.training.config import PRESETS, TrainConfig, beginning
+from bpa.training.config import TrainConfig, beginning
 from bpa.training.distributed import leave_team
+from bpa.training.presets import PRESETS
 from bpa.version import __version__
 
 USAGE = """usage: bpa COMMAND [OPTIONS]
@@ -42,6 +43,9 @@ USAGE = """usage: bpa COMMAND [OPTIONS]
 bpa COMMAND --help says more. bpa --version prints the version."""
 
 
+Preset = Literal["quick", "published-simplemaze", "published-maze", "published-cues", "paper", "paper-cues"]
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainArguments:
     """Train a network. Flags win over --config, and that over --preset; a resumed run keeps its own settings.
@@ -50,9 +54,10 @@ class TrainArguments:
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-    preset: Literal["quick", "paper", "paper-cues"] | None = None
-    """Settings to start from: "quick", a minute and a half on two cores; "paper" and "paper-cues", the
-    published ones of the maze and of the cue-reward task."""
+    preset: Preset | None = None
+    """Settings to start from: "quick", a minute and a half on two cores; "published-simplemaze",
+    "published-maze" and "published-cues", those of the published programs; "paper" and "paper-cues", the
+    paper's text as far as it goes. See `bpa.training.presets`."""
     file: Annotated[str | None, tyro.conf.arg(name="config")] = None
     """A TOML file of settings, those of a task in a table of its name; they win over the preset."""
 

@@ -129,6 +129,8 @@ class Network(RecurrentNetwork[Hidden], Plastic):
             increment [1], [B, 1, 1] or [B, 1, H], x(t-1) [B, H], x(t) [B, H] and Hebb(t) [B, H, H].
         clipping: "hard" or "soft". modulator: "tanh", "sigmoid" or "linear".
         generator: source of the initial weights; PyTorch's global one if None.
+        initial_weight: w and alpha are first uniform in [0, initial_weight); at least 0.
+        initial_eta: first value of eta, where it is learned; at least 0.
 
     Parameters are float32 on the CPU, whatever PyTorch's defaults are; `.to(device)` moves them.
 
@@ -158,6 +160,8 @@ class Network(RecurrentNetwork[Hidden], Plastic):
         clipping: str = "hard",
         modulator: str = "tanh",
         generator: torch.Generator | None = None,
+        initial_weight: float = 0.001,
+        initial_eta: float = 0.01,
     ):
         super().__init__()
         _, H, _ = self.declare_sizes(input_size, hidden_size, num_actions)
@@ -166,10 +170,10 @@ class Network(RecurrentNetwork[Hidden], Plastic):
         declare_plasticity(self, H, plasticity, alpha, fanout, clip, rule, clipping, modulator)
         self.h2o = linear(H, self.num_actions)
         self.h2v = linear(H, 1)
-        reset_parameters(self, generator)
+        reset_parameters(self, generator, initial_weight, initial_eta)
 
     def settings(self) -> dict[str, Any]:
-        """The arguments that make a network like this one, ready for JSON."""
+        """The arguments that make a network like this one but for its first values, ready for JSON."""
         return super().settings() | plastic_settings(self)
 
     def initial_state(self, batch_size: int) -> Hidden:

@@ -152,7 +152,14 @@ def test_a_config_of_numpy_numbers_is_the_config_of_plain_ones(task):
     settings = {name: vars(getattr(plain, name)) for name in SETTINGS}
     for name, kind in SETTINGS.items():
         fields[name] = kind(**{key: strange(value) for key, value in settings[name].items()})
-    for name in ("adam_eps", "concentration_coef", "value_coef", "gae_lambda"):
+    for name in (
+        "adam_eps",
+        "concentration_coef",
+        "value_coef",
+        "gae_lambda",
+        "initial_weight",
+        "initial_eta",
+    ):
         fields[name] = np.float64(getattr(plain, name))  # float32 has no such number
     fields["sequences"] = dataclasses.replace(fields["sequences"], concentration=np.float64(0.3))
     config = TrainConfig(**fields)

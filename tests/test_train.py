@@ -25,9 +25,10 @@ from bpa.maze import draw_noise
 from bpa.train import Diverged, a2c_loss, discounted_returns
 from bpa.training.a2c import lambda_returns
 from bpa.training.checkpoint import build_network, load_weights, read_history
-from bpa.training.config import BASELINES, DEVICES, OWN, PRESETS
+from bpa.training.config import BASELINES, DEVICES, OWN
 from bpa.training.distributed import Team, join_team, own_device
 from bpa.training.optim import POLICIES, SCHEDULES, scheduled
+from bpa.training.presets import PRESETS
 from bpa.training.rollout import rollout
 
 

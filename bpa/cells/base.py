@@ -111,7 +111,7 @@ class RecurrentNetwork(nn.Module, Generic[AnyState]):
         return f"it has no loops for {type(self).__name__}"
 
     def settings(self) -> dict[str, Any]:
-        """The arguments that make a network like this one but its generator, ready for JSON."""
+        """The arguments that make a network like this one but for its first values, ready for JSON."""
         return {
             "input_size": self.input_size,
             "hidden_size": self.hidden_size,

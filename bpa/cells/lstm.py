@@ -44,7 +44,8 @@ class LSTM(RecurrentNetwork[LSTMHidden], Plastic):
     Args:
         input_size, hidden_size, num_actions: I, H, A, each at least 1.
         plasticity: "none" for a plain LSTM, "plastic", "simple" or "retroactive".
-        alpha, fanout, clip, clipping, modulator, generator: as in `bpa.Network`.
+        alpha, fanout, clip, clipping, modulator, generator, initial_eta: as in `bpa.Network`.
+        initial_weight: alpha is first uniform in [0, initial_weight); at least 0.
 
     Parameters: i2h [4 H, I], w [H, 4 H] (columns in the order i, f, o, g), h2o, h2v, and those of the plastic
     connection. i2h and w are uniform within +- 1 / sqrt(H), as in `torch.nn.LSTM`.
@@ -74,6 +75,8 @@ class LSTM(RecurrentNetwork[LSTMHidden], Plastic):
         clipping: str = "hard",
         modulator: str = "tanh",
         generator: torch.Generator | None = None,
+        initial_weight: float = 0.001,
+        initial_eta: float = 0.01,
     ):
         super().__init__()
         _, H, _ = self.declare_sizes(input_size, hidden_size, num_actions)
@@ -82,10 +85,11 @@ class LSTM(RecurrentNetwork[LSTMHidden], Plastic):
         declare_plasticity(self, H, plasticity, alpha, fanout, clip, "hebb", clipping, modulator)
         self.h2o = linear(H, self.num_actions)
         self.h2v = linear(H, 1)
-        reset_parameters(self, generator, dict.fromkeys(("i2h.weight", "i2h.bias", "w"), H**-0.5))
+        bounds = dict.fromkeys(("i2h.weight", "i2h.bias", "w"), H**-0.5)
+        reset_parameters(self, generator, initial_weight, initial_eta, bounds)
 
     def settings(self) -> dict[str, Any]:
-        """The arguments that make a network like this one, ready for JSON."""
+        """The arguments that make a network like this one but for its first values, ready for JSON."""
         plastic = plastic_settings(self)
         del plastic["rule"]  # always Hebb's own
         return super().settings() | plastic

@@ -154,13 +154,22 @@ def refuse_meaningless(
 
 @torch.no_grad()
 def reset_parameters(
-    net: nn.Module, generator: torch.Generator | None, bounds: Mapping[str, float] | None = None
+    net: nn.Module,
+    generator: torch.Generator | None,
+    initial_weight: float = 0.001,
+    initial_eta: float = 0.01,
+    bounds: Mapping[str, float] | None = None,
 ) -> None:
-    """First values: w and alpha uniform in [0, 0.001), eta 0.01, the rest as PyTorch does.
+    """First values: w and alpha uniform in [0, initial_weight), eta initial_eta, the rest as PyTorch does.
 
     PyTorch draws the weight and the bias of a linear layer uniformly within +- 1 / sqrt(fan-in). Parameters
     named in `bounds` are drawn uniformly within +- the bound given there instead.
+
+    Raises:
+        ValueError: a first value is no finite number of at least 0, or the generator is none.
     """
+    initial_weight = require_number("initial_weight", initial_weight, low=0)
+    initial_eta = require_number("initial_eta", initial_eta, low=0)
     if generator is not None:
         require_generator("generator", generator)
     bounds = bounds or {}
@@ -176,9 +185,9 @@ def reset_parameters(
         if name in bounds:
             draw(parameter, -bounds[name], bounds[name])
         elif name in ("w", "alpha"):
-            draw(parameter, 0, 0.001)
+            draw(parameter, 0, initial_weight)
         elif name == "eta":
-            parameter.fill_(0.01)
+            parameter.fill_(initial_eta)
         else:
             bound = 1 / math.sqrt(net.get_parameter(name.split(".")[0] + ".weight").shape[1])
             draw(parameter, -bound, bound)

@@ -50,7 +50,8 @@ from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
 from bpa.training import checkpoint as runs
 from bpa.training.checkpoint import load_weights, read_history, save_weights, write_atomically
-from bpa.training.config import PRESETS, TrainConfig
+from bpa.training.config import TrainConfig
+from bpa.training.presets import PRESETS
 from bpa.training.supervised import batch_loss
 from bpa.training.tasks import CueSettings, build_task, is_rewarded, sizes
 
@@ -69,7 +70,8 @@ def part_of(preset: str, *names: str) -> dict[str, Any]:
 
 
 OPTIMISATION = ("optimizer", "learning_rate", "learning_rate_schedule", "gae_lambda")
-# The settings of FULL["changes"], each changed by itself; `published` has all those of the papers' code.
+# The settings of FULL["changes"], each changed by itself; `published` has all those of the program in the
+# README, whose network is the one compared.
 CHANGES: dict[str, dict[str, Any]] = {
     "as-it-is": {},
     "adam": {"optimizer": "adam", "learning_rate": 1e-3},
@@ -84,8 +86,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no-fanout": {"fanout": False},
     "alpha-per-neuron": {"alpha": "neuron"},
     "one-alpha": {"alpha": "network"},
-    "published": part_of("paper", *OPTIMISATION, "concentration_coef", "warmup_iterations")
-    | {"baseline": "first"},
+    "published": part_of(
+        "published-simplemaze", *OPTIMISATION, "concentration_coef", "warmup_iterations", "baseline"
+    ),
 }
 REFERENCE = "simple"  # the variant that has the hidden size asked for; the others match its parameters
 

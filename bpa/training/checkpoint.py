@@ -48,7 +48,7 @@ from bpa.version import __version__
 FORMAT = "bpa-1"
 CHECKPOINT = "checkpoint.safetensors"
 # What a config says of a cell, where the cell has it.
-CELL_SETTINGS = ("plasticity", "alpha", "fanout", "clip", "rule")
+CELL_SETTINGS = ("plasticity", "alpha", "fanout", "clip", "rule", "initial_weight", "initial_eta")
 FREE_TO_CHANGE = (
     "iterations",
     "out",

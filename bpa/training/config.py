@@ -120,6 +120,10 @@ class TrainConfig:
     """Bound of the Hebbian trace; above 0."""
     rule: str = "hebb"
     """Hebbian rule: hebb, decay or oja; the last two need plasticity "plastic"."""
+    initial_weight: float = 0.001
+    """w and alpha are first uniform in [0, initial_weight), in an LSTM alpha alone; at least 0."""
+    initial_eta: float = 0.01
+    """First value of eta, where it is learned; at least 0."""
 
     optimizer: Literal["adam", "muon"] = "adam"
     """What takes the steps: Adam, or `bpa.training.muon.Muon` for w and alpha and Adam for the rest."""
@@ -212,6 +216,8 @@ class TrainConfig:
         store(require_flag, "fanout")
         store(require_number, "clip", low=0, above=True)
         store(require_choice, "rule", RULES)
+        store(require_number, "initial_weight", low=0)
+        store(require_number, "initial_eta", low=0)
         refuse_meaningless(self.plasticity, self.rule, self.clip)
         if self.cell != "rnn" and self.rule != "hebb":
             raise ValueError(f"cell {self.cell!r} needs rule 'hebb', got {self.rule!r}")
@@ -304,40 +310,3 @@ def beginning(task: str) -> TrainConfig:
     """
     require_choice("task", task, REGISTRY)
     return TrainConfig().replace(task=task, **BEGINNINGS.get(task, {}))
-
-
-PRESETS = {
-    # The published settings [2019, and its code], but for the baseline: each episode's own value.
-    "paper": TrainConfig(
-        iterations=200_000,
-        size=13,
-        learning_rate=1e-4,
-        concentration_coef=0.03,
-        warmup_iterations=101,
-        clip=2.0,
-    ),
-    # The cue-reward task by the paper's text [2019, sec. 4.1], see `bpa.envs.cue_reward.PUBLISHED`; how it is
-    # trained, by the published code of the maze.
-    "paper-cues": TrainConfig(
-        task="cues",
-        iterations=200_000,
-        hidden_size=200,
-        fanout=False,
-        learning_rate=1e-4,
-        concentration_coef=0.03,
-        warmup_iterations=101,
-        clip=7.0,
-    ),
-    # 87 seconds on two cores. Steps made orthogonal, large and falling to nothing, and an advantage that
-    # looks a few steps ahead: seeds 10 to 19 had 152 to 169 reward in 500 fresh episodes, median 164.
-    # Tried on seed 0 with 1,000 iterations: this 143, with momentum 0.95 135; Adam at 1.5e-3 103, at 2e-3
-    # 114, at 3e-3 it diverged. Worse with Adam: larger first weights, value_coef 0.3, lambda 0.8.
-    "quick": TrainConfig(
-        iterations=1500,
-        optimizer="muon",
-        learning_rate=2.5e-3,
-        learning_rate_schedule="linear",
-        on_divergence="skip",
-        gae_lambda=0.9,
-    ),
-}

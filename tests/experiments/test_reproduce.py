@@ -49,7 +49,8 @@ from bpa.experiments.reproduce import (
 from bpa.show.curves import comparison
 from bpa.show.plots import draw_finals
 from bpa.training.checkpoint import Record, SupervisedRecord, build_network, load_weights, read_history
-from bpa.training.config import PRESETS, beginning
+from bpa.training.config import beginning
+from bpa.training.presets import PRESETS
 
 TINY = SMALL.replace(engine="eager")  # three iterations of two episodes of nine steps, six neurons
 PAIR = ("none", "simple")
