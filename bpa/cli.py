@@ -15,13 +15,21 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import tyro
+from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-from bpa.arguments import require_integer, require_path
+from bpa.arguments import require_path
 from bpa.console import forgiving_streams
 from bpa.envs.base import REGISTRY
 from bpa.experiments.bench import bench, cases, table
-from bpa.experiments.evaluate import EXACT, report
-from bpa.experiments.reproduce import FULL, QUICK, reproduce, scores_by_variant, spread
+from bpa.experiments.evaluate import EXACT, MOST_EPISODES, report
+from bpa.experiments.reproduce import (
+    FIRST_EVALUATION_SEED,
+    FULL,
+    QUICK,
+    reproduce,
+)
+from bpa.experiments.statistics import scores_by_variant, spread
+from bpa.fields import Real, Whole, check_fields, ranged, ranges
 from bpa.show.play import described, episode, save_film
 from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
@@ -44,6 +52,14 @@ bpa COMMAND --help says more. bpa --version prints the version."""
 
 
 Preset = Literal["quick", "published-simplemaze", "published-maze", "published-cues", "paper", "paper-cues"]
+SEEDS = Whole(0, 2**63 - 1)
+
+
+class Arguments:
+    """What a command is given, checked."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +79,14 @@ class TrainArguments:
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateArguments:
+class EvaluateArguments(Arguments):
     """Score a trained network on fresh episodes."""
 
     run: tyro.conf.Positional[str]
     """A run folder, a .safetensors file, or an agent that ships: maze-9, maze-11 or maze-13."""
-    episodes: int = 500
-    """Fresh episodes; at least 1."""
-    seed: int = 1
+    episodes: int = ranged(500, Whole(1, MOST_EPISODES))
+    """Fresh episodes."""
+    seed: int = ranged(1, SEEDS)
     """Seed of goals, actions and teleports."""
     engine: Literal["auto", "eager", "numba", "triton"] = "auto"
     """What computes the steps: "auto" takes the fastest engine that can."""
@@ -83,12 +99,12 @@ class EvaluateArguments:
 
 
 @dataclasses.dataclass(frozen=True)
-class PlayArguments:
+class PlayArguments(Arguments):
     """Show an episode of an agent in the maze, step by step or as a film."""
 
     run: tyro.conf.Positional[str]
     """A run folder, a .safetensors file, or an agent that ships: maze-9, maze-11 or maze-13."""
-    seed: int = 1
+    seed: int = ranged(1, SEEDS)
     """Seed of goal, actions and teleports."""
     engine: Literal["auto", "eager", "numba", "triton"] = "auto"
     """What computes the steps: "auto" takes the fastest engine that can."""
@@ -98,44 +114,44 @@ class PlayArguments:
     """Take the likeliest action in place of a sampled one."""
     save: str | None = None
     """Write a film, .gif or .mp4, and show nothing; the file must not exist yet."""
-    fps: int = 10
-    """Steps a second, 1 to 50. Where there is no terminal, steps do not wait."""
+    fps: int = ranged(10, Whole(1, 50))
+    """Steps a second. Where there is no terminal, steps do not wait."""
 
 
 @dataclasses.dataclass(frozen=True)
-class PlotArguments:
+class PlotArguments(Arguments):
     """Draw learning curves: one for all runs that differ in their seed alone, with a band of quartiles."""
 
     runs: tyro.conf.Positional[tuple[str, ...]]
     """Run folders."""
     save: str = "learning.png"
     """The picture, .png, .svg or .pdf; it must not exist yet."""
-    window: int = 100
-    """Iterations over which each run is averaged; at least 1."""
+    window: int = ranged(100, Whole(1))
+    """Iterations over which each run is averaged."""
 
 
 @dataclasses.dataclass(frozen=True)
-class BenchArguments:
+class BenchArguments(Arguments):
     """Measure how fast each engine trains here. The first of several sizes is the one all engines run."""
 
     engines: tuple[Literal["auto", "eager", "numba", "triton"], ...] = ("eager", "numba")
     """Engines side by side."""
-    batch_sizes: tuple[int, ...] = (30, 15, 60)
+    batch_sizes: tuple[int, ...] = ranged((30, 15, 60), Whole(1))
     """Episodes in an iteration."""
-    hidden_sizes: tuple[int, ...] = (100, 50, 200)
+    hidden_sizes: tuple[int, ...] = ranged((100, 50, 200), Whole(1))
     """Hidden neurons."""
-    episode_lengths: tuple[int, ...] = (200, 100, 400)
+    episode_lengths: tuple[int, ...] = ranged((200, 100, 400), Whole(1))
     """Steps in an episode."""
-    rounds: int = 3
+    rounds: int = ranged(3, Whole(1))
     """How often to go through all cases; medians are taken over the rounds."""
-    seconds: float = 5.0
+    seconds: float = ranged(5.0, Real(0, above=True))
     """Seconds of training a case and round."""
     json: bool = False
     """Print one JSON object."""
 
 
 @dataclasses.dataclass(frozen=True)
-class ReproduceArguments:
+class ReproduceArguments(Arguments):
     """Train every variant at equal numbers of parameters over many seeds, and compare them.
 
     The same command goes on where it was stopped.
@@ -143,7 +159,7 @@ class ReproduceArguments:
 
     task: tyro.conf.Positional[Literal["maze", "cues", "patterns", "pictures", "sequences", "changes"]]
     """What is learned; "changes" trains "simple" in the maze with one setting changed at a time."""
-    seeds: int | None = None
+    seeds: int | None = ranged(None, Whole(1, FIRST_EVALUATION_SEED))
     """Runs of each variant: 10, with --quick 3; of each change 5 and 3."""
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """A small budget, for the shape of the figure."""
@@ -151,10 +167,33 @@ class ReproduceArguments:
     """Folder to fill or to go on with: runs/TASK, with --quick runs/TASK-quick."""
     variants: tuple[str, ...] | None = None
     """Which to compare, of none plastic simple retroactive lstm, or of the changes: all."""
-    workers: int | None = None
+    workers: int | None = ranged(None, Whole(1))
     """Runs side by side, each in one thread: one a core."""
     config: str | None = None
     """A TOML file of settings that win over those of the budget."""
+
+
+REGISTRY_OF_TYRO = ConstructorRegistry()
+
+
+@REGISTRY_OF_TYRO.struct_rule
+def with_ranges(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """How tyro reads a dataclass, with the range of each field behind its help text."""
+    numbers = ranges(info.type)
+    if not numbers or ranges in info.markers:
+        return None
+    # The marker keeps this rule from being asked again.
+    spec = ConstructorRegistry.get_struct_spec(dataclasses.replace(info, markers=(*info.markers, ranges)))
+    if not isinstance(spec, StructConstructorSpec):
+        return None
+
+    def helped(field: StructFieldSpec) -> StructFieldSpec:
+        if field.name not in numbers:
+            return field
+        text, allowed = field.helptext, f"Allowed: {numbers[field.name]}."
+        return dataclasses.replace(field, helptext=lambda: f"{text() if callable(text) else text} {allowed}")
+
+    return dataclasses.replace(spec, fields=tuple(map(helped, spec.fields)))
 
 
 def parse(kind: type, arguments: Sequence[str], prog: str, default: Any = tyro.MISSING_NONPROP) -> Any:
@@ -162,7 +201,7 @@ def parse(kind: type, arguments: Sequence[str], prog: str, default: Any = tyro.M
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(kind, prog=prog, args=arguments, default=default)
+            return tyro.cli(kind, prog=prog, args=arguments, default=default, registry=REGISTRY_OF_TYRO)
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -244,14 +283,13 @@ def run_evaluate(arguments: Sequence[str]) -> None:
     for name, value in scores.items():
         if value is None and name in EXACT:
             print(f"bpa: {name} is left out: it takes too long in a maze of this size", file=sys.stderr)
-        else:
+        elif name != "share_of_ceiling" or scores["ceiling"] is not None:
             print(f"{name:27} {'none' if value is None else f'{value:g}'}")
 
 
 def run_play(arguments: Sequence[str]) -> None:
     """bpa play"""
     asked = parse(PlayArguments, arguments, "bpa play")
-    require_integer("fps", asked.fps, low=1, high=50)
     net, config = trained(asked)
     moments = episode(net, config, asked.seed, asked.engine, asked.greedy)
     if asked.save is not None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bpa.cli import main
+from bpa.envs.baselines import expected_reward
 from bpa.training.checkpoint import load_weights, read_history
 
 TINY = ["--iterations", "2", "--batch-size", "2", "--hidden-size", "5", "--episode-length", "8", "--quiet"]
@@ -51,9 +52,29 @@ def test_what_a_large_maze_does_not_let_compute_is_left_out(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert "mean_reward" in out
     assert "random_reward" not in out
-    assert err == "bpa: random_reward is left out: it takes too long in a maze of this size\n"
+    assert "ceiling" not in out
+    assert err.splitlines() == [
+        f"bpa: {name} is left out: it takes too long in a maze of this size"
+        for name in ("random_reward", "ceiling")
+    ]
     assert main(["evaluate", run, "--episodes", "2", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["random_reward"] is None
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["random_reward"] is scores["ceiling"] is scores["share_of_ceiling"] is None
+
+
+def test_a_score_in_the_maze_comes_with_its_share_of_the_ceiling(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert main(["train", *TINY, "--size", "7", "--reward", "4", "--out", run]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", run, "--episodes", "20", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    episode_length = load_weights(run)[1].episode_length
+    assert scores["ceiling"] == pytest.approx(expected_reward("ideal", 7, episode_length, 4.0))
+    assert scores["share_of_ceiling"] == pytest.approx(scores["mean_reward"] / scores["ceiling"])
+    assert main(["evaluate", run, "--episodes", "20"]) == 0
+    lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert float(lines["ceiling"]) == pytest.approx(scores["ceiling"], rel=1e-5)
+    assert float(lines["share_of_ceiling"]) == pytest.approx(scores["share_of_ceiling"], rel=1e-5)
 
 
 def test_an_existing_folder_is_refused_and_resumed_when_asked(tmp_path, capsys):

@@ -13,7 +13,8 @@ import torch
 from bpa import data
 from bpa.cli import main
 from bpa.experiments.evaluate import report
-from bpa.experiments.reproduce import Final, Point, read_table
+from bpa.experiments.reproduce import read_table
+from bpa.experiments.statistics import Final, Point
 from bpa.training import checkpoint as runs
 
 ROOT = Path(__file__).parents[1]

@@ -277,8 +277,8 @@ def test_baselines_fits_and_sizes_are_the_same(setting):
         task = AssociativeRecall(2, 4, 3, 2, generator=seeded())
         net = Network(task.input_size, 4, task.output_size, generator=seeded())
         return [
-            *(expected_reward(policy, 5, 20) for policy in ("random", "oracle", "explorer")),
-            *(score(policy, 5, 10, seeded(), 20) for policy in ("random", "oracle", "explorer")),
+            *(expected_reward(policy, 5, 20) for policy in ("random", "oracle", "explorer", "ideal")),
+            *(score(policy, 5, 10, seeded(), 20) for policy in ("random", "oracle", "explorer", "ideal")),
             fit(task, net, 2),
             count_parameters(net),
             matching_hidden_size(lambda hidden: Network(17, hidden, 4), 5000),

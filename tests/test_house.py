@@ -22,13 +22,14 @@ MODULES = {
 # Modules on the ground floor belong to a room too.
 ROOMS = {"network": "cells", "maze": "envs", "train": "training", "__main__": "cli"}
 
-GROUND = {"arguments", "noise", "textfile", "version", "console"}
+GROUND = {"arguments", "fields", "noise", "textfile", "version", "console"}
 MAY_IMPORT = {
     "arguments": set(),
     "textfile": set(),
     "version": set(),
     "console": set(),
     "noise": {"arguments"},
+    "fields": {"arguments"},
     "data": {"arguments"},
     "engines": {"arguments"},
     "cells": {"arguments", "noise", "textfile", "engines"},

@@ -10,7 +10,7 @@ from bpa import GridMaze, Network, TrainConfig
 from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.cells.lstm import LSTM
 from bpa.cli import main
-from bpa.envs.baselines import Explorer, Oracle, covering_path, maze_map
+from bpa.envs.baselines import Explorer, Ideal, Oracle, covering_path, maze_map
 from bpa.envs.cue_reward import CueReward, best_rewards
 from bpa.envs.gymnasium import CueRewardEnv, CueRewardVectorEnv, GridMazeEnv, GridMazeVectorEnv
 from bpa.experiments.evaluate import episode_rewards, report, step_rewards, supervised_metrics
@@ -37,6 +37,7 @@ TOO_EARLY = {
     "cues in pictures": lambda: CueRewardVectorEnv(2, render_mode="rgb_array").render(),
     "oracle": lambda: Oracle(GRID)(GridMaze(5)),
     "explorer": lambda: Explorer(GRID, covering_path(5, 20))(GridMaze(5)),
+    "ideal": lambda: Ideal(GRID, covering_path(5, 20), 20)(GridMaze(5, episode_length=20)),
 }
 
 
@@ -46,12 +47,14 @@ def test_before_the_first_reset_everybody_says_so(name):
         TOO_EARLY[name]()
 
 
-def test_an_explorer_that_comes_late_says_so():
+def test_an_explorer_or_an_ideal_agent_that_comes_late_says_so():
     maze = GridMaze(5, 2)
     maze.reset()
     maze.step(torch.tensor([0, 0]))
     with pytest.raises(RuntimeError, match=r"call reset\(\) before"):
         Explorer(GRID, covering_path(5, 20))(maze)
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before"):
+        Ideal(GRID, covering_path(5, 20), 200)(maze)
 
 
 NO_ACTIONS = [

@@ -23,11 +23,11 @@ from bpa.envs.base import REGISTRY
 from bpa.envs.cue_reward import PUBLISHED, CueReward
 from bpa.maze import draw_noise
 from bpa.train import Diverged, a2c_loss, discounted_returns
-from bpa.training.a2c import lambda_returns
+from bpa.training.a2c import BASELINES, lambda_returns
 from bpa.training.checkpoint import build_network, load_weights, read_history
-from bpa.training.config import BASELINES, DEVICES, OWN
+from bpa.training.config import OWN
 from bpa.training.distributed import Team, join_team, own_device
-from bpa.training.optim import POLICIES, SCHEDULES, scheduled
+from bpa.training.optim import OPTIMIZERS, POLICIES, SCHEDULES, scheduled
 from bpa.training.presets import PRESETS
 from bpa.training.rollout import rollout
 
@@ -217,7 +217,8 @@ def test_the_command_line_offers_what_the_config_allows():
         "plasticity": PLASTICITIES,
         "alpha": ALPHAS,
         "baseline": BASELINES,
-        "device": DEVICES,
+        "device": ("auto", "cpu", "cuda"),
+        "optimizer": OPTIMIZERS,
         "on_divergence": POLICIES,
         "learning_rate_schedule": SCHEDULES,
     }

@@ -1,4 +1,18 @@
-"""Sphinx extension: the docstring of a field or property is shown as it was written."""
+"""Sphinx extension: the docstring of a field or property is shown as it was written, then its range."""
+
+import sys
+
+from bpa.fields import ranges
+
+
+def with_range(name, lines):
+    """Put the range of a dataclass's field, such as "bpa.cli.PlayArguments.fps", behind its docstring."""
+    module, _, kind = name.rpartition(".")[0].rpartition(".")
+    numbers = ranges(getattr(sys.modules.get(module), kind, None))
+    if (field := name.rpartition(".")[2]) in numbers:
+        while lines and not lines[-1]:
+            lines.pop()
+        lines[-1:] = [f"{lines[-1]} Allowed: {numbers[field]}.", ""]
 
 
 def keep_field_docstring(app, what, name, obj, options, lines):
@@ -12,6 +26,7 @@ def keep_field_docstring(app, what, name, obj, options, lines):
             lines.clear()
         elif ":" in lines[0]:
             lines[0] = ":" + lines[0]
+        with_range(name, lines)
 
 
 def setup(app):

@@ -1,12 +1,14 @@
 """Floors and ceilings of the grid maze: what chance earns, and what agents earn that are told more than ours.
 
-Three policies, each with its expected reward computed exactly and with a way to measure it in `GridMaze`:
+Four policies, each with its expected reward computed exactly and with a way to measure it in `GridMaze`:
 
 - "random" takes each of the four actions with the same chance. It knows nothing: the floor.
 - "oracle" knows map, position and goal, and walks a shortest path: the ceiling nobody reaches.
 - "explorer" knows map and position but not the goal. It sweeps the maze on a short covering path until it is
-  rewarded, and from then on it is the oracle. Its ceiling is the sharper one: an agent that senses only its
-  3 x 3 neighbourhood has to find out where it is on top of that.
+  rewarded, and from then on it is the oracle. Its ceiling is a sharper one.
+- "ideal" knows the map and the cell it starts in, and senses what our agents sense. So it sweeps like the
+  explorer, but after each reward it has to find out where it is, and does it in the best way there is: the
+  ceiling of our agents, see `bpa.envs.ideal`.
 
 The maze is the one of [2019, sec. 4.2]; the baselines are ours. F is the number of free cells.
 """
@@ -23,11 +25,15 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from bpa.arguments import require_begun, require_choice, require_integer, require_number
-from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
+from bpa.envs.ideal import SETS, Ideal, beliefs_of, goals_to_come, require_size, turns_of
+from bpa.envs.maze_map import MazeMap, distinct_goals, homing_actions, maze_map
+from bpa.maze import NUM_ACTIONS, GridMaze
 from bpa.noise import given_or_fresh, integers
 
-POLICIES = ("random", "oracle", "explorer")
+POLICIES = ("random", "oracle", "explorer", "ideal")
 GOALS_AT_ONCE = 32  # so many chances of standing in each cell of a large maze still fit a processor's cache
+MOST_SETS = 4e8  # steps x sets of an ideal agent that take a quarter of a minute
+SETS_OF_A_STEP = 2500  # as many take as long as the rest of a step
 MOST_WORK = 1e10  # steps x goals x cells of a random walk that take about a quarter of a minute
 
 
@@ -37,73 +43,6 @@ class Score(NamedTuple):
     mean: float
     standard_error: float  # of the mean: sample standard deviation / sqrt(episodes)
     episodes: int
-
-
-class MazeMap(NamedTuple):
-    """What there is to know about a maze. A cell is its index among the free cells, row by row."""
-
-    cells: Tensor  # (row, column) of each free cell, int64 [F, 2]
-    cell_at: Tensor  # cell at each (row, column), int64 [n, n], -1 in a wall
-    successors: Tensor  # cell that an action leads to, int64 [F, 4]; a blocked move leads nowhere
-    centre: int
-
-    def distances_between(self, one: Tensor, other: Tensor) -> Tensor:
-        """Steps of a shortest path between cells, int64 of the shape that both broadcast to.
-
-        Rows and columns of an odd number are corridors, so that a way of the fewest rows and columns is free
-        but in one case: two cells of one even row, or column, have pillars between them and walk round, two
-        steps more. Only where the centre was a pillar do its neighbours see each other, and it sees them.
-        """
-        (row, column), (other_row, other_column) = self.cells[one].unbind(-1), self.cells[other].unbind(-1)
-        down, right = (row - other_row).abs(), (column - other_column).abs()
-        in_row = (down == 0) & (row % 2 == 0) & (right > 0)
-        in_column = (right == 0) & (column % 2 == 0) & (down > 0)
-        middle = self.cells[self.centre]
-        side = (self.cells - middle).abs().sum(-1)  # of a neighbour of the centre 1, of the centre 0
-        seen = (side[one] <= 1) & (side[other] <= 1)
-        return down + right + 2 * ((in_row | in_column) & ~seen)
-
-    @property
-    def distances(self) -> Tensor:
-        """Steps between any two cells, int64 [F, F]: for small mazes, since F grows like n squared."""
-        every = torch.arange(len(self.cells), dtype=torch.int64, device="cpu")
-        return self.distances_between(every[:, None], every)
-
-
-def maze_map(size: int) -> MazeMap:
-    """The map of the maze of side n."""
-    size = require_integer("size", size, low=5)
-    walls = maze_walls(size)
-    cells = (~walls).nonzero()
-    count = len(cells)
-    index = torch.full((size, size), -1, dtype=torch.int64, device="cpu")
-    numbers = torch.arange(count, dtype=torch.int64, device="cpu")
-    index[cells[:, 0], cells[:, 1]] = numbers
-    ahead = cells[:, None, :] + torch.tensor(MOVES, dtype=torch.int64, device="cpu")
-    successors = index[ahead[..., 0], ahead[..., 1]]
-    successors = torch.where(successors < 0, numbers[:, None], successors)
-    return MazeMap(cells, index, successors, int(index[size // 2, size // 2]))
-
-
-def homing_actions(grid: MazeMap, cells: Tensor, goals: Tensor) -> Tensor:
-    """The first action of a shortest path from each cell to its goal, int64 of the shape both broadcast to.
-
-    Where several are shortest it is the first of up, down, left, right. The choice changes no reward: the
-    teleport that follows does not depend on the way taken.
-    """
-    return grid.distances_between(grid.successors[cells], goals[..., None]).argmin(-1)
-
-
-def distinct_goals(grid: MazeMap) -> tuple[np.ndarray, np.ndarray]:
-    """Goals that no turn or reflection of the maze makes one another, int [G], and the share of each [G].
-
-    The start is the centre, so that what an agent earns that treats the four directions alike is the same for
-    all goals of one kind; G is about an eighth of F.
-    """
-    away = (grid.cells - grid.cells[grid.centre]).abs().sort(dim=1).values.numpy()
-    _, first, counts = np.unique(away, axis=0, return_index=True, return_counts=True)
-    other = first != grid.centre
-    return first[other], counts[other] / (len(away) - 1)
 
 
 class RandomWalk:
@@ -184,6 +123,18 @@ def finding_values(grid: MazeMap, episode_length: int, goals: np.ndarray | None 
     for t in range(T, -1, -1):
         later = np.minimum(t + away, T + 1)
         values[:, t] = 1 + (chance * values[:, later]).sum(1)
+    return values
+
+
+def ideal_values(grid: MazeMap, episode_length: int) -> np.ndarray:
+    """Goals an ideal agent reaches in all if it first steps onto the goal at time t, float64 [F, T + 2].
+
+    As `finding_values` has it for an oracle; the row of the centre, where no goal is, means nothing.
+    """
+    beliefs = beliefs_of(grid)
+    kinds, _ = turns_of(grid, beliefs.goals)
+    values = np.zeros((len(grid.cells), episode_length + 2))
+    values[:, :-1] = 1 + goals_to_come(beliefs, episode_length)[kinds, ::-1]
     return values
 
 
@@ -271,13 +222,15 @@ def expected_reward(
     """Expected reward per episode of one of POLICIES, exact up to rounding: nothing is sampled.
 
     "random": the chance of standing in each cell is carried forward step by step, for every goal. "oracle"
-    and "explorer": `finding_values`, at the distance from the centre or at the sweep's first entry.
+    and "explorer": `finding_values`, at the distance from the centre or at the sweep's first entry. "ideal":
+    `ideal_values` at the first entry of the same sweep.
     How long it takes in large mazes is said by `affordable`; "explorer" takes far longer.
-    With T = 200 and reward 10: random 14.37, 7.72, 5.38, explorer 379.87, 274.98, 207.62, oracle 416.23,
-    324.23, 269.57 for sides 9, 11 and 13.
+    With T = 200 and reward 10: random 14.37, 7.72, 5.38, ideal 360.91, 227.21, 177.84, explorer 379.87,
+    274.98, 207.62, oracle 416.23, 324.23, 269.57 for sides 9, 11 and 13.
 
     Raises:
-        ValueError: the policy is unknown, or a number is out of range.
+        ValueError: the policy is unknown, a number is out of range, or the maze is too large for "ideal",
+            which is computed up to side 17.
 
     Example:
         >>> from bpa.envs.baselines import expected_reward
@@ -287,7 +240,7 @@ def expected_reward(
         '416.23'
     """
     policy, episode_length, reward, wall_penalty = checked(policy, episode_length, reward, wall_penalty)
-    grid, T = maze_map(size), episode_length
+    grid, T = maze_map(require_size(size) if policy == "ideal" else size), episode_length
     if policy == "random":
         return random_reward(grid, T, reward, wall_penalty)
     if policy == "oracle":
@@ -296,11 +249,13 @@ def expected_reward(
             torch.tensor(grid.centre, dtype=torch.int64, device="cpu"), torch.from_numpy(goals)
         ).numpy()
         goals, share, times = (each[times <= T] for each in (goals, share, times))
+        values = finding_values(grid, T, goals)
     else:
         goals = np.delete(np.arange(len(grid.cells)), grid.centre)
         share = np.full(len(goals), 1 / len(goals))
         times = first_entries(grid, covering_path(size, T), T)[goals]
-    return float(reward * share @ finding_values(grid, T, goals)[np.arange(len(goals)), times])
+        values = ideal_values(grid, T)[goals] if policy == "ideal" else finding_values(grid, T, goals)
+    return float(reward * share @ values[np.arange(len(goals)), times])
 
 
 def random_reward(grid: MazeMap, episode_length: int, reward: float, wall_penalty: float) -> float:
@@ -329,12 +284,15 @@ def random_reward(grid: MazeMap, episode_length: int, reward: float, wall_penalt
 
 
 def affordable(policy: str, size: int, episode_length: int) -> bool:
-    """Whether `expected_reward` takes seconds, not minutes or hours; for "random" and "oracle".
+    """Whether `expected_reward` takes seconds, not minutes or hours; for "random", "oracle" and "ideal".
 
     With T = 200 and one thread "random" takes 2 s for side 101, and up to side 163 it is affordable (15 s);
-    "oracle" takes half a second for side 101 and is affordable up to side 271 (11 s).
+    "oracle" takes half a second for side 101 and is affordable up to side 271 (11 s); "ideal" takes 0.4 s for
+    side 11 and 4 s for side 17, the largest.
     """
-    require_choice("policy", policy, ("random", "oracle"))
+    require_choice("policy", policy, ("random", "oracle", "ideal"))
+    if policy == "ideal":
+        return size in SETS and episode_length * (SETS[size] + SETS_OF_A_STEP) <= MOST_SETS
     cells = 3 / 4 * size**2
     goals = cells / 8
     if policy == "random":
@@ -353,15 +311,34 @@ def explorer_bound(size: int = 11, episode_length: int = 200, reward: float = 10
     """
     _, episode_length, reward, _ = checked("explorer", episode_length, reward, 0.0)
     grid = maze_map(size)
-    values = finding_values(grid, episode_length)
+    return reward * best_entries(grid, finding_values(grid, episode_length))
+
+
+def ideal_bound(size: int = 11, episode_length: int = 200, reward: float = 10.0) -> float:
+    """What no agent with our agents' senses can exceed, in expected reward per episode, however it searches.
+
+    The bound of `explorer_bound`, with what an ideal agent earns after its first reward. With T = 200 and
+    reward 10: 363.45, 228.86, 180.64 for sides 9, 11 and 13; "ideal" itself earns 99.3, 99.3 and 98.4 per
+    cent of that.
+
+    Raises:
+        ValueError: a number is out of range, or the maze is larger than side 17.
+    """
+    _, episode_length, reward, _ = checked("ideal", episode_length, reward, 0.0)
+    grid = maze_map(require_size(size))
+    return reward * best_entries(grid, ideal_values(grid, episode_length))
+
+
+def best_entries(grid: MazeMap, values: np.ndarray) -> float:
+    """The mean over goals of `values` [F, T + 2] if cells are entered as early as their colours allow."""
     colour = ((grid.cells - grid.cells[grid.centre]).sum(1) % 2).numpy()
     total = 0.0
     for near in (1, 0):
         cells = np.flatnonzero((colour == near) & (np.arange(len(colour)) != grid.centre))
-        times = np.minimum(2 * np.arange(1, len(cells) + 1) - near, episode_length + 1)
+        times = np.minimum(2 * np.arange(1, len(cells) + 1) - near, values.shape[1] - 1)
         earned = values[cells][:, times]
         total += earned[linear_sum_assignment(earned, maximize=True)].sum()
-    return reward * total / (len(colour) - 1)
+    return float(total / (len(colour) - 1))
 
 
 def play(maze: GridMaze, policy: Callable[[GridMaze], Tensor]) -> Tensor:
@@ -399,7 +376,9 @@ def score(
         act = RandomWalk(maze.generator)
     elif policy == "oracle":
         act = Oracle(maze_map(size))
-    else:
+    elif policy == "explorer":
         act = Explorer(maze_map(size), covering_path(size, episode_length))
+    else:
+        act = Ideal(maze_map(require_size(size)), covering_path(size, episode_length), episode_length)
     total = play(maze, act)
     return Score(total.mean().item(), total.std().item() / episodes**0.5, episodes)

@@ -18,7 +18,7 @@ from bpa.training.rollout import rollout, sample_noise, seeded
 from bpa.training.supervised import batch_metrics
 from bpa.training.tasks import build_task, is_rewarded, rewarded_tasks
 
-EXACT = ("random_reward", "oracle_reward")  # computed, not measured, where that takes seconds
+EXACT = ("random_reward", "oracle_reward", "ceiling")  # computed, not measured, where that takes seconds
 MOST_EPISODES = 10**9  # more would be a slip of the finger, and no machine could end it
 LARGEST_BATCH = 100  # episodes at once, so that the traces of many episodes need not fit in memory
 
@@ -114,7 +114,9 @@ def maze_metrics(rewards: Tensor, config: TrainConfig) -> dict[str, float | None
 
     The share of episodes with a hit, the median step of the first one and the mean reward after it (None if
     there is none), and beside them what a random walk and an agent that knows map and goal earn in
-    expectation (None where the maze is too large to compute that in seconds).
+    expectation; `ceiling`, what the ideal agent earns that senses no more than ours, see `bpa.envs.ideal`,
+    and the share of it that the mean reward is. None where the maze is too large to compute that in seconds;
+    no share of a ceiling of 0 either.
     """
     first = first_hits(rewards)
     found = first > 0
@@ -122,16 +124,18 @@ def maze_metrics(rewards: Tensor, config: TrainConfig) -> dict[str, float | None
     after = (rewards * later).sum(0)[found]
     rules = (config.size, config.episode_length)
     exact = {
-        f"{policy}_reward": expected_reward(policy, *rules, config.reward, config.wall_penalty)
+        name: expected_reward(policy, *rules, config.reward, config.wall_penalty)
         if affordable(policy, *rules)
         else None
-        for policy in ("random", "oracle")
+        for name, policy in zip(EXACT, ("random", "oracle", "ideal"), strict=True)
     }
+    ceiling = exact["ceiling"]
     return {
         "share_with_a_hit": found.double().mean().item(),
         "median_first_hit": first[found].double().quantile(0.5).item() if found.any() else None,
         "mean_reward_after_first_hit": after.double().mean().item() if found.any() else None,
         **exact,
+        "share_of_ceiling": rewards.sum(0).double().mean().item() / ceiling if ceiling else None,
     }
 
 

@@ -14,8 +14,8 @@ And one of our own: what each of the settings that we chose is worth, changed by
   of the papers' variants.
 - `.lock`: held by the one command that may fill the folder.
 
-The same command again goes on where the last one was stopped. The functions in the middle of this file turn
-the two tables into what a page of results says. One command at a time fills a folder; a second is refused.
+The same command again goes on where the last one was stopped. One command at a time
+fills a folder; a second is refused. What the two tables say is computed in `bpa.experiments.statistics`.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_choice, require_integer, require_number, require_path
+from bpa.arguments import require_choice, require_integer, require_path
 from bpa.cells.base import SequencePolicy
 from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.engines.threads import cores
 from bpa.experiments.bench import processor
 from bpa.experiments.evaluate import episode_rewards, fresh_tasks
+from bpa.experiments.statistics import Final, Point, median_runs
 from bpa.textfile import utf8_text
 from bpa.train import Diverged, train
 from bpa.training import checkpoint as runs
@@ -165,51 +165,6 @@ class Job(NamedTuple):
     variant: str
     config: TrainConfig  # with the seed, and the run folder as `out`
     episodes: int
-
-
-class Final(NamedTuple):
-    """One line of final.csv: a trained network in fresh episodes, learning off."""
-
-    task: str
-    variant: str
-    seed: int
-    iterations: int  # fewer than asked for where training diverged for good
-    seconds: float  # of training
-    parameters: int
-    episodes: int
-    mean: float  # reward or loss of an episode
-    lower_quartile: float
-    median: float
-    upper_quartile: float
-    standard_error: float  # of the mean
-
-
-class Point(NamedTuple):
-    """One line of curves.csv: the mean over some iterations, of which `iteration` is the last."""
-
-    task: str
-    variant: str
-    seed: int
-    iteration: int
-    score: float  # in the file the column is called "reward" or "loss"
-    seconds: float  # since the run began
-
-
-class Spread(NamedTuple):
-    """Where the runs of one variant lie."""
-
-    seeds: int
-    lower_quartile: float
-    median: float
-    upper_quartile: float
-
-
-class Reached(NamedTuple):
-    """What a run took to come to a reward."""
-
-    iterations: int
-    episodes: int
-    seconds: float
 
 
 Row = TypeVar("Row", Final, Point)
@@ -369,84 +324,6 @@ def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
         ]
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"{path} is no table of {kind.__name__.lower()}s: {error}") from None
-
-
-def scores_by_variant(finals: Iterable[Final], mark: str = "mean") -> dict[str, list[float]]:
-    """For each variant a score of each of its runs: the mean, median or another mark of a `Final`."""
-    mark = require_choice("mark", mark, Final._fields[7:])
-    scores: dict[str, list[float]] = {}
-    for final in finals:
-        scores.setdefault(final.variant, []).append(getattr(final, mark))
-    return scores
-
-
-def spread(scores: Sequence[float]) -> Spread:
-    """Number, median and quartiles of the scores of some runs."""
-    if not len(scores):
-        raise ValueError("scores must hold at least one number, got none")
-    return Spread(len(scores), *np.quantile(np.asarray(scores, dtype=float), [0.25, 0.5, 0.75]).tolist())
-
-
-def median_runs(finals: Iterable[Final]) -> dict[str, Final]:
-    """For each variant the run with the median score; of two in the middle the lower. NaN comes last."""
-    ranked: dict[str, list[Final]] = {}
-    for final in sorted(finals, key=lambda final: (math.isnan(final.mean), final.mean)):
-        ranked.setdefault(final.variant, []).append(final)
-    return {variant: each[(len(each) - 1) // 2] for variant, each in ranked.items()}
-
-
-def difference_interval(
-    first: Sequence[float],
-    second: Sequence[float],
-    generator: np.random.Generator,
-    resamples: int = 10_000,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of median(first) - median(second), each resampled on its own.
-
-    With few runs it is rough: from three runs a median takes three values, and no interval can tell more.
-
-    Args:
-        first, second: scores of the runs of two variants, at least one each.
-        generator: of the resamples. resamples: at least 1. level: of the interval; above 0, below 1.
-    """
-    resamples = require_integer("resamples", resamples, low=1)
-    if require_number("level", level, low=0, above=True) >= 1:
-        raise ValueError(f"level must be below 1, got {level}")
-    medians = []
-    for name, scores in (("first", first), ("second", second)):
-        if not len(scores):
-            raise ValueError(f"{name} must hold at least one score, got none")
-        chosen = generator.integers(len(scores), size=(resamples, len(scores)))
-        medians.append(np.median(np.asarray(scores, dtype=float)[chosen], axis=1))
-    low, high = np.quantile(medians[0] - medians[1], [(1 - level) / 2, (1 + level) / 2]).tolist()
-    return low, high
-
-
-def rank_sum(first: Sequence[float], second: Sequence[float]) -> float:
-    """The two-sided p-value of Wilcoxon's rank-sum test: how likely ranks as uneven are if both score alike.
-
-    Exact where no two scores are equal, else by the normal approximation.
-    """
-    from scipy.stats import mannwhitneyu  # here, because it takes a second
-
-    both = [*first, *second]
-    method = "exact" if len(set(both)) == len(both) else "asymptotic"
-    return float(mannwhitneyu(first, second, alternative="two-sided", method=method).pvalue)
-
-
-def reached(points: Iterable[Point], goal: float, batch_size: int) -> dict[tuple[str, int], Reached | None]:
-    """For each variant and seed, what it took until a point of the curve was at `goal` or above; None: never.
-
-    Args:
-        points: of tasks with rewards, those of a run in order. batch_size: episodes in an iteration.
-    """
-    found: dict[tuple[str, int], Reached | None] = {}
-    for point in points:
-        run = point.variant, point.seed
-        if found.setdefault(run, None) is None and point.score >= goal:
-            found[run] = Reached(point.iteration, point.iteration * batch_size, point.seconds)
-    return found
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,8 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from bpa.arguments import require_integer, require_path
-from bpa.experiments.reproduce import Final, Point, read_table, score_name, scores_by_variant
+from bpa.experiments.reproduce import read_table, score_name
+from bpa.experiments.statistics import Final, Point, scores_by_variant
 from bpa.show.plots import COLORS, STYLES, draw_finals, draw_learning_curves, png_bytes
 from bpa.training.checkpoint import FREE_TO_CHANGE, read_history, read_settings, write_atomically
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 
-from bpa.arguments import plain
 from bpa.envs.base import REGISTRY, entry
+from bpa.fields import Real, Whole, check_fields, ranged
 
 GIVEN = ("batch_size", "generator", "device", "split")  # to every task that takes them
+MOST = 1000  # of most whole numbers; beyond it a slip of the finger is likelier than a wish
 
 
 class TaskConfig(Protocol):
@@ -31,109 +32,110 @@ class TaskConfig(Protocol):
 
 
 class Settings:
-    """Settings of a task, stored as plain numbers and text, whatever kind they came as."""
+    """Settings of a task, checked and stored as plain numbers and text, whatever kind they came as."""
+
+    task: ClassVar[str]
+
+    def __init_subclass__(cls, task: str) -> None:
+        cls.task = task
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            object.__setattr__(self, name, plain(value))
+        check_fields(self, f"{self.task}.")
 
 
 @dataclasses.dataclass(frozen=True)
-class CueSettings(Settings):
+class CueSettings(Settings, task="cues"):
     """The cue-reward task: find out by reward alone which cue counts."""
 
-    num_cues: int = 4
-    """Cues in an episode; at least 2."""
-    cue_bits: int = 20
-    """Bits of a cue; at least 1."""
-    reward: float = 1.0
-    """Reward for a right answer; at least 0."""
-    wrong_penalty: float = 0.0
-    """Cost of a wrong answer; at least 0."""
-    show_steps: int = 1
-    """Steps for which a cue is shown; at least 1."""
-    pause_steps: int = 1
-    """Steps of each pause; at least 0."""
-    jitter: int = 0
-    """Most steps that a trial begins late; at least 0."""
+    num_cues: int = ranged(4, Whole(2, limit=MOST))
+    """Cues in an episode."""
+    cue_bits: int = ranged(20, Whole(1, limit=MOST))
+    """Bits of a cue."""
+    reward: float = ranged(1.0, Real(0))
+    """Reward for a right answer."""
+    wrong_penalty: float = ranged(0.0, Real(0))
+    """Cost of a wrong answer."""
+    show_steps: int = ranged(1, Whole(1, limit=MOST))
+    """Steps for which a cue is shown."""
+    pause_steps: int = ranged(1, Whole(0, limit=MOST))
+    """Steps of each pause."""
+    jitter: int = ranged(0, Whole(0, limit=MOST))
+    """Most steps that a trial begins late."""
     pairing: Literal["random", "dealt"] = "random"
     """Any two cues in a trial, or all of them dealt out in pairs, which needs an even number."""
 
 
 @dataclasses.dataclass(frozen=True)
-class PatternSettings(Settings):
+class PatternSettings(Settings, task="patterns"):
     """Binary patterns to remember and complete."""
 
-    pattern_size: int = 50
-    """Bits of a pattern; at least 2."""
-    num_patterns: int = 3
-    """Patterns in an episode; at least 1."""
-    presentations: int = 2
-    """How often each is shown; at least 1."""
-    show_steps: int = 3
-    """Steps for which a pattern is shown; at least 1."""
-    pause_steps: int = 1
-    """Steps of pause after each; at least 0."""
-    missing: float = 0.5
-    """Share of the bits to be filled in; above 0, with noise from 0, below 1."""
-    noise: float = 0.0
-    """Chance that a shown bit of the cue is turned round; 0 to 0.5."""
+    pattern_size: int = ranged(50, Whole(2, limit=10_000))
+    """Bits of a pattern."""
+    num_patterns: int = ranged(3, Whole(1, limit=MOST))
+    """Patterns in an episode."""
+    presentations: int = ranged(2, Whole(1, limit=MOST))
+    """How often each is shown."""
+    show_steps: int = ranged(3, Whole(1, limit=MOST))
+    """Steps for which a pattern is shown."""
+    pause_steps: int = ranged(1, Whole(0, limit=MOST))
+    """Steps of pause after each."""
+    missing: float = ranged(0.5, Real(0, 1, below=True))
+    """Share of the bits to be filled in; 0 only with noise."""
+    noise: float = ranged(0.0, Real(0, 0.5))
+    """Chance that a shown bit of the cue is turned round."""
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureSettings(Settings):
+class PictureSettings(Settings, task="pictures"):
     """Real pictures to remember and complete."""
 
     source: Literal["digits", "photographs"] = "digits"
     """Handwritten digits, or patches of two photographs."""
-    num_pictures: int = 3
-    """Pictures in an episode; at least 1."""
-    presentations: int = 2
-    """How often each is shown; at least 1."""
-    show_steps: int = 3
-    """Steps for which a picture is shown; at least 1."""
-    pause_steps: int = 1
-    """Steps of pause after each; at least 0."""
+    num_pictures: int = ranged(3, Whole(1, limit=MOST))
+    """Pictures in an episode."""
+    presentations: int = ranged(2, Whole(1, limit=MOST))
+    """How often each is shown."""
+    show_steps: int = ranged(3, Whole(1, limit=MOST))
+    """Steps for which a picture is shown."""
+    pause_steps: int = ranged(1, Whole(0, limit=MOST))
+    """Steps of pause after each."""
     hidden: Literal["top", "bottom", "left", "right", "random"] = "random"
     """The half to be filled in."""
-    patch_size: int | None = None
-    """Side of a patch in pixels, at least 2; None: 12, and 8 for digits."""
-    shrink: int = 2
-    """Photographs: pixels averaged into one along each side; at least 1."""
+    patch_size: int | None = ranged(None, Whole(2, limit=MOST))
+    """Side of a patch in pixels; None: 12, and 8 for digits."""
+    shrink: int = ranged(2, Whole(1, limit=100))
+    """Photographs: pixels averaged into one along each side."""
 
 
 @dataclasses.dataclass(frozen=True)
-class SequenceSettings(Settings):
+class SequenceSettings(Settings, task="sequences"):
     """Little languages, each of which lasts for one sequence."""
 
-    num_symbols: int = 4
-    """Symbols; 2 to 10,000."""
-    sequence_length: int = 100
-    """Symbols in a sequence; at least order + 1."""
-    order: int = 1
-    """Symbols on which the next one depends; at least 1."""
-    concentration: float = 0.3
-    """Of the Dirichlet distribution of a table's rows; above 0."""
+    num_symbols: int = ranged(4, Whole(2, 10_000))
+    """Symbols."""
+    sequence_length: int = ranged(100, Whole(2, limit=10**6))
+    """Symbols in a sequence; more than order."""
+    order: int = ranged(1, Whole(1, 13))
+    """Symbols on which the next one depends."""
+    concentration: float = ranged(0.3, Real(0, above=True))
+    """Of the Dirichlet distribution of a table's rows."""
 
 
 @dataclasses.dataclass(frozen=True)
-class RecallSettings(Settings):
+class RecallSettings(Settings, task="recall"):
     """Pairs of keys and values to recall."""
 
-    num_pairs: int = 8
-    """Pairs in an episode; at least 1."""
-    num_keys: int = 16
-    """Keys; at least num_pairs."""
-    num_values: int = 8
-    """Values; at least 2."""
+    num_pairs: int = ranged(8, Whole(1, limit=MOST))
+    """Pairs in an episode."""
+    num_keys: int = ranged(16, Whole(1, limit=MOST))
+    """Keys; no fewer than num_pairs."""
+    num_values: int = ranged(8, Whole(2, limit=MOST))
+    """Values."""
 
 
 SETTINGS = {
-    "cues": CueSettings,
-    "patterns": PatternSettings,
-    "pictures": PictureSettings,
-    "sequences": SequenceSettings,
-    "recall": RecallSettings,
+    kind.task: kind
+    for kind in (CueSettings, PatternSettings, PictureSettings, SequenceSettings, RecallSettings)
 }
 
 

@@ -201,3 +201,33 @@ def test_a_message_shows_the_smallest_wrong_case():
 def test_a_notebook_shows_the_message_and_no_path_through_the_package():
     (line,) = NotYet("double is not right yet.")._render_traceback_()
     assert line == "Not yet. double is not right yet."
+
+
+def test_inputs_that_tell_two_answers_apart_are_drawn_anew():
+    """A slip that happens to be right, or to be like another, would be praised, or get the wrong hint."""
+    draws = iter([2.0, 0.0, 3.0, 5.0])
+    seen = []
+
+    @exercise
+    def check_square(answer):
+        case = torch.tensor([next(draws)])
+        seen.append(case.item())
+        check_answer("square", answer, torch.square, [(case,)], [Slip("You double it.", lambda x: 2 * x)])
+
+    check_square(torch.square)
+    assert seen == [2.0, 0.0, 3.0]  # 2 x and x^2 are the same at 2 and at 0
+    with pytest.raises(NotYet, match="You double it"):
+        check_square(lambda x: 2 * x)
+
+
+def test_inputs_that_never_tell_them_apart_are_taken_in_the_end(capsys):
+    draws = []
+
+    @exercise
+    def check_square(answer):
+        draws.append(1)
+        check_answer("square", answer, torch.square, [(torch.zeros(2),)], [Slip("No.", lambda x: 2 * x)])
+
+    check_square(torch.square)
+    assert len(draws) == 20
+    assert "right on 1" in capsys.readouterr().out

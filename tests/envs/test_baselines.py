@@ -223,7 +223,7 @@ def test_a_wall_costs_the_random_walk_and_no_one_else():
     measured = baselines.score("random", episodes=4000, generator=seeded(0), wall_penalty=0.5, **kind)
     assert exact < 0 < baselines.expected_reward("random", **kind)
     assert abs(measured.mean - exact) < 3.5 * measured.standard_error
-    for policy in ("oracle", "explorer"):
+    for policy in ("oracle", "explorer", "ideal"):
         measured = [
             baselines.score(policy, episodes=50, generator=seeded(0), wall_penalty=penalty, **kind)
             for penalty in (0.0, 0.5)
@@ -312,6 +312,7 @@ def test_a_score_is_mean_and_standard_error_of_whole_episodes(policy):
         "random": lambda: baselines.RandomWalk(maze.generator),
         "oracle": lambda: baselines.Oracle(baselines.maze_map(7)),
         "explorer": lambda: baselines.Explorer(baselines.maze_map(7), baselines.covering_path(7, 45)),
+        "ideal": lambda: baselines.Ideal(baselines.maze_map(7), baselines.covering_path(7, 45), 45),
     }[policy]()
     total = baselines.play(maze, act).numpy()
     assert score.mean == pytest.approx(total.mean())
@@ -331,7 +332,7 @@ def test_the_same_seed_gives_the_same_score():
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"policy": "greedy"}, "policy must be one of 'random', 'oracle', 'explorer', got 'greedy'"),
+        ({"policy": "greedy"}, "policy must be one of 'random', 'oracle', 'explorer', 'ideal', got 'greedy'"),
         ({"episodes": 1}, "episodes must be a whole number of at least 2, got 1"),
         ({"size": 6}, "size must be an odd number of at least 5, got 6"),
         ({"episode_length": 0}, "episode_length must be a whole number of at least 1, got 0"),
@@ -347,6 +348,8 @@ def test_wrong_settings_are_refused(wrong, said):
     if "policy" not in wrong and "episodes" not in wrong:
         with pytest.raises(ValueError, match=said):
             baselines.explorer_bound(**wrong)
+        with pytest.raises(ValueError, match=said):
+            baselines.ideal_bound(**wrong)
     with pytest.raises(ValueError, match="wall_penalty must be a finite number of at least 0"):
         baselines.expected_reward("random", wall_penalty=-0.5)
     with pytest.raises(ValueError, match="episode_length must be a whole number of at least 1, got 0"):

@@ -2,11 +2,9 @@
 
 import itertools
 import json
-import math
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -27,25 +25,17 @@ from bpa.experiments.reproduce import (
     FULL,
     QUICK,
     VARIANTS,
-    Final,
     Job,
-    Point,
-    Reached,
-    Spread,
     configs_of,
-    difference_interval,
     episode_scores,
     equal_configs,
-    rank_sum,
-    reached,
     read_table,
     reproduce,
-    scores_by_variant,
     side_by_side,
-    spread,
     thinned,
     write_table,
 )
+from bpa.experiments.statistics import Final, Point, median_runs
 from bpa.show.curves import comparison
 from bpa.show.plots import draw_finals
 from bpa.training.checkpoint import Record, SupervisedRecord, build_network, load_weights, read_history
@@ -195,7 +185,7 @@ def test_the_folder_holds_what_it_promises(done):
         curve = [point for point in points if point[1:3] == final[1:3]]
         history = read_history(folder / "history.csv")
         assert [point[3:] for point in curve] == [(r.iteration, r.reward, r.seconds) for r in history]
-    for variant, typical in comparing.median_runs(finals).items():
+    for variant, typical in median_runs(finals).items():
         path = out / "weights" / f"{variant}.safetensors"
         kept, config = comparing.load_weights(path)
         trained, _ = comparing.load_weights(out / "runs" / f"{variant}-{typical.seed}")
@@ -497,113 +487,6 @@ def finals_of(variant, *means):
     return [Final("maze", variant, n, 3, 1.0, 9, 5, mean, 0, -mean, 9, 1) for n, mean in enumerate(means)]
 
 
-def test_scores_are_gathered_and_spread():
-    finals = finals_of("none", 3.0, 1.0, 2.0, 10.0) + finals_of("simple", 5.0)
-    assert scores_by_variant(finals) == {"none": [3.0, 1.0, 2.0, 10.0], "simple": [5.0]}
-    assert scores_by_variant(finals, "median")["simple"] == [-5.0]
-    assert spread([3.0, 1.0, 2.0, 10.0]) == Spread(4, 1.75, 2.5, 4.75)
-    with pytest.raises(ValueError, match="mark must be one of 'mean', 'lower_quartile'"):
-        scores_by_variant(finals, "task")
-    with pytest.raises(ValueError, match="scores must hold at least one number"):
-        spread([])
-
-
-def test_the_run_in_the_middle_speaks_for_its_variant():
-    finals = (
-        finals_of("none", 3.0, 1.0, 2.0, 10.0) + finals_of("simple", 5.0) + finals_of("lstm", 1.0, 9.0, 4.0)
-    )
-    middle = comparing.median_runs(finals)
-    assert {variant: (final.seed, final.mean) for variant, final in middle.items()} == {
-        "none": (2, 2.0),
-        "simple": (0, 5.0),
-        "lstm": (2, 4.0),
-    }
-    (last,) = comparing.median_runs(finals_of("none", 3.0, math.nan, 1.0, 2.0, math.nan)).values()
-    assert last.mean == 3.0, "a run without a score hides the order of the others"
-
-
-def interval_by_loops(first, second, generator, resamples, level):
-    """Each resample and its medians one by one, in Python's own numbers."""
-    draws = [generator.integers(len(scores), size=(resamples, len(scores))) for scores in (first, second)]
-    differences = sorted(
-        statistics.median(first[i] for i in a) - statistics.median(second[i] for i in b)
-        for a, b in zip(*draws, strict=True)
-    )
-
-    def quantile(share):
-        place = share * (resamples - 1)
-        below = int(place)
-        above = min(below + 1, resamples - 1)
-        return differences[below] + (place - below) * (differences[above] - differences[below])
-
-    return quantile((1 - level) / 2), quantile((1 + level) / 2)
-
-
-@pytest.mark.parametrize("level", [0.5, 0.95])
-def test_the_bootstrap_interval_equals_its_reference(level):
-    first, second = [9.5, 7.25, 8.0, 11.0, 30.0], [1.0, 2.5, 7.75]
-    low, high = difference_interval(first, second, np.random.default_rng(3), 200, level)
-    expected = interval_by_loops(first, second, np.random.default_rng(3), 200, level)
-    assert (low, high) == pytest.approx(expected, rel=1e-12)
-    assert low < statistics.median(first) - statistics.median(second) < high
-    same = difference_interval(first, second, np.random.default_rng(3), 200, level)
-    assert same == (low, high)
-
-
-def test_the_interval_covers_the_true_difference_about_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    covered = [
-        low <= 1.0 <= high
-        for _ in range(200)
-        for low, high in [
-            difference_interval(generator.normal(1, 1, 15), generator.normal(0, 1, 15), generator, 300, 0.8)
-        ]
-    ]
-    assert 0.7 < np.mean(covered) < 0.95
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (([], [1.0]), "first must hold at least one score"),
-        (([1.0], []), "second must hold at least one score"),
-        (([1.0], [1.0], 0), "resamples must be a whole number of at least 1"),
-        (([1.0], [1.0], 10, 1.0), "level must be below 1"),
-        (([1.0], [1.0], 10, 0.0), "level must be a finite number above 0"),
-    ],
-)
-def test_an_interval_of_nothing_is_refused(arguments, said):
-    first, second, *rest = arguments
-    with pytest.raises(ValueError, match=said):
-        difference_interval(first, second, np.random.default_rng(0), *rest)
-
-
-def rank_sum_by_counting(first, second):
-    """Among all ways to deal out the ranks, the share whose rank sum is as far from the middle."""
-    ranks = {score: rank for rank, score in enumerate(sorted([*first, *second]), 1)}
-    middle = len(first) * (len(ranks) + 1) / 2
-    distance = abs(sum(ranks[score] for score in first) - middle)
-    ways = list(itertools.combinations(range(1, len(ranks) + 1), len(first)))
-    return sum(abs(sum(way) - middle) >= distance for way in ways) / len(ways)
-
-
-def test_the_rank_sum_test_counts_what_is_as_uneven():
-    for first, second in (([5, 6, 7], [1, 2, 3]), ([1, 4, 9, 12], [2, 3, 8, 7, 6]), ([1], [0])):
-        assert rank_sum(first, second) == pytest.approx(rank_sum_by_counting(first, second))
-    ten = list(range(10))
-    assert rank_sum(ten, [score + 8.5 for score in ten]) == pytest.approx(4 / 184756)
-    assert rank_sum([1, 1, 2], [1, 2, 2]) > 0.3  # ties
-
-
-def test_what_it_took_to_come_to_a_reward():
-    curve = [(10, 80.0), (20, 120.0), (30, 90.0), (40, 160.0)]
-    points = [Point("maze", "simple", 0, n, score, n / 4) for n, score in curve]
-    points += [Point("maze", "none", 5, 10, 3.0, 1.0)]
-    assert reached(points, 100, 30) == {("simple", 0): Reached(20, 600, 5.0), ("none", 5): None}
-    assert reached(points, 160, 30)["simple", 0] == Reached(40, 1200, 10.0)
-    assert reached(points, 161, 30)["simple", 0] is None
-
-
 def test_the_figure_shows_medians_quartiles_and_each_run():
     points = [Point("maze", "simple", seed, n, n + 10.0 * seed, 0) for seed in (0, 1, 2) for n in (5, 10, 15)]
     points += [Point("maze", "none", 0, 5, 2.0, 0)]  # diverged: it stays there
@@ -639,8 +522,6 @@ def test_comparisons_that_ship_are_whole(folder, seeds):
     assert said["seeds"] == seeds
     assert [(final.variant, final.seed) for final in finals] == runs
     assert list(dict.fromkeys((point.variant, point.seed) for point in points)) == runs
-    for variant, typical in comparing.median_runs(
-        final for final in finals if final.variant in VARIANTS
-    ).items():
+    for variant, typical in median_runs(final for final in finals if final.variant in VARIANTS).items():
         net, config = load_weights(path / "weights" / f"{variant}.safetensors")
         assert (config.seed, count_parameters(net)) == (typical.seed, typical.parameters)

@@ -355,6 +355,8 @@ def test_evaluation_is_repeatable_and_says_what_it_saw(finished):
         expected_reward("random", 5, 9),
         expected_reward("oracle", 5, 9),
     )
+    assert scores["ceiling"] == expected_reward("ideal", 5, 9)
+    assert scores["share_of_ceiling"] == pytest.approx(rewards.mean().item() / scores["ceiling"])
     with pytest.raises(ValueError, match="episodes must be a whole number from 1 to 1000000000, got 0"):
         episode_rewards(net, config, episodes=0)
 
@@ -408,6 +410,9 @@ def test_what_a_large_maze_does_not_let_compute_is_left_open():
     marks = maze_metrics(torch.zeros(200, 1), SMALL.replace(size=171, episode_length=200))
     assert marks["random_reward"] is None
     assert marks["oracle_reward"] == pytest.approx(17.094, abs=1e-3)
+    assert marks["ceiling"] is marks["share_of_ceiling"] is None
+    marks = maze_metrics(torch.zeros(9, 1), SMALL.replace(reward=0.0))
+    assert (marks["ceiling"], marks["share_of_ceiling"]) == (0, None)
 
 
 def test_what_comes_after_the_first_hit_is_counted_apart():

@@ -1,0 +1,256 @@
+"""What the two tables of a comparison say: medians, quartiles, intervals, tests, and when a goal is reached.
+
+A run is one seed. A difference of two variants counts as shown only where its interval and its corrected
+p-value agree, and never with fewer than FEWEST_SEEDS runs of each.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from bpa.arguments import require_choice, require_integer, require_number
+
+FEWEST_SEEDS = 5  # of each variant; four against four can fall in 70 ways, and p is never below 0.028
+RESAMPLES = 100_000
+BATCH = 10_000  # resamples that are in memory at once
+LEVEL = 0.95  # of an interval; a p-value is set beside what is missing to 1
+
+
+class Final(NamedTuple):
+    """One line of final.csv: a trained network in fresh episodes, learning off."""
+
+    task: str
+    variant: str
+    seed: int
+    iterations: int  # fewer than asked for where training diverged for good
+    seconds: float  # of training
+    parameters: int
+    episodes: int
+    mean: float  # reward or loss of an episode
+    lower_quartile: float
+    median: float
+    upper_quartile: float
+    standard_error: float  # of the mean
+
+
+class Point(NamedTuple):
+    """One line of curves.csv: the mean over some iterations, of which `iteration` is the last."""
+
+    task: str
+    variant: str
+    seed: int
+    iteration: int
+    score: float  # in the file the column is called "reward" or "loss"
+    seconds: float  # since the run began
+
+
+class Spread(NamedTuple):
+    """Where the runs of one variant lie."""
+
+    seeds: int
+    lower_quartile: float
+    median: float
+    upper_quartile: float
+
+
+class Reached(NamedTuple):
+    """What a run took to come to a reward."""
+
+    iterations: int
+    episodes: int
+    seconds: float
+
+
+class Difference(NamedTuple):
+    """How far the median of one variant lies above that of another, and what these runs say of the sign."""
+
+    median: float  # of the first, less that of the second
+    low: float  # of the interval
+    high: float
+    p: float  # of the rank-sum test
+    corrected: float  # by Holm's rule, over all differences asked for at once
+    sign: Literal[-1, 0, 1]  # 0: not shown
+
+
+def scores_by_variant(finals: Iterable[Final], mark: str = "mean") -> dict[str, list[float]]:
+    """For each variant a score of each of its runs: the mean, median or another mark of a `Final`."""
+    mark = require_choice("mark", mark, Final._fields[7:])
+    scores: dict[str, list[float]] = {}
+    for final in finals:
+        scores.setdefault(final.variant, []).append(getattr(final, mark))
+    return scores
+
+
+def spread(scores: Sequence[float]) -> Spread:
+    """Number, median and quartiles of the scores of some runs."""
+    if not len(scores):
+        raise ValueError("scores must hold at least one number, got none")
+    return Spread(len(scores), *np.quantile(np.asarray(scores, dtype=float), [0.25, 0.5, 0.75]).tolist())
+
+
+def median_runs(finals: Iterable[Final]) -> dict[str, Final]:
+    """For each variant the run with the median score; of two in the middle the lower. NaN comes last."""
+    ranked: dict[str, list[Final]] = {}
+    for final in sorted(finals, key=lambda final: (math.isnan(final.mean), final.mean)):
+        ranked.setdefault(final.variant, []).append(final)
+    return {variant: each[(len(each) - 1) // 2] for variant, each in ranked.items()}
+
+
+def bootstrap_interval(
+    samples: Sequence[Sequence[float]],
+    generator: np.random.Generator,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    method: str = "BCa",
+) -> tuple[float, float]:
+    """Bootstrap interval of a median, or of the first median less the second, each resampled on its own.
+
+    Args:
+        samples: the scores of one variant or of two, at least one each.
+        generator: of the resamples. resamples: at least 1. level: of the interval; above 0, below 1.
+        method: "BCa" corrects for bias and skew [Efron 1987]; where all runs score alike it is not defined,
+            and the percentiles are taken, as by "percentile".
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    from scipy.stats import bootstrap  # here, because it takes a second
+
+    resamples = require_integer("resamples", resamples, low=1)
+    if require_number("level", level, low=0, above=True) >= 1:
+        raise ValueError(f"level must be below 1, got {level}")
+    method = require_choice("method", method, ("BCa", "percentile"))
+    # One run, resampled, is that run; scipy wants two.
+    data = [np.repeat(np.asarray(sample, dtype=float), 2 if len(sample) == 1 else 1) for sample in samples]
+
+    def statistic(*drawn: np.ndarray, axis: int) -> np.ndarray:
+        first, *second = (np.median(each, axis=axis) for each in drawn)
+        return first - second[0] if second else first
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # of what is degenerate; it is looked for below
+        asked = {"confidence_level": level, "rng": generator, "batch": min(BATCH, resamples)}
+        found = bootstrap(data, statistic, n_resamples=resamples, method=method, **asked)
+        if not np.isfinite(found.confidence_interval).all():
+            found = bootstrap(
+                data, statistic, n_resamples=0, bootstrap_result=found, method="percentile", **asked
+            )
+    low, high = found.confidence_interval
+    return float(low), float(high)
+
+
+def median_interval(
+    scores: Sequence[float],
+    generator: np.random.Generator,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    method: str = "BCa",
+) -> tuple[float, float]:
+    """Bootstrap interval of the median of the scores of some runs; arguments as of `bootstrap_interval`.
+
+    With few runs it is rough: from three runs a median takes three values, and no interval can tell more.
+    """
+    if not len(scores):
+        raise ValueError("scores must hold at least one number, got none")
+    return bootstrap_interval([scores], generator, resamples, level, method)
+
+
+def difference_interval(
+    first: Sequence[float],
+    second: Sequence[float],
+    generator: np.random.Generator,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    method: str = "BCa",
+) -> tuple[float, float]:
+    """Bootstrap interval of median(first) - median(second); arguments as of `bootstrap_interval`."""
+    for name, scores in (("first", first), ("second", second)):
+        if not len(scores):
+            raise ValueError(f"{name} must hold at least one score, got none")
+    return bootstrap_interval([first, second], generator, resamples, level, method)
+
+
+def rank_sum(first: Sequence[float], second: Sequence[float]) -> float:
+    """The two-sided p-value of Wilcoxon's rank-sum test: how likely ranks as uneven are if both score alike.
+
+    Exact where no two scores are equal, else by the normal approximation.
+    """
+    from scipy.stats import mannwhitneyu  # here, because it takes a second
+
+    both = [*first, *second]
+    method = "exact" if len(set(both)) == len(both) else "asymptotic"
+    return float(mannwhitneyu(first, second, alternative="two-sided", method=method).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for being asked at once, in the order given [Holm 1979].
+
+    The smallest of K is multiplied by K, the next by K - 1, and so on; none becomes smaller than one before
+    it, or larger than 1. The chance of any false alarm then stays below that of a single test.
+    """
+    if not len(p_values):
+        return []
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=float)[order] * np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected.tolist()
+
+
+def sign_shown(low: float, high: float, p: float, seeds: int, level: float = LEVEL) -> Literal[-1, 0, 1]:
+    """The sign of a difference if these runs show one, else 0.
+
+    Args:
+        low, high: its interval. p: its p-value, corrected where several were asked for. seeds: runs of the
+            variant that has fewer. level: of the interval.
+    """
+    if seeds < FEWEST_SEEDS or not p < 1 - level:
+        return 0
+    return 1 if low > 0 else -1 if high < 0 else 0
+
+
+def differences(
+    scores: Mapping[str, Sequence[float]],
+    pairs: Sequence[tuple[str, str]],
+    generator: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> dict[tuple[str, str], Difference]:
+    """What the runs say of each of these pairs of variants, all asked at once.
+
+    Args:
+        scores: of the runs of each variant, as of `scores_by_variant`. pairs: first and second variant.
+        generator: of the resamples, which are `resamples` for each pair.
+    """
+    for variant in (variant for pair in pairs for variant in pair):
+        require_choice("pairs", variant, scores)
+    intervals = {
+        (one, two): difference_interval(scores[one], scores[two], generator, resamples) for one, two in pairs
+    }
+    p_values = [rank_sum(scores[one], scores[two]) for one, two in pairs]
+    found = {}
+    for (one, two), p, corrected in zip(pairs, p_values, holm(p_values), strict=True):
+        low, high = intervals[one, two]
+        seeds = min(len(scores[one]), len(scores[two]))
+        median = float(np.median(scores[one]) - np.median(scores[two]))
+        sign = sign_shown(low, high, corrected, seeds)
+        found[one, two] = Difference(median, low, high, p, corrected, sign)
+    return found
+
+
+def reached(points: Iterable[Point], goal: float, batch_size: int) -> dict[tuple[str, int], Reached | None]:
+    """For each variant and seed, what it took until a point of the curve was at `goal` or above; None: never.
+
+    Args:
+        points: of tasks with rewards, those of a run in order. batch_size: episodes in an iteration.
+    """
+    found: dict[tuple[str, int], Reached | None] = {}
+    for point in points:
+        run = point.variant, point.seed
+        if found.setdefault(run, None) is None and point.score >= goal:
+            found[run] = Reached(point.iteration, point.iteration * batch_size, point.seconds)
+    return found

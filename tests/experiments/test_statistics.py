@@ -1,0 +1,241 @@
+"""Statistics of a few runs: each against loops, counting, or what it promises."""
+
+import itertools
+import math
+import statistics
+
+import numpy as np
+import pytest
+
+from bpa.experiments.statistics import (
+    FEWEST_SEEDS,
+    Final,
+    Point,
+    Reached,
+    Spread,
+    difference_interval,
+    differences,
+    holm,
+    median_interval,
+    median_runs,
+    rank_sum,
+    reached,
+    scores_by_variant,
+    sign_shown,
+    spread,
+)
+
+
+def finals_of(variant, *means):
+    return [Final("maze", variant, n, 3, 1.0, 9, 5, mean, 0, -mean, 9, 1) for n, mean in enumerate(means)]
+
+
+def test_scores_are_gathered_and_spread():
+    finals = finals_of("none", 3.0, 1.0, 2.0, 10.0) + finals_of("simple", 5.0)
+    assert scores_by_variant(finals) == {"none": [3.0, 1.0, 2.0, 10.0], "simple": [5.0]}
+    assert scores_by_variant(finals, "median")["simple"] == [-5.0]
+    assert spread([3.0, 1.0, 2.0, 10.0]) == Spread(4, 1.75, 2.5, 4.75)
+    with pytest.raises(ValueError, match="mark must be one of 'mean', 'lower_quartile'"):
+        scores_by_variant(finals, "task")
+    with pytest.raises(ValueError, match="scores must hold at least one number"):
+        spread([])
+
+
+def test_the_run_in_the_middle_speaks_for_its_variant():
+    finals = (
+        finals_of("none", 3.0, 1.0, 2.0, 10.0) + finals_of("simple", 5.0) + finals_of("lstm", 1.0, 9.0, 4.0)
+    )
+    middle = median_runs(finals)
+    assert {variant: (final.seed, final.mean) for variant, final in middle.items()} == {
+        "none": (2, 2.0),
+        "simple": (0, 5.0),
+        "lstm": (2, 4.0),
+    }
+    (last,) = median_runs(finals_of("none", 3.0, math.nan, 1.0, 2.0, math.nan)).values()
+    assert last.mean == 3.0, "a run without a score hides the order of the others"
+
+
+def differences_by_loops(first, second, generator, resamples):
+    """Each resample and its medians one by one, in Python's own numbers; in order."""
+    draws = [generator.integers(len(scores), size=(resamples, len(scores))) for scores in (first, second)]
+    return sorted(
+        statistics.median(first[i] for i in a) - statistics.median(second[i] for i in b)
+        for a, b in zip(*draws, strict=True)
+    )
+
+
+def quantile_by_loops(ordered, share):
+    """Between two numbers on a straight line."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+def corrected_shares(first, second, ordered, level):
+    """The shares at which BCa takes its quantiles [Efron 1987], for a difference of medians."""
+    normal = statistics.NormalDist()
+    observed = statistics.median(first) - statistics.median(second)
+    rank = sum((each < observed) + 0.5 * (each == observed) for each in ordered) / len(ordered)
+    cubes = squares = 0.0
+    for scores in (first, second):  # of the second with the other sign
+        sign = 1 if scores is first else -1
+        without = [sign * statistics.median(scores[:k] + scores[k + 1 :]) for k in range(len(scores))]
+        pulls = [(len(scores) - 1) * (statistics.fmean(without) - each) / len(scores) for each in without]
+        cubes += sum(pull**3 for pull in pulls)
+        squares += sum(pull**2 for pull in pulls)
+    bias, acceleration = normal.inv_cdf(rank), cubes / squares**1.5 / 6
+    shares = []
+    for tail in ((1 - level) / 2, (1 + level) / 2):
+        z = bias + normal.inv_cdf(tail)
+        shares.append(normal.cdf(bias + z / (1 - acceleration * z)))
+    return shares
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_the_bootstrap_interval_equals_its_reference(level):
+    first, second = [9.5, 7.25, 8.0, 11.0, 30.0], [1.0, 2.5, 7.75]
+    low, high = difference_interval(first, second, np.random.default_rng(3), 200, level, "percentile")
+    ordered = differences_by_loops(first, second, np.random.default_rng(3), 200)
+    expected = [quantile_by_loops(ordered, share) for share in ((1 - level) / 2, (1 + level) / 2)]
+    assert (low, high) == pytest.approx(expected, rel=1e-12)
+    assert low < statistics.median(first) - statistics.median(second) < high
+    same = difference_interval(first, second, np.random.default_rng(3), 200, level, "percentile")
+    assert same == (low, high)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_the_corrected_interval_equals_its_reference(level):
+    first, second = [9.5, 7.25, 8.0, 11.0, 30.0, 9.0], [1.0, 2.5, 7.75, 3.0, 3.5]
+    found = difference_interval(first, second, np.random.default_rng(3), 400, level)
+    ordered = differences_by_loops(first, second, np.random.default_rng(3), 400)
+    shares = corrected_shares(first, second, ordered, level)
+    assert shares != pytest.approx([(1 - level) / 2, (1 + level) / 2], abs=1e-3)
+    assert found == pytest.approx([quantile_by_loops(ordered, share) for share in shares], rel=1e-9)
+
+
+def test_batches_change_nothing_but_the_draws():
+    first, second = np.random.default_rng(0).normal(size=(2, 9))
+    few = difference_interval(first, second, np.random.default_rng(1), 9_999)
+    many = difference_interval(first, second, np.random.default_rng(2))
+    assert few == pytest.approx(many, abs=0.15)
+    assert many == difference_interval(first, second, np.random.default_rng(2))
+
+
+@pytest.mark.parametrize("method", ["BCa", "percentile"])
+def test_the_interval_covers_the_true_difference_about_as_often_as_it_says(method):
+    generator = np.random.default_rng(0)
+    covered = []
+    for _ in range(200):
+        first, second = generator.normal(1, 1, 15), generator.normal(0, 1, 15)
+        low, high = difference_interval(first, second, generator, 300, 0.8, method)
+        covered.append(low <= 1.0 <= high)
+    assert 0.7 < np.mean(covered) < 0.95
+
+
+def test_where_no_correction_is_defined_the_percentiles_are_taken():
+    generator = np.random.default_rng(0)
+    assert difference_interval([3.0], [1.0], generator, 50) == (2.0, 2.0)
+    assert difference_interval([3.0, 3.0, 3.0], [1.0, 1.0], generator, 50) == (2.0, 2.0)
+    assert median_interval([4.0, 4.0], generator, 50) == (4.0, 4.0)
+
+
+def test_the_interval_of_a_median_is_that_of_a_difference_to_nothing():
+    scores = [9.5, 7.25, 8.0, 11.0, 30.0, 9.0]
+    low, high = median_interval(scores, np.random.default_rng(0))
+    assert min(scores) <= low < statistics.median(scores) < high <= max(scores)
+    beside = difference_interval(scores, [0.0, 0.0], np.random.default_rng(0))
+    assert (low, high) == pytest.approx(beside, abs=0.6)
+    with pytest.raises(ValueError, match="scores must hold at least one number, got none"):
+        median_interval([], np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (([], [1.0]), "first must hold at least one score"),
+        (([1.0], []), "second must hold at least one score"),
+        (([1.0], [1.0], 0), "resamples must be a whole number of at least 1"),
+        (([1.0], [1.0], 10, 1.0), "level must be below 1"),
+        (([1.0], [1.0], 10, 0.0), "level must be a finite number above 0"),
+        (([1.0], [1.0], 10, 0.9, "basic"), "method must be one of 'BCa', 'percentile', got 'basic'"),
+    ],
+)
+def test_an_interval_of_nothing_is_refused(arguments, said):
+    first, second, *rest = arguments
+    with pytest.raises(ValueError, match=said):
+        difference_interval(first, second, np.random.default_rng(0), *rest)
+
+
+def rank_sum_by_counting(first, second):
+    """Among all ways to deal out the ranks, the share whose rank sum is as far from the middle."""
+    ranks = {score: rank for rank, score in enumerate(sorted([*first, *second]), 1)}
+    middle = len(first) * (len(ranks) + 1) / 2
+    distance = abs(sum(ranks[score] for score in first) - middle)
+    ways = list(itertools.combinations(range(1, len(ranks) + 1), len(first)))
+    return sum(abs(sum(way) - middle) >= distance for way in ways) / len(ways)
+
+
+def test_the_rank_sum_test_counts_what_is_as_uneven():
+    for first, second in (([5, 6, 7], [1, 2, 3]), ([1, 4, 9, 12], [2, 3, 8, 7, 6]), ([1], [0])):
+        assert rank_sum(first, second) == pytest.approx(rank_sum_by_counting(first, second))
+    ten = list(range(10))
+    assert rank_sum(ten, [score + 8.5 for score in ten]) == pytest.approx(4 / 184756)
+    assert rank_sum([1, 1, 2], [1, 2, 2]) > 0.3  # ties
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holms_rule_rejects_step_by_step(seed):
+    """From the smallest p on, each is set against the level divided by those left, up to the first above."""
+    generator = np.random.default_rng(seed)
+    p_values = (generator.random(7) ** 3).round(2).tolist()  # some of them equal
+    corrected = holm(p_values)
+    for level in (0.01, 0.05, 0.2, 0.5):
+        rejected = set()
+        for place, k in enumerate(np.argsort(p_values, kind="stable")):
+            if p_values[k] * (len(p_values) - place) > level:
+                break
+            rejected.add(int(k))
+        assert {k for k, p in enumerate(corrected) if p <= level} == rejected
+    assert all(1 >= after >= before for before, after in zip(p_values, corrected, strict=True))
+    assert holm([]) == []
+
+
+def test_a_sign_is_shown_only_where_interval_and_p_value_agree_and_seeds_suffice():
+    assert sign_shown(0.1, 2.0, 0.04, FEWEST_SEEDS) == 1
+    assert sign_shown(-2.0, -0.1, 0.04, FEWEST_SEEDS) == -1
+    assert sign_shown(-0.1, 2.0, 0.04, 10) == 0, "zero lies within"
+    assert sign_shown(0.0, 2.0, 0.04, 10) == 0
+    assert sign_shown(0.1, 2.0, 0.06, 10) == 0, "the test does not agree"
+    assert sign_shown(0.1, 2.0, math.nan, 10) == 0
+    assert sign_shown(0.1, 2.0, 0.001, FEWEST_SEEDS - 1) == 0, "too few seeds"
+    assert sign_shown(0.1, 2.0, 0.06, 10, level=0.9) == 1
+
+
+def test_differences_of_several_pairs_are_corrected_together():
+    generator = np.random.default_rng(0)
+    scores = {
+        "low": generator.normal(0, 1, 8),
+        "high": generator.normal(9, 1, 8),
+        "alike": generator.normal(0, 1, 8),
+    }
+    scores["few"] = scores["high"][:4]
+    pairs = [("high", "low"), ("low", "high"), ("alike", "low"), ("few", "low")]
+    found = differences(scores, pairs, np.random.default_rng(1), 2_000)
+    assert [found[pair].sign for pair in pairs] == [1, -1, 0, 0]
+    assert [found[pair].corrected for pair in pairs] == holm([found[pair].p for pair in pairs])
+    for (one, two), each in found.items():
+        assert each.median == np.median(scores[one]) - np.median(scores[two])
+        assert each.low <= each.median <= each.high
+        assert each.p == rank_sum(scores[one], scores[two])
+    with pytest.raises(ValueError, match="pairs must be one of 'low', 'high', 'alike', 'few', got 'LOW'"):
+        differences(scores, [("high", "LOW")], np.random.default_rng(1))
+
+
+def test_what_it_took_to_come_to_a_reward():
+    curve = [(10, 80.0), (20, 120.0), (30, 90.0), (40, 160.0)]
+    points = [Point("maze", "simple", 0, n, score, n / 4) for n, score in curve]
+    points += [Point("maze", "none", 5, 10, 3.0, 1.0)]
+    assert reached(points, 100, 30) == {("simple", 0): Reached(20, 600, 5.0), ("none", 5): None}
+    assert reached(points, 160, 30)["simple", 0] == Reached(40, 1200, 10.0)
+    assert reached(points, 161, 30)["simple", 0] is None
