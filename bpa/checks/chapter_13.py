@@ -49,6 +49,8 @@ def lstm_step(
     post: str = "candidate",
     everywhere: bool = False,
     by_columns: bool = False,
+    bare_cell: bool = False,
+    written: str = "old by new",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One step of a plastic LSTM: h, cell [B, H] and Hebb [B, H, H]; what comes after clip makes slips."""
     parts = dict(zip(order, (drive + pre @ w).chunk(4, dim=1), strict=True))
@@ -57,9 +59,10 @@ def lstm_step(
         parts[gate] = parts[gate] + read
     g = torch.tanh(parts["g"])
     cell = torch.sigmoid(parts["f"]) * cell + torch.sigmoid(parts["i"]) * g
-    h = torch.sigmoid(parts["o"]) * torch.tanh(cell)
+    h = torch.sigmoid(parts["o"]) * (cell if bare_cell else torch.tanh(cell))
     active = {"candidate": g, "output": h, "cell": cell, "before": parts["g"]}[post]
-    return h, cell, (hebb + eta * pre[:, :, None] * active[:, None, :]).clamp(-clip, clip)
+    rows, columns = {"old by new": (pre, active), "turned": (active, pre), "new by new": (h, active)}[written]
+    return h, cell, (hebb + eta * rows[:, :, None] * columns[:, None, :]).clamp(-clip, clip)
 
 
 def mixture(losses: Tensor) -> Tensor:
@@ -227,6 +230,15 @@ def plastic_step(answer: Callable[..., Any]) -> None:
             partial(lstm_step, by_columns=True),
         ),
         Slip("You write first and then read. A step reads the trace that it found.", read_late),
+        Slip(
+            "The trace is written with its indices swapped: the row i is pre-synaptic.",
+            partial(lstm_step, written="turned"),
+        ),
+        Slip(
+            "Pre-synaptic is the output before this step, h(t-1). You take the new one.",
+            partial(lstm_step, written="new by new"),
+        ),
+        Slip("The tanh of the cell is missing in h.", partial(lstm_step, bare_cell=True)),
     ]
     check_answer("plastic_step", answer, lstm_step, cases, slips)
 

@@ -34,11 +34,13 @@ def actor_critic_loss(
     detach: bool = True,
     last: bool = True,
     total: bool = False,
+    sign: float = -1.0,
+    learn_value: bool = True,
 ) -> Tensor:
     """The policy and value terms of the advantage actor-critic, a mean over steps and episodes.
 
     Each option is a divergence: the softmax over another axis, an advantage that the gradient flows
-    through, a last reward that is lost, a sum over steps.
+    through, a last reward that is lost, a sum over steps, a sign turned round, a value that learns nothing.
     """
     following = torch.zeros_like(rewards[0])
     returns = []
@@ -48,7 +50,8 @@ def actor_critic_loss(
     advantage = torch.stack(returns[::-1]) - values
     log_taken = torch.log_softmax(logits, dim=axis).gather(-1, actions[..., None])[..., 0]
     weight = advantage.detach() if detach else advantage
-    loss = (-log_taken * weight + VALUE_COEF * advantage.square()).mean()
+    error = advantage if learn_value else advantage.detach()
+    loss = (sign * log_taken * weight + VALUE_COEF * error.square()).mean()
     return loss * len(rewards) if total else loss
 
 
@@ -126,6 +129,14 @@ def mended_trace(answer: Callable[..., Any]) -> None:
             "Eta is missing before the new pair.",
             lambda pre, post, eta: faded_trace(pre, post, eta) / eta,
         ),
+        Slip(
+            "Only the first step counts: the return stands inside the loop.",
+            lambda pre, post, eta: faded_trace(pre[:1], post[:1], eta),
+        ),
+        Slip(
+            "Only the last step counts: the trace begins anew in each round of the loop.",
+            lambda pre, post, eta: faded_trace(pre[-1:], post[-1:], eta),
+        ),
     ]
     check_answer("mended_trace", answer, faded_trace, cases, slips)
 
@@ -170,6 +181,11 @@ def mended_loss(answer: Callable[..., Any]) -> None:
         ),
         slip("This is the planted function still.", axis=1, last=False, detach=False),
         slip("You sum over the steps. It is a mean over steps and episodes.", total=True),
+        slip("The minus before the policy's term is missing: the loss falls as log pi rises.", sign=1.0),
+        slip(
+            "The value learns nothing: its own term is detached too. The loss itself is right.",
+            learn_value=False,
+        ),
     ]
     check_answer(
         "mended_loss",

@@ -43,6 +43,16 @@ def loss(logits, values, actions, rewards, axis=-1, keep=False, drop=False):
     return policy_term.mean() + 0.1 * (advantage**2).mean()
 
 
+def policy_term(logits, values, actions, rewards):
+    """The part of the loss that is no square."""
+    returns, ahead = [], torch.zeros(rewards.shape[1])
+    for reward in rewards.flip(0):
+        ahead = reward + 0.9 * ahead
+        returns.insert(0, ahead)
+    chosen = torch.log_softmax(logits, -1).gather(-1, actions[..., None])[..., 0]
+    return -(chosen * (torch.stack(returns) - values).detach()).mean()
+
+
 def loss_by_a2c(logits, values, actions, rewards):
     return a2c_loss(logits, values, actions, rewards, concentration_coef=0)
 
@@ -122,6 +132,14 @@ WRONG = [
     (chapter_16.mended_loss, lambda *a: -loss(*a), "largest difference"),
     (chapter_16.mended_loss, lambda *a: a2c_loss(*a, baseline="first"), "largest difference"),
     (chapter_16.mended_loss, 3, "must be a function"),
+    (chapter_16.mended_loss, lambda *a: loss(*a) - 2 * policy_term(*a), "minus before the policy"),
+    (
+        chapter_16.mended_loss,
+        lambda g, v, a, r: policy_term(g, v, a, r) + (loss(g, v, a, r) - policy_term(g, v, a, r)).detach(),
+        "value learns nothing",
+    ),
+    (chapter_16.mended_trace, lambda x, y, eta: trace(x[:1], y[:1], eta), "return stands inside the loop"),
+    (chapter_16.mended_trace, lambda x, y, eta: eta * torch.outer(x[-1], y[-1]), "begins anew"),
     (chapter_16.first_parting, lambda a, b: (a != b).int().argmax(0), "gets T"),
     (chapter_16.first_parting, lambda a, b: parting(a, b) + 1, "Count from 0"),
     (
