@@ -72,8 +72,8 @@ class TrainArguments:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: Preset | None = None
     """Settings to start from: "quick", a minute and a half on two cores; "published-simplemaze",
-    "published-maze" and "published-cues", those of the published programs; "paper" and "paper-cues", the
-    paper's text as far as it goes. See `bpa.training.presets`."""
+    "published-maze" and "published-cues", those of the published programs; "paper" and "paper-cues", which
+    mix the paper's text with its programs. See `bpa.training.presets`."""
     file: Annotated[str | None, tyro.conf.arg(name="config")] = None
     """A TOML file of settings, those of a task in a table of its name; they win over the preset."""
 

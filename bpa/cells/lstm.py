@@ -38,8 +38,8 @@ class LSTM(RecurrentNetwork[LSTMHidden], Plastic):
 
     Hebb changes as in `bpa.Network`, with pre-synaptic activity h_i(t-1), post-synaptic activity g_j(t),
     and M(t) read from the output h(t). [2019, sec. 4.3; the paper names the connection and the three kinds
-    of plasticity. The published program has simple modulation alone, one alpha a neuron, and as
-    post-synaptic activity the candidate g_j(t), as here.]
+    of plasticity. That the candidate g_j(t) is the post-synaptic activity is so in the published program,
+    which has one alpha per neuron, clip 2, and simple modulation alone.]
 
     Args:
         input_size, hidden_size, num_actions: I, H, A, each at least 1.

@@ -31,6 +31,7 @@ class KernelView(NamedTuple):
     reward: float
     penalty: float  # for a wall, or a wrong answer
     finish: Callable[[Tensor, Tensor], None]  # leaves the environment at the end of rewards, actions [T, B]
+    first_action: int = 0  # what is sensed as the action before the first step; -1 for none
     # MAZE
     walls: Tensor = NO_WALLS  # [n, n], bool
     moves: Tensor = NO_TABLE  # [A, 2], int64
@@ -40,7 +41,8 @@ class KernelView(NamedTuple):
     agent: Tensor = NO_TABLE  # [B, 2], int64, a copy that the loops move to where it ends
     # CUES
     shown: Tensor = NO_CUES  # [T, B, K]
-    answers: Tensor = NO_TABLE  # [T, B], int64, -1 where nothing is asked
+    answers: Tensor = NO_TABLE  # [T, B], int64, -1 where nothing is judged
+    answer_delay: int = 0  # steps from Go to the answer that is judged
 
 
 class ActionNoise(Protocol):

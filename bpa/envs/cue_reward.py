@@ -25,6 +25,8 @@ from bpa.tasks.patterns import distinct_codes
 
 NUM_ACTIONS = 2
 PAIRINGS = ("random", "dealt")
+TRIALS = ("regular", "published")
+MOST_BLANKS = 3  # among the cues of a published trial
 # The published settings, for `CueReward` and for the network. The paper's text and the published code differ.
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
@@ -32,21 +34,30 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
         "network": {"hidden_size": 200, "clip": 7.0},
     },
     "code": {
-        "environment": {"num_cues": 4, "cue_bits": 20, "episode_length": 120, "wrong_penalty": 1.0},
+        "environment": {
+            "num_cues": 4,
+            "cue_bits": 20,
+            "episode_length": 120,
+            "wrong_penalty": 1.0,
+            "trials": "published",
+        },
         "network": {"hidden_size": 200, "clip": 1.0},
     },
 }
 
 
 class CueEpisodes(NamedTuple):
-    """What was drawn for B episodes: all the noise of the task. R trials, N cues of K bits."""
+    """What was drawn for B episodes: all the noise of the task. R trials of C cues; N cues of K bits.
+
+    C is 2, and with `trials="published"` N / 2. R is the most trials that can fit.
+    """
 
     cues: Tensor  # [B, N, K], +1 and -1
     target: Tensor  # int64 [B], the cue that counts
-    pairs: Tensor  # int64 [B, R, 2], the two cues of each trial, in the order in which they are shown
+    pairs: Tensor  # int64 [B, R, C], the cues of each trial, in the order in which they are shown
     go: Tensor  # int64 [B, R], the Go step of each trial; T for a trial that does not fit any more
     shown: Tensor  # [T, B, K], the cue at each step, 0 without one
-    answers: Tensor  # int64 [T, B], the right answer at a Go step, -1 elsewhere
+    answers: Tensor  # int64 [T, B], the right answer at a step that is judged, -1 elsewhere
 
     def shard(self, part: slice) -> CueEpisodes:
         """Some of the episodes."""
@@ -65,6 +76,15 @@ class CueNoise(NamedTuple):
         return CueNoise(self.episodes.shard(part), self.action[:, part])
 
 
+class Plan(NamedTuple):
+    """When what happens in the R trials of B episodes, in steps."""
+
+    wait: Tensor  # int64 [B, R], before the trial begins
+    length: Tensor  # int64 [B, R]
+    cues: Tensor  # int64 [B, R, C], the first step of each cue, since the trial began
+    go: Tensor  # int64 [B, R], the Go step, since the trial began
+
+
 class CueReward:
     """A batch of agents, each learning within an episode which cue is its target. [2019, sec. 4.1]
 
@@ -75,15 +95,23 @@ class CueReward:
         about the target. A trial runs: cue, pause, cue, pause, Go (one step), pause. Trials follow each
         other as long as a whole one fits; what is left over is pause.
 
+        With `trials="published"` a trial is that of the published program, 5 to 8 steps where N is 4: a
+        blank; then half of the cues, drawn anew for each trial, once each, in any order and shuffled among 0
+        to 3 blanks, each number of blanks equally often; then Go; then a blank, at which the answer is given
+        and judged. The sources do not say what comes of a trial that the end of the episode would cut off;
+        here too it does not take place.
+
     Actions:
-        int64 [B], 1 yes or 0 no. Only the action at a Go step has an effect.
+        int64 [B], 1 yes or 0 no. Only the action at a Go step has an effect, with `trials="published"` only
+        the one a step later.
 
     Observation:
         float32 [B, K + 6]: the K bits of the cue as +1 and -1, 0 without a cue; 1 at Go; a 1 (bias); t / T;
-        the reward of the previous step; the previous action one-hot (action 0 before the first step).
+        the reward of the previous step; the previous action one-hot (action 0 before the first step, with
+        `trials="published"` none).
 
     Rewards:
-        float32 [B]: at Go `reward` for the right answer and minus `wrong_penalty` for the other; else 0.
+        float32 [B]: for an answer `reward` if it is right, and minus `wrong_penalty` if not; else 0.
 
     Termination:
         After T = `episode_length` steps `done` is True, for all episodes at once; `reset` starts new ones.
@@ -95,10 +123,12 @@ class CueReward:
         each trial so many more steps of pause at most, drawn uniformly for each trial; at least 0.
         pairing: "random", any two cues in each trial; or "dealt", the cues are shuffled and dealt out in
         pairs, and again when none is left, so that all are shown equally often; that needs an even N.
+        trials: "regular", by the four settings before; or "published", which leaves those four as they are by
+        default, needs an even N and an episode of N / 2 + 6 steps at least.
         generator: source of all chance, a fresh unseeded one if None. device: the CPU if None.
 
-    The lengths of the phases are ours. PUBLISHED holds the settings that the paper and its code name.
-    All chance falls at `reset`, before the first step: no action changes what will be shown.
+    The lengths of the phases of regular trials are ours. PUBLISHED holds the settings that the paper and its
+    code name. All chance falls at `reset`, before the first step: no action changes what will be shown.
 
     Raises:
         ValueError: a setting is out of range, or there are more cues than the bits can tell apart.
@@ -116,6 +146,7 @@ class CueReward:
         pause_steps: int = 1,
         jitter: int = 0,
         pairing: str = "random",
+        trials: str = "regular",
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ):
@@ -135,23 +166,60 @@ class CueReward:
         self.show_steps = show_steps = require_integer("show_steps", show_steps, low=1)
         self.pause_steps = pause_steps = require_integer("pause_steps", pause_steps, low=0)
         self.jitter = jitter = require_integer("jitter", jitter, low=0)
-        self.trial_length = 2 * show_steps + 1 + 3 * pause_steps
-        self.episode_length = episode_length = require_integer(
-            "episode_length", episode_length, low=self.trial_length + jitter
-        )
+        self.trials = trials = require_choice("trials", trials, TRIALS)
+        self.cues_in_trial, self.trial_length = 2, 2 * show_steps + 1 + 3 * pause_steps
+        longest = self.trial_length + jitter
+        if trials == "published":
+            self.refuse_other_phases()
+            self.cues_in_trial = num_cues // 2
+            self.trial_length = self.cues_in_trial + 3  # of the shortest: a blank, the cues, Go, a blank
+            longest = self.trial_length + MOST_BLANKS
+        self.answer_delay = int(trials == "published")  # steps from Go to the answer that is judged
+        self.episode_length = episode_length = require_integer("episode_length", episode_length, low=longest)
         self.generator = given_or_fresh(generator)
         self.device = require_device("device", device)
         self.observation_size, self.num_actions = cue_bits + 6, NUM_ACTIONS
         self.time = episode_length  # no episode before the first reset
 
+    def refuse_other_phases(self) -> None:
+        """ValueError where a setting says otherwise than a published trial."""
+        if self.num_cues % 2:
+            raise ValueError(
+                f"num_cues must be even with trials 'published', which show half of them, got {self.num_cues}"
+            )
+        for name, only in (("show_steps", 1), ("pause_steps", 1), ("jitter", 0), ("pairing", "random")):
+            if (got := getattr(self, name)) != only:
+                raise ValueError(
+                    f"{name} must be {only!r}, its default, with trials 'published', which have phases of "
+                    f"their own, got {got!r}"
+                )
+
     def draw_pairs(self, trials: int) -> Tensor:
-        """The two cues of each trial, in the order in which they are shown, int64 [B, R, 2]."""
+        """The cues of each trial, in the order in which they are shown, int64 [B, R, C]."""
         B, N = self.batch_size, self.num_cues
         if self.pairing == "random":
-            return uniform(B, trials, N, generator=self.generator).argsort(2)[:, :, :2]
+            order = uniform(B, trials, N, generator=self.generator).argsort(2)
+            return order[:, :, : self.cues_in_trial]
         rounds = -(-trials // (N // 2))
         dealt = uniform(B, rounds, N, generator=self.generator).argsort(2)
         return dealt.reshape(B, -1, 2)[:, :trials]
+
+    def draw_plan(self, trials: int) -> Plan:
+        """When each trial begins, shows its cues and asks."""
+        shape, C = (self.batch_size, trials), self.cues_in_trial
+        if self.trials == "regular":
+            wait = integers(self.jitter + 1, *shape, generator=self.generator)
+            phase = self.show_steps + self.pause_steps
+            length, go = torch.full_like(wait, self.trial_length), torch.full_like(wait, C * phase)
+            cues = torch.arange(C, dtype=torch.int64, device=wait.device).expand(*shape, C) * phase
+            return Plan(wait, length, cues, go)
+        blanks = integers(MOST_BLANKS + 1, *shape, generator=self.generator)
+        middle = torch.arange(C + MOST_BLANKS, dtype=torch.int64, device=blanks.device)
+        drawn = uniform(*shape, C + MOST_BLANKS, generator=self.generator)
+        # Any C of the C + blanks places in the middle, equally often: a place that is not there comes last.
+        drawn = drawn.masked_fill(middle >= C + blanks[..., None], 2)
+        cues = 1 + drawn.argsort(2)[:, :, :C].sort(2).values
+        return Plan(torch.zeros_like(blanks), self.trial_length + blanks, cues, 1 + C + blanks)
 
     def draw(self) -> CueEpisodes:
         """B new episodes, from the generator."""
@@ -160,20 +228,20 @@ class CueReward:
         cues = distinct_codes(B, self.num_cues, K, self.generator)
         target = integers(self.num_cues, B, generator=self.generator)
         pairs = self.draw_pairs(trials)
-        waits = integers(self.jitter + 1, B, trials, generator=self.generator)
-        starts = (waits + self.trial_length).cumsum(1) - self.trial_length  # each after its own wait
-        fits = starts + self.trial_length <= T
+        plan = self.draw_plan(trials)
+        starts = (plan.wait + plan.length).cumsum(1) - plan.length  # each after its own wait
+        fits = starts + plan.length <= T
         answer = (pairs == target[:, None, None]).any(2).long()
 
         episodes = torch.arange(B, dtype=torch.int64, device=cues.device)[:, None].expand(B, trials)
         shown = torch.zeros(T, B, K, dtype=torch.float32, device=cues.device)
-        for place in (0, 1):
-            first = starts + place * (self.show_steps + self.pause_steps)
+        for place in range(self.cues_in_trial):
+            first = starts + plan.cues[:, :, place]
             for step in range(self.show_steps):
                 shown[(first + step)[fits], episodes[fits]] = cues[episodes, pairs[:, :, place]][fits]
-        go = torch.where(fits, starts + 2 * (self.show_steps + self.pause_steps), T)
+        go = torch.where(fits, starts + plan.go, T)
         answers = torch.full((T, B), -1, dtype=torch.int64, device=cues.device)
-        answers[go[fits], episodes[fits]] = answer[fits]
+        answers[go[fits] + self.answer_delay, episodes[fits]] = answer[fits]
 
         drawn = (cues, target, pairs, go, shown, answers)
         return CueEpisodes(*(part.to(self.device) for part in drawn))
@@ -190,7 +258,7 @@ class CueReward:
             raise ValueError(f"episodes must be CueEpisodes, as draw gives, got {type(episodes).__name__}")
         B, N, T, K = self.batch_size, self.num_cues, self.episode_length, self.cue_bits
         R = T // self.trial_length
-        shapes = ((B, N, K), (B,), (B, R, 2), (B, R), (T, B, K), (T, B))
+        shapes = ((B, N, K), (B,), (B, R, self.cues_in_trial), (B, R), (T, B, K), (T, B))
         ranges = {"target": (0, N), "pairs": (0, N), "go": (0, T + 1), "answers": (-1, NUM_ACTIONS)}
         for name, part, shape in zip(CueEpisodes._fields, episodes, shapes, strict=True):
             dtype = torch.long if name in ranges else torch.float32
@@ -253,12 +321,15 @@ class CueReward:
         cue = torch.zeros(self.batch_size, self.cue_bits, dtype=torch.float32, device=self.device)
         if self.time < self.episode_length:
             cue = self.shown[self.time]
-            extras[:, 0] = self.answers[self.time] >= 0
+        if self.time + self.answer_delay < self.episode_length:
+            extras[:, 0] = self.answers[self.time + self.answer_delay] >= 0
         extras[:, 1] = 1
         extras[:, 2] = self.time / self.episode_length
         extras[:, 3] = self.previous_reward
-        action = torch.nn.functional.one_hot(self.previous_action, NUM_ACTIONS)
-        return torch.cat([cue, extras, action.float()], dim=1)
+        action = torch.nn.functional.one_hot(self.previous_action, NUM_ACTIONS).float()
+        if self.trials == "published" and self.time == 0:
+            action = torch.zeros_like(action)
+        return torch.cat([cue, extras, action], dim=1)
 
     def kernel_view(self, noise: object | None = None) -> KernelView | str:
         """What the compiled loops of `bpa.engines` need of this task, or why none can run it.
@@ -287,6 +358,8 @@ class CueReward:
             finish,
             shown=NO_CUES if noise is None else self.shown,
             answers=NO_TABLE if noise is None else self.answers,
+            answer_delay=self.answer_delay,
+            first_action=-1 if self.trials == "published" else 0,
         )
 
 
@@ -294,8 +367,8 @@ def best_rewards(env: CueReward) -> Tensor:
     """Expected reward [B] of the best player in the present episodes of `env`, over all possible targets.
 
     The best player knows the rules and the cues it is shown, not the target. It keeps the set of cues that
-    may still be it: each reward, also a wrong answer's, says whether the target was one of the two. With
-    m of the c cues that are left in a pair, it says yes if m / c is above a half. Its answers do not
+    may still be it: each reward, also a wrong answer's, says whether the target was one of those shown. With
+    m of the c cues that are left among them, it says yes if m / c is above a half. Its answers do not
     change what it learns, so no other player does better. The player that knows the target from the
     start earns `reward` in every trial; a player that guesses, half of reward - wrong_penalty.
 

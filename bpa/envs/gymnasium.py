@@ -137,13 +137,13 @@ class CueView:
         """What there is to be seen of an episode now.
 
         The cue's bits [K], +1, -1, or 0 without a cue; whether it is the target; whether it is a Go step; the
-        answer just given to the Go before, 1 yes, 0 no, -1 none; and whether that was right, 1, 0 or -1.
+        answer just judged, 1 yes, 0 no, -1 none; and whether that was right, 1, 0 or -1.
         """
         cues = self.environment
         require_begun(cues, "render()")
-        shown = cues.observation()[episode, : cues.cue_bits]
+        sensed = cues.observation()[episode]
+        shown, asked = sensed[: cues.cue_bits], bool(sensed[cues.cue_bits])
         is_target = torch.equal(shown, cues.cues[episode, cues.target[episode]])
-        asked = cues.time < cues.episode_length and bool(cues.answers[cues.time, episode] >= 0)
         answer = right = -1
         due = int(cues.answers[cues.time - 1, episode]) if cues.time > 0 else -1
         if due >= 0:
@@ -554,19 +554,19 @@ class CueRewardEnv(OneEpisode):
     Description:
         Each episode has N new random cues of K bits, one of which is the target. In a trial two of them are
         shown, one after the other, and then a Go signal, at which the agent says whether the target was one
-        of the two. The reward is all it ever learns about the target. `bpa.envs.cue_reward.CueReward` has
-        the details.
+        of the two. (With `trials="published"` half of the cues are shown, and it says so a step after Go.)
+        The reward is all it ever learns about the target. `bpa.envs.cue_reward.CueReward` has the details.
 
     Actions:
-        Discrete(2): 1 yes, 0 no. Only the action at a Go step has an effect.
+        Discrete(2): 1 yes, 0 no. Only the action at a Go step, or a step later, has an effect.
 
     Observation:
         Box, float32 [K + 6]: the K bits of the cue as +1 and -1, 0 without a cue; 1 at Go; a 1 (bias); t / T;
         the previous reward (from -wrong_penalty to reward); the previous action one-hot (action 0 at the
-        start).
+        start, none with `trials="published"`).
 
     Rewards:
-        At Go `reward` for the right answer and minus `wrong_penalty` for the other; else 0.
+        For an answer `reward` if it is right and minus `wrong_penalty` if not; else 0.
 
     Termination:
         Never terminated. Truncated after T = `episode_length` steps.
@@ -593,9 +593,10 @@ class CueRewardEnv(OneEpisode):
         pause_steps: int = 1,
         jitter: int = 0,
         pairing: str = "random",
+        trials: str = "regular",
         render_mode: str | None = None,
     ):
-        task = (reward, wrong_penalty, show_steps, pause_steps, jitter, pairing)
+        task = (reward, wrong_penalty, show_steps, pause_steps, jitter, pairing, trials)
         self.cue_reward = CueReward(num_cues, cue_bits, 1, episode_length, *task)
         super().__init__(CueView(self.cue_reward), render_mode)
 
@@ -631,11 +632,12 @@ class CueRewardVectorEnv(EpisodeBatch):
         pause_steps: int = 1,
         jitter: int = 0,
         pairing: str = "random",
+        trials: str = "regular",
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
     ):
         num_envs = require_integer("num_envs", num_envs, low=1)
-        task = (reward, wrong_penalty, show_steps, pause_steps, jitter, pairing)
+        task = (reward, wrong_penalty, show_steps, pause_steps, jitter, pairing, trials)
         self.cue_reward = CueReward(num_cues, cue_bits, num_envs, episode_length, *task)
         super().__init__(CueView(self.cue_reward), render_mode, autoreset_mode, max_episode_steps)

@@ -52,7 +52,7 @@ PRESETS = {
     # The cue task as its scripts run it. The paper's text has 200 steps and clip 7.
     "published-cues": TrainConfig(
         task="cues",
-        cues=CueSettings(num_cues=4, cue_bits=20, reward=1.0, wrong_penalty=1.0),
+        cues=CueSettings(num_cues=4, cue_bits=20, reward=1.0, wrong_penalty=1.0, trials="published"),
         episode_length=120,
         hidden_size=200,
         plasticity="simple",

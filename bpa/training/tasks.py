@@ -63,6 +63,8 @@ class CueSettings(Settings, task="cues"):
     """Most steps that a trial begins late."""
     pairing: Literal["random", "dealt"] = "random"
     """Any two cues in a trial, or all of them dealt out in pairs, which needs an even number."""
+    trials: Literal["regular", "published"] = "regular"
+    """Trials by the settings above, or those of the published program; these leave the last four alone."""
 
 
 @dataclasses.dataclass(frozen=True)

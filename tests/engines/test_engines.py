@@ -397,6 +397,14 @@ CUE_WORLDS = [  # odd sizes, every phase, a step that is no trial at the end
         "wrong_penalty": 0.3,
     },
     {"num_cues": 3, "cue_bits": 7, "batch_size": 3, "episode_length": 41, "show_steps": 2, "jitter": 3},
+    {
+        "num_cues": 4,
+        "cue_bits": 5,
+        "batch_size": 9,
+        "episode_length": 41,
+        "wrong_penalty": 1.0,
+        "trials": "published",
+    },
 ]
 
 
@@ -422,7 +430,7 @@ def in_cues(net, settings, engine):
     return dict(zip(names, seen, strict=True)), world
 
 
-@pytest.mark.parametrize("settings", CUE_WORLDS, ids=["tiny", "published", "jitter"])
+@pytest.mark.parametrize("settings", CUE_WORLDS, ids=["tiny", "large", "jitter", "published"])
 @pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
 def test_the_same_noise_gives_the_same_answers_to_cues(variant, settings):
     net = random_network(

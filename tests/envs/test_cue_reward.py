@@ -157,6 +157,139 @@ def test_each_trial_waits_for_a_time_of_its_own_up_to_the_jitter():
     assert chisquare(together.numpy()).pvalue > 1e-3
 
 
+@given(
+    num_cues=st.sampled_from([2, 4, 6]),
+    cue_bits=st.integers(3, 8),
+    batch_size=st.integers(1, 4),
+    extra=st.integers(0, 60),
+    wrong_penalty=st.sampled_from([0.0, 1.0]),
+    seed=st.integers(0, 2**32),
+)
+def test_a_published_trial_is_a_blank_half_of_the_cues_among_blanks_go_and_a_judged_blank(
+    num_cues, cue_bits, batch_size, extra, wrong_penalty, seed
+):
+    """An episode read step by step as an agent senses it, against the rules in words."""
+    half = num_cues // 2
+    kind = {"num_cues": num_cues, "cue_bits": cue_bits, "wrong_penalty": wrong_penalty, "trials": "published"}
+    T = half + 6 + extra
+    env = CueReward(batch_size=batch_size, episode_length=T, **kind, generator=seeded(seed))
+    actions = torch.randint(2, (T, batch_size), generator=seeded(seed + 1))
+    seen, gained = [env.reset()], []
+    for t in range(T):
+        observation, reward, done = env.step(actions[t])
+        assert done == (t == T - 1)
+        seen.append(observation)
+        gained.append(reward)
+    seen, gained = torch.stack(seen), torch.stack(gained)
+    K = cue_bits
+    assert (seen[:, :, K + 1] == 1).all()
+    torch.testing.assert_close(seen[:, 0, K + 2], torch.arange(T + 1) / T)
+    assert not seen[0, :, K + 3 :].any(), "nothing was rewarded or done before the first step"
+    assert torch.equal(seen[1:, :, K + 3], gained)
+    assert torch.equal(seen[1:, :, K + 4 :], torch.nn.functional.one_hot(actions, 2).float())
+
+    for b in range(batch_size):
+        cues = [tuple(cue) for cue in env.cues[b].tolist()]
+        assert len(set(cues)) == num_cues
+        begun, trials = 0, 0
+        for t in range(T):
+            if not seen[t, b, K]:
+                continue
+            assert seen[t, b, :K].eq(0).all(), "Go comes without a cue"
+            assert seen[begun, b, :K].eq(0).all(), "a trial begins with a blank"
+            middle = [tuple(bits) for bits in seen[begun + 1 : t, b, :K].tolist()]
+            blanks = [bits for bits in middle if not any(bits)]
+            shown = [cues.index(bits) for bits in middle if any(bits)]
+            assert len(blanks) <= 3
+            assert len(shown) == len(set(shown)) == half
+            assert shown == env.pairs[b, trials].tolist()
+            assert env.go[b, trials] == t
+            assert seen[t + 1, b, : K + 1].eq(0).all(), "the answer is judged at a blank"
+            right = actions[t + 1, b].item() == (env.target[b].item() in shown)
+            assert gained[t + 1, b] == (1 if right else -wrong_penalty)
+            assert not gained[begun : t + 1, b].any(), "nothing else is rewarded"
+            assert half + 3 <= t + 2 - begun <= half + 6
+            begun, trials = t + 2, trials + 1
+        assert trials >= 1
+        assert not seen[begun:T, b, :K].any(), "a trial is shown whole or not at all"
+        assert not gained[begun:, b].any()
+        assert T - begun < half + 6, "room is left for a trial"
+        assert (env.go[b, trials:] == T).all()
+
+
+def test_published_trials_are_drawn_fairly():
+    """Numbers of blanks, orders of cues and places among blanks are each equally often, trial by trial."""
+    env = CueReward(batch_size=24_000, episode_length=40, trials="published", generator=seeded(20))
+    env.reset()
+    length = env.go[:, 1] - env.go[:, 0]  # one judged blank, one blank, two cues and the blanks, Go
+    assert chisquare(torch.bincount(length - 5, minlength=4).numpy()).pvalue > 1e-3
+    together = torch.bincount((env.go[:, 0] - 3) * 4 + length - 5, minlength=16)
+    assert chisquare(together.numpy()).pvalue > 1e-3
+    for trial in (0, 2):
+        name = env.pairs[:, trial, 0] * 4 + env.pairs[:, trial, 1]
+        counts = torch.bincount(name, minlength=16)
+        assert (counts[::5] == 0).all()
+        assert chisquare(counts[counts > 0].numpy()).pvalue > 1e-3
+    first, later = env.pairs[:, 0, 0], env.pairs[:, 3, 0]
+    assert chisquare(torch.bincount(first * 4 + later, minlength=16).numpy()).pvalue > 1e-3
+    # Two cues in 2 to 5 places: in each of the pairs of places equally often.
+    for blanks in range(4):
+        cue = env.shown[: 3 + blanks, env.go[:, 0] == 3 + blanks].ne(0).any(2)
+        places = cue.long().T @ (2 ** torch.arange(3 + blanks))
+        counts = torch.unique(places, return_counts=True)[1]
+        assert len(counts) == (2 + blanks) * (1 + blanks) // 2
+        if blanks:
+            assert chisquare(counts.numpy()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_players_of_published_trials_earn_just_what_they_must(penalty):
+    """One that knows the target, one that always says no, and one that answers at Go instead of after it."""
+    kind = {"wrong_penalty": penalty, "episode_length": 120, "trials": "published", "batch_size": 50}
+    env = CueReward(**kind, generator=seeded(21))
+    drawn = env.draw()
+    held = (drawn.pairs == drawn.target[:, None, None]).any(2)  # [B, R]
+    whole = drawn.go < 120
+    trials, yes = whole.sum(1), (held & whole).sum(1)
+    assert (trials >= 120 // 8).all()
+    assert (trials <= 120 // 5).all()
+
+    def score(says):
+        env.reset(drawn)
+        total = torch.zeros(50)
+        for t in range(120):
+            total += env.step(says(t))[1]
+        return total
+
+    def knows(t):
+        trial = (drawn.go == t - 1) & whole
+        return (held & trial).any(1).long()
+
+    assert torch.equal(score(knows), trials.float())
+    assert torch.equal(score(lambda t: torch.zeros(50, dtype=torch.long)), trials - yes - penalty * yes)
+    early = score(lambda t: knows(t + 1))  # and says no a step later, when it is judged
+    assert torch.equal(early, trials - yes - penalty * yes)
+    best = best_rewards(env)
+    assert (best < trials).all()
+    assert (best > (trials * (1 - penalty) / 2)).all()
+
+
+def test_published_trials_can_be_lived_again_and_shared_out():
+    env = CueReward(batch_size=4, trials="published", wrong_penalty=1.0, generator=seeded(22))
+    other = CueReward(batch_size=2, trials="published", wrong_penalty=1.0)
+    noise = env.sample_noise()
+    actions = torch.randint(2, (200, 4), generator=seeded(23))
+    assert torch.equal(env.reset(noise)[1:3], other.reset(noise.shard(slice(1, 3))))
+    for t in range(200):
+        observation, reward, done = env.step(actions[t])
+        part, gained, ended = other.step(actions[t, 1:3])
+        assert torch.equal(observation[1:3], part)
+        assert torch.equal(reward[1:3], gained)
+        assert done == ended
+    with pytest.raises(ValueError, match=r"episodes.pairs must have shape \[4, 33, 2\], got \[4, 40, 2\]"):
+        CueReward(batch_size=4).reset(noise)
+
+
 @pytest.mark.parametrize("name", ["paper", "code"])
 def test_the_published_settings(name):
     world = CueReward(**PUBLISHED[name]["environment"], generator=seeded(4))
@@ -164,6 +297,7 @@ def test_the_published_settings(name):
     expected = {"paper": (200, 0.0, 7.0), "code": (120, 1.0, 1.0)}[name]
     assert (world.episode_length, world.wrong_penalty, PUBLISHED[name]["network"]["clip"]) == expected
     assert (world.num_cues, PUBLISHED[name]["network"]["hidden_size"]) == (4, 200)
+    assert world.trials == {"paper": "regular", "code": "published"}[name]
 
 
 @pytest.mark.parametrize(("pairing", "num_cues"), [("random", 4), ("dealt", 4), ("random", 5)])
@@ -265,6 +399,22 @@ def test_episodes_are_where_they_are_wanted():
         ({"pause_steps": -1}, "pause_steps must be a whole number of at least 0, got -1"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         ({"reward": -1.0}, "reward must be a finite number of at least 0, got -1.0"),
+        ({"trials": "sr"}, "trials must be one of 'regular', 'published', got 'sr'"),
+        (
+            {"trials": "published", "num_cues": 5},
+            "num_cues must be even with trials 'published', which show half of them, got 5",
+        ),
+        (
+            {"trials": "published", "episode_length": 7},
+            "episode_length must be a whole number of at least 8, got 7",
+        ),
+        ({"trials": "published", "show_steps": 2}, "show_steps must be 1, its default, .* got 2"),
+        ({"trials": "published", "pause_steps": 0}, "pause_steps must be 1, its default, .* got 0"),
+        ({"trials": "published", "jitter": 3}, "jitter must be 0, its default, .* got 3"),
+        (
+            {"trials": "published", "pairing": "dealt"},
+            "pairing must be 'random', .* got 'dealt'",
+        ),
     ],
 )
 def test_a_wrong_setting_is_refused(wrong, said):

@@ -61,6 +61,14 @@ cue_kinds = st.builds(
     pause_steps=st.integers(0, 2),
     jitter=st.integers(0, 1),
     pairing=st.sampled_from(["random", "dealt"]),
+) | st.builds(
+    dict,
+    num_cues=st.sampled_from([2, 4, 6]),
+    cue_bits=st.integers(3, 5),
+    episode_length=st.integers(12, 20),
+    reward=st.sampled_from([0.0, 1.0]),
+    wrong_penalty=st.sampled_from([0.0, 1.0]),
+    trials=st.just("published"),
 )
 
 

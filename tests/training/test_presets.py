@@ -64,6 +64,7 @@ SAID = {
         "cues.cue_bits": 20,
         "cues.reward": 1.0,
         "cues.wrong_penalty": 1.0,
+        "cues.trials": "published",
     },
 }
 

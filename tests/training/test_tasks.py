@@ -184,6 +184,9 @@ def test_languages_are_set_beside_the_exact_bayesian():
             {"cues": {"num_cues": 3, "pairing": "dealt"}},
             "num_cues must be even to be dealt out in pairs",
         ),
+        ({"cues": {"trials": "sr"}}, "trials must be one of 'regular', 'published', got 'sr'"),
+        ({"cues": {"trials": "published", "num_cues": 3}}, "num_cues must be even with trials 'published'"),
+        ({"cues": {"trials": "published", "jitter": 1}}, "jitter must be 0, its default, with trials"),
         ({"cues": {"cues": 4}}, "cues field 'cues' is unknown; the fields are num_cues"),
         ({"cues": 4}, "cues must be a table of field names and values, got int"),
         ({"task": "cues", "episode_length": 5}, "episode_length must be a whole number of at least 6, got 5"),
@@ -199,6 +202,17 @@ def test_languages_are_set_beside_the_exact_bayesian():
 def test_wrong_settings_of_any_task_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig.from_dict(change)
+
+
+def test_the_published_cue_task_is_reached_from_the_command_line(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    tiny = ["--iterations", "2", "--batch-size", "2", "--episode-length", "9", "--hidden-size", "4"]
+    assert main(["train", "--preset", "published-cues", *tiny, "--quiet", "--out", run]) == 0
+    config = runs.load_weights(run)[1]
+    assert (config.task, config.cues.trials, config.cues.wrong_penalty) == ("cues", "published", 1)
+    assert (config.baseline, config.max_gradient_norm, config.fanout) == ("first", 2, False)
+    assert main(["evaluate", run, "--episodes", "3"]) == 0
+    assert "reward per episode" in capsys.readouterr().out
 
 
 def test_the_command_line_trains_and_evaluates_other_tasks(tmp_path, capsys):

@@ -315,7 +315,8 @@ def environment_for_loop(view: KernelView) -> Environment:
     """What the loops read of a view, as arrays; they move its agents."""
     names = ("walls", "moves", "free_cells", "goal_index", "teleport", "agent", "shown", "answers")
     arrays = [as_arrays(getattr(view, name).contiguous()) for name in names]
-    return Environment(view.rules, np.float32(view.reward), np.float32(view.penalty), *arrays)
+    rewards = np.float32(view.reward), np.float32(view.penalty)
+    return Environment(view.rules, *rewards, view.first_action, view.answer_delay, *arrays)
 
 
 def run_episodes(

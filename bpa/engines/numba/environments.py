@@ -26,6 +26,8 @@ class Environment(NamedTuple):
     rules: int
     reward: np.float32
     penalty: np.float32  # for a wall, or a wrong answer
+    first_action: int  # what is sensed as the action before the first step; -1 for none
+    answer_delay: int  # CUES: steps from Go to the answer that is judged
     # MAZE
     walls: np.ndarray  # [n, n]
     moves: np.ndarray  # [A, 2]
@@ -76,12 +78,14 @@ def observe(env, b, t, steps, reward, action, observation):
         bits = env.shown.shape[2]
         for k in range(bits):
             observation[k] = env.shown[t, b, k]
-        observation[bits] = env.answers[t, b] >= 0
+        judged = t + env.answer_delay
+        observation[bits] = judged < steps and env.answers[judged, b] >= 0
         sensed = bits + 1
     observation[sensed] = 1
     observation[sensed + 1] = t / steps
     observation[sensed + 2] = reward
-    observation[sensed + 3 + action] = 1
+    if action >= 0:
+        observation[sensed + 3 + action] = 1
 
 
 @compiled
@@ -135,7 +139,7 @@ def answer(env, b, t, action):
 def sense(env, b, t, episodes):
     """Fill what agent b senses at time t, after its last reward and action."""
     rewards, actions = episodes.rewards, episodes.actions
-    reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), 0)
+    reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), env.first_action)
     observe(env, b, t, len(actions), reward, action, episodes.observations[t, b])
 
 
