@@ -79,7 +79,7 @@ FACTS: dict[str, dict[str, tuple[str | float, ...]]] = {
     "length": {TEXT: EMPTY, README: EMPTY, FULL: says(200_002), HERE: says(3000, "iterations")},
     "cue steps": {TEXT: says(200), OWN: says(120), HERE: says(200, "episode_length")},
     # Two of four cues in any order among 0 to 3 more blanks, after one blank and before Go and another blank.
-    "cue trial": {TEXT: EMPTY, OWN: says(5, 8, "two cues", "blanks"), HERE: says(6)},
+    "cue trial": {TEXT: EMPTY, OWN: says(5, 8, "two cues", "blanks"), HERE: says(6, "trials")},
     "cue penalty": {TEXT: EMPTY, OWN: says("costs", 1, "README", "nothing"), HERE: says(0, "wrong_penalty")},
     "cue clip": {TEXT: says(7), OWN: says(1), HERE: says(2, "clip")},
     "cue runs": {TEXT: says(10, "figure"), OWN: says(10, "scripts"), HERE: says("seeds")},
@@ -362,8 +362,14 @@ def cue_steps() -> None:
 
 def cue_trial() -> None:
     assert CueReward().trial_length == 6
-    blanks = range(4)
-    assert [1 + 4 // 2 + more + 1 + 1 for more in blanks] == [5, 6, 7, 8]
+    assert published("cues").cues.trials == "published"
+    env = CueReward(batch_size=300, episode_length=120, trials="published", generator=seeded(14))
+    env.reset()
+    steps = torch.diff(env.go, dim=1)[env.go[:, 1:] < 120]  # from one Go to the next: blank to Go varies
+    assert steps.unique().tolist() == [5, 6, 7, 8]
+    before_first_go = env.shown[: int(env.go[0, 0]), 0].any(1)
+    assert not before_first_go[0]
+    assert before_first_go.sum() == 2
 
 
 def cue_penalty() -> None:
@@ -419,8 +425,9 @@ def cue_eta(folder: Path) -> None:
 
 
 def cue_action() -> None:
-    observation = CueReward(batch_size=3, generator=seeded(16)).reset()
-    assert torch.equal(observation[:, -2:], torch.tensor([[1.0, 0.0]]).expand(3, 2))
+    for trials, action in (("published", [0.0, 0.0]), ("regular", [1.0, 0.0])):
+        observation = CueReward(batch_size=3, trials=trials, generator=seeded(16)).reset()
+        assert observation[:, -2:].tolist() == [action] * 3
 
 
 def lstm(**settings: object) -> LSTM:
