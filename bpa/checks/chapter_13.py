@@ -114,7 +114,7 @@ def perplexity(answer: Callable[..., Any]) -> None:
 
 @exercise
 def predict_next(answer: Callable[..., Any]) -> None:
-    """Check `predict_next(symbols, count, concentration)` -> chances of the next symbol, [A].
+    """Check `predict_next(symbols, count, concentration)` -> probabilities of the next symbol, [A].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -140,7 +140,7 @@ def predict_next(answer: Callable[..., Any]) -> None:
             lambda s, A, c: (asked(s, A) + c) / (asked(s, A).sum() + c),
         ),
         Slip(
-            "The chances do not add up to 1: the concentration is missing below the line.",
+            "The probabilities do not add up to 1: the concentration is missing below the line.",
             lambda s, A, c: (asked(s, A) + c) / asked(s, A).sum(),
         ),
         Slip(
@@ -270,7 +270,7 @@ def mixed_losses(answer: Callable[..., Any]) -> None:
             lambda losses: -(-losses).exp().mean(0).log(),
         ),
         Slip(
-            "You mix the losses. Mix the chances, and take the logarithm of the mean.",
+            "You mix the losses. Mix the probabilities, and take the logarithm of the mean.",
             lambda losses: (torch.softmax(-earlier(losses), 0) * losses).sum(0),
         ),
         Slip("You follow the best one so far. All of them speak, by their weights.", leader),
