@@ -55,7 +55,7 @@ FACTS: dict[str, dict[str, tuple[str | float, ...]]] = {
         HERE: says(0.01, "concentration_coef"),
     },
     "rate": {TEXT: EMPTY, ALL: says(0.0001), HERE: says(0.001, "learning_rate")},
-    "warm-up": {TEXT: EMPTY, ALL: says(101), HERE: says(0, "warmup_iterations")},
+    "warm-up": {TEXT: EMPTY, ALL: says(101, "running means"), HERE: says(0, "warmup_iterations")},
     "side": {
         TEXT: says(9),
         README: says(11),

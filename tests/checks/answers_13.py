@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 
+import numpy as np
 import torch
 
 from bpa.checks import chapter_13
@@ -150,6 +151,10 @@ RIGHT = [
     (chapter_13.plastic_step, plastic_step),
     (chapter_13.mixed_losses, mixed),
     (chapter_13.mixed_losses, mixed_in_loops),
+    (chapter_13.perplexity, lambda losses, mask: np.exp(losses.numpy()[mask.numpy()].mean())),
+    (chapter_13.predict_next, lambda s, A, c: predict_next(s, A, c).tolist()),
+    (chapter_13.plastic_step, lambda *a: [part.numpy() for part in plastic_step(*a)]),
+    (chapter_13.mixed_losses, lambda x: mixed(x).numpy()),
 ]
 
 

@@ -1,5 +1,6 @@
 """Chapter 16: right answers, each written another way, and typical wrong ones with the hint they get."""
 
+import numpy as np
 import torch
 
 from bpa.checks import chapter_16
@@ -110,6 +111,10 @@ RIGHT = [
     (chapter_16.first_parting, parting_with_a_guard),
     (chapter_16.treats_alone, alone),
     (chapter_16.treats_alone, alone_two_by_two),
+    (chapter_16.mended_trace, lambda *a: trace(*a).double().numpy()),
+    (chapter_16.first_parting, lambda a, b: parting(a, b).tolist()),
+    (chapter_16.first_parting, lambda a, b: parting(a, b).numpy().astype(float)),
+    (chapter_16.treats_alone, lambda *a: np.bool_(alone(*a))),
 ]
 
 
