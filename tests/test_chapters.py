@@ -52,7 +52,7 @@ def has_assertion(cell: NotebookNode) -> bool:
 def head_faults(notebook: NotebookNode) -> Iterator[str]:
     """Title with its number, goals, minutes and seconds, then a picture before the first equation."""
     first, head = notebook.cells[:2]
-    if not re.fullmatch(r"# \d+\. \S.*", first.source):
+    if not re.match(r"# \d+\. \S", first.source):
         yield "the first cell is not a title with its number"
     goals = tagged(notebook, "goals", "markdown")
     if goals != [head]:

@@ -30,7 +30,7 @@ MOST_BLANKS = 3  # among the cues of a published trial
 # The published settings, for `CueReward` and for the network. The paper's text and the published code differ.
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
-        "environment": {"num_cues": 4, "cue_bits": 20, "episode_length": 200, "wrong_penalty": 0.0},
+        "environment": {"num_cues": 4, "cue_bits": 20, "episode_length": 200},
         "network": {"hidden_size": 200, "clip": 7.0},
     },
     "code": {
