@@ -147,7 +147,7 @@ def soft_clip(answer: Callable[..., Any]) -> None:
         ),
         Slip(
             "The room depends on the sign of the increment, not on the size of Hebb alone: a connection at "
-            "the upper bound may still go down at full speed.",
+            "the upper bound may still go down, at up to twice the full speed.",
             lambda hebb, increment, clip: hebb + increment * (1 - hebb.abs() / clip),
         ),
         Slip(

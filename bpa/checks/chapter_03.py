@@ -81,8 +81,8 @@ def masked_error(answer: Callable[..., Any]) -> None:
         cases.append((outputs, targets, mask))
     slips = [
         Slip(
-            "You take the mean over everything. Only where the mask is True does an error count, and only "
-            "those places are counted.",
+            "You take the mean over everything. Errors count only where the mask is True, so divide "
+            "by the number of those places.",
             lambda outputs, targets, mask: (outputs - targets).square().mean(),
         ),
         Slip(
@@ -142,7 +142,7 @@ def alpha_gradient(answer: Callable[..., Any]) -> None:
 
     slips = [
         Slip(
-            "The slope of the tanh is missing: multiply what comes from above by 1 - x_j(t)^2.",
+            "The slope of the tanh is missing: multiply upstream by 1 - x_j(t)^2.",
             lambda pre, hebb, post, upstream: torch.einsum("bi,bij,bj->ij", pre, hebb, upstream),
         ),
         Slip(
@@ -150,11 +150,11 @@ def alpha_gradient(answer: Callable[..., Any]) -> None:
             lambda pre, hebb, post, upstream: torch.einsum("bi,bij,bj->ij", pre, hebb, upstream * (1 - post)),
         ),
         Slip(
-            "Hebb is missing. This is the gradient of w: alpha counts as much as its trace does.",
+            "Hebb is missing. This is the gradient of w; that of alpha has Hebb as one more factor.",
             lambda pre, hebb, post, upstream: gradient(pre, torch.ones_like(hebb), post, upstream),
         ),
         Slip(
-            "Rows and columns are swapped: x_i(t-1) belongs to the row, what comes from above to the column.",
+            "Rows and columns are swapped: x_i(t-1) belongs to the row, upstream to the column.",
             lambda pre, hebb, post, upstream: gradient(pre, hebb, post, upstream, "bj,bij,bi->ij"),
         ),
         Slip(
@@ -228,7 +228,7 @@ def parameter_count(answer: Callable[..., Any]) -> None:
             ),
         ),
         Slip(
-            "You count the trace, [H, H]. It is no parameter: training does not change it.",
+            "You count the trace, [H, H]. It is not a parameter: training does not change it.",
             without(lambda alpha, inputs, hidden, outputs: -int(alpha != "none") * hidden * hidden),
         ),
     ]

@@ -140,7 +140,7 @@ WRONG = [
         lambda alpha, *a: sizes("none" if alpha == "none" else "synapse", *a),
         "in every network",
     ),
-    (chapter_03.parameter_count, lambda *a: sizes(*a) + (a[0] != "none") * a[2] ** 2, "no parameter"),
+    (chapter_03.parameter_count, lambda *a: sizes(*a) + (a[0] != "none") * a[2] ** 2, "not a parameter"),
     (chapter_03.parameter_count, lambda *a: sizes(*a) + 1000, "largest difference"),
     (chapter_03.swapped_traces, lambda n, x, c: n.unroll(x).logits[-1], "Nothing is swapped"),
     (chapter_03.swapped_traces, lambda *a: swapped(*a, order=lambda b, B: (b - 1) % B), "wrong way round"),
