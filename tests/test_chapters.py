@@ -19,7 +19,6 @@ TIES = re.compile(r"\.\./|__file__|\.parents?\b|\b(?:get)?cwd\b|\b(?:results|ben
 HEAD = "| Time to read | Time to run | You need |"
 PARTS = ("What to remember", "**In the paper", "**Further reading.**", "**Next.**")
 ANSWER = "solution"  # a solution's function is called NAME_solution
-FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # in Colab, and in JupyterLab
 
 
 def read(path: Path) -> NotebookNode:
@@ -72,7 +71,8 @@ def head_faults(notebook: NotebookNode) -> Iterator[str]:
 
 def folded(cell: NotebookNode) -> bool:
     """Whether JupyterLab and Colab keep the source of a cell out of sight until it is asked for."""
-    return all(cell.metadata.get(key) == value for key, value in FOLDED.items())
+    hidden = cell.metadata.get("jupyter", {}).get("source_hidden")
+    return bool(hidden) and cell.metadata.get("cellView") == "form"
 
 
 def run_faults(notebook: NotebookNode) -> Iterator[str]:
@@ -176,6 +176,18 @@ def figure_faults(notebook: NotebookNode) -> Iterator[str]:
             yield f"{cell.id} draws a figure that it does not show with alternative text"
 
 
+# What the page folds by a tag, JupyterLab folds by this.
+IN_LAB = {"hide-input": "source_hidden", "remove-input": "source_hidden", "hide-output": "outputs_hidden"}
+
+
+def fold_faults(notebook: NotebookNode) -> Iterator[str]:
+    """What the page folds is folded in JupyterLab too."""
+    for cell in notebook.cells:
+        for tag in cell.metadata.get("tags", []):
+            if tag in IN_LAB and not cell.metadata.get("jupyter", {}).get(IN_LAB[tag]):
+                yield f"{cell.id} has {tag}, but not {IN_LAB[tag]}"
+
+
 def end_faults(notebook: NotebookNode) -> Iterator[str]:
     """The last cell sums up, names the paper's section and leads on."""
     last = notebook.cells[-1]
@@ -186,7 +198,7 @@ def end_faults(notebook: NotebookNode) -> Iterator[str]:
 
 def faults(notebook: NotebookNode) -> list[str]:
     """What a chapter lacks; empty if it has everything."""
-    parts = (head_faults, run_faults, exercise_faults, figure_faults, end_faults)
+    parts = (head_faults, run_faults, exercise_faults, figure_faults, fold_faults, end_faults)
     return [fault for part in parts for fault in part(notebook)]
 
 
@@ -249,7 +261,11 @@ def whole() -> NotebookNode:
             id="ask-choice",
             metadata={"tags": ["predict", "remove-input"], **HIDDEN},
         ),
-        code("print(x + x)", id="ask-result", metadata={"tags": ["hide-output"]}),
+        code(
+            "print(x + x)",
+            id="ask-result",
+            metadata={"tags": ["hide-output"], "jupyter": {"outputs_hidden": True}},
+        ),
         code(
             "figure, axes = plt.subplots()\nplots.show(figure, alt='A line', caption='Rises.')", id="figure"
         ),
@@ -353,6 +369,7 @@ MUTATIONS = [
     (replaced("e1-solution", "checks.twice(twice_solution)", "checks.twice(twice)"), "the solution of e1"),
     (replaced("e1-solution", "# @title Solution", "# The solution"), "the solution of e1"),
     (shown("e2-solution"), "e2-solution is not folded"),
+    (shown("ask-result"), "ask-result has hide-output, but not outputs_hidden"),
     (retagged("e2-solution", "solution"), "e2 has no folded solution"),
     (replaced("e3", "Exercise 3", "Exercise 4"), "e3 has no number"),
     (replaced("figure", "alt=", "title="), "figure shows a figure without alt"),
