@@ -109,11 +109,11 @@ def nearest_picture(answer: Callable[..., Any]) -> None:
         cases.append((shown, blurred.masked_fill(hidden, 0), hidden))
     slips = [
         Slip(
-            "You compare the hidden half too, where the cue is 0 and knows nothing. Leave it out.",
+            "You compare the hidden half too, where the cue is 0. Leave it out.",
             lambda shown, cue, hidden: nearest_shown(shown, cue, torch.zeros_like(hidden)),
         ),
         Slip(
-            "The mask is the wrong way round: hidden is True where the cue knows nothing.",
+            "The mask is the wrong way round: hidden is True where the cue hides a pixel.",
             lambda shown, cue, hidden: nearest_shown(shown, cue, ~hidden),
         ),
         Slip(

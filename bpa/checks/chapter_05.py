@@ -163,8 +163,8 @@ def erasing_modulation(answer: Callable[..., Any]) -> None:
         pre, post = torch.randn(2, batch, size, generator=generator).tanh()
         cases.append((hebb, pre, post))
     slips = [
-        Slip("The sign is turned round: this M would learn it once more.", lambda *case: -erasing(*case)),
-        Slip("Divide by how long the two activities are.", lambda h, x, y: -overlap(h, x, y)),
+        Slip("The sign is wrong: this M would learn the pair once more.", lambda *case: -erasing(*case)),
+        Slip("Divide by the squared lengths of both activities.", lambda h, x, y: -overlap(h, x, y)),
         Slip(
             "Divide by the squares of both lengths: one for asking, one for writing.",
             lambda h, x, y: -overlap(h, x, y) / (squares(x) * squares(y)).sqrt(),

@@ -215,7 +215,8 @@ def rate_for(answer: Callable[..., Any]) -> None:
             "`kept` is the share that is left, not the one that is lost.",
             lambda n, k: rate(n, 1 - k),
         ),
-        Slip("The root is that of wait, not of kept.", lambda n, k: 1 - k**n),
+        Slip("You raise kept to the power wait. Take the root: the power 1 / wait.", lambda n, k: 1 - k**n),
+        Slip("1 / wait gives a pair the most credit. Here a given share must be left.", lambda n, k: 1 / n),
     ]
     check_answer("rate_for", answer, rate, cases, slips)
 
@@ -246,13 +247,17 @@ def earned(answer: Callable[..., Any]) -> None:
         ),
         Slip("A step earns from the past here. It earns from later modulations.", backwards),
         Slip("Eta is missing: only a share eta entered E.", lambda m, eta: credits(m, eta) / eta),
-        Slip("Nothing is forgotten between a moment and its reward.", forgets_nothing),
+        Slip("Nothing is forgotten between a step and its reward.", forgets_nothing),
         Slip("All later modulations count, not the next one alone.", next_only),
         Slip(
             "One step of forgetting too many: n steps later n - 1 of them have passed.",
             lambda m, eta: (1 - eta) * credits(m, eta),
         ),
         Slip("Eta and 1 - eta are swapped.", lambda m, eta: credits(m, 1 - eta)),
+        Slip(
+            "A negative modulation counts as positive. Its credit is negative.",
+            lambda m, eta: credits(m.abs(), eta),
+        ),
     ]
     check_answer("earned", answer, credits, cases, slips)
 

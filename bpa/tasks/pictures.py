@@ -1,4 +1,4 @@
-"""Pictures: see a few real ones, never seen in training, then complete one of which only half is shown."""
+"""Pictures: see a few real ones, then complete one of which only half is shown."""
 
 from __future__ import annotations
 

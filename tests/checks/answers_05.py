@@ -129,8 +129,8 @@ WRONG = [
     (chapter_05.modulated_trace, lambda h, m, c: trace(h, m.abs(), c), "counts as positive"),
     (chapter_05.modulated_trace, lambda h, m, c: trace(h, m.clamp(min=0), c), "counts as zero"),
     (chapter_05.modulated_trace, lambda h, m, c: 0 * trace(h, m, c), "largest difference"),
-    (chapter_05.erasing_modulation, lambda h, x, y: -erase(h, x, y), "sign is turned round"),
-    (chapter_05.erasing_modulation, lambda h, x, y: -recalled(h, x, y), "how long the two"),
+    (chapter_05.erasing_modulation, lambda h, x, y: -erase(h, x, y), "sign is wrong"),
+    (chapter_05.erasing_modulation, lambda h, x, y: -recalled(h, x, y), "squared lengths of both"),
     (
         chapter_05.erasing_modulation,
         lambda h, x, y: -recalled(h, x, y) / (x.norm(dim=1) * y.norm(dim=1)),
