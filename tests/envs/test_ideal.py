@@ -34,7 +34,7 @@ def best_of_all(n, T, reward, penalty):
     """The most that any agent with these senses can earn in expectation, from the definition, in fractions.
 
     It knows nothing of sweeps and of sets: what is believed is a distribution over pairs of cell and goal,
-    and what follows is every view and reward that an action can bring, each with its chance.
+    and what follows is every view and reward that an action can bring, each with its probability.
     """
     free = free_cells(n)
     centre = (n // 2, n // 2)
@@ -46,19 +46,19 @@ def best_of_all(n, T, reward, penalty):
             return Fraction(0)
         best = None
         for down, right in MOVES:
-            brings = {}  # by what is sensed: the chances of what is then so
+            brings = {}  # by what is sensed: the probabilities of what is then so
             earned = Fraction(0)
-            for (cell, goal), chance in belief:
+            for (cell, goal), probability in belief:
                 ahead = (cell[0] + down, cell[1] + right)
                 got = Fraction(0)
                 if ahead not in views:
                     ahead, got = cell, -penalty
                 if ahead == goal:
                     got += reward
-                    landings = [(other, chance / (len(free) - 1)) for other in free if other != goal]
+                    landings = [(other, probability / (len(free) - 1)) for other in free if other != goal]
                 else:
-                    landings = [(ahead, chance)]
-                earned += chance * got
+                    landings = [(ahead, probability)]
+                earned += probability * got
                 for landing, part in landings:
                     now = brings.setdefault((views[landing], got), {})
                     now[landing, goal] = now.get((landing, goal), 0) + part

@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_refused():
         fit(task, net, 1)
 
 
-def test_the_same_seed_gives_the_same_weights_and_the_loss_is_that_of_the_lesson():
+def test_the_same_seed_gives_the_same_weights_and_the_loss_is_that_of_the_batch():
     def trained(seed):
         generator = seeded(seed)
         task = Patterns(8, 2, 5, generator=generator)
