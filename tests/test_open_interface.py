@@ -574,6 +574,7 @@ def test_the_command_line_does_not_know_what_another_has_registered():
 # Environments of others, by the line that registers each. Nothing else names them.
 STRANGERS = {
     "bandit": "bandit:Bandit",
+    "tmaze": "tmaze:TMaze",
 }
 
 
