@@ -18,6 +18,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from bpa.arguments import require_path
+from bpa.cells.base import RecurrentNetwork
 from bpa.envs.base import REGISTRY
 from bpa.experiments.bench import bench, cases, table
 from bpa.experiments.evaluate import EXACT, MOST_EPISODES, report
@@ -280,7 +281,7 @@ def run_train(arguments: Sequence[str]) -> None:
     )
 
 
-def trained(asked: EvaluateArguments | PlayArguments) -> tuple[Any, TrainConfig]:
+def trained(asked: EvaluateArguments | PlayArguments) -> tuple[RecurrentNetwork[Any], TrainConfig]:
     """The network asked for, on the device asked for, and the settings that it was trained with."""
     net, config = runs.load_weights(asked.run)
     return net.to(config.replace(device=asked.device).torch_device()), config
