@@ -208,7 +208,7 @@ def likely_actions(logits):
 
 
 @pytest.mark.parametrize("logits", [*POLICIES, *FINE, *sums_that_end_below_1()], ids=str)
-def test_an_action_without_a_chance_is_never_taken(logits):
+def test_an_action_of_probability_0_is_never_taken(logits):
     allowed = likely_actions(logits)
     actions = chosen("eager", logits)
     assert set(actions) <= set(allowed)

@@ -73,9 +73,9 @@ def test_training_and_evaluation_see_different_pictures():
     generator = seeded(1)
     batch = build_task(config, 7, generator, split="test").sample()
     outputs = net.unroll(batch.inputs).logits
-    marks = report(net, config, episodes=7, seed=1)
-    assert marks["mean_loss"] == pytest.approx(batch_loss(outputs, batch).item(), rel=1e-5)
-    assert marks["mean_accuracy"] == pytest.approx(batch_accuracy(outputs, batch))
+    metrics = report(net, config, episodes=7, seed=1)
+    assert metrics["mean_loss"] == pytest.approx(batch_loss(outputs, batch).item(), rel=1e-5)
+    assert metrics["mean_accuracy"] == pytest.approx(batch_accuracy(outputs, batch))
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
@@ -162,12 +162,12 @@ def test_the_noise_of_the_cue_task_is_drawn_beforehand():
 def test_languages_are_set_beside_the_exact_bayesian():
     config = small("sequences", plasticity="plastic")
     net = runs.build_network(config, seeded(0))
-    marks = report(net, config, episodes=8, seed=4)
+    metrics = report(net, config, episodes=8, seed=4)
     languages = build_task(config, 8, seeded(4))
     batch = languages.sample()
     assert isinstance(languages, Languages)
-    assert marks["bayes_loss"] == pytest.approx(languages.bayes_loss(batch)[batch.mask].mean().item())
-    assert marks["bayes_loss"] < marks["mean_loss"]
+    assert metrics["bayes_loss"] == pytest.approx(languages.bayes_loss(batch)[batch.mask].mean().item())
+    assert metrics["bayes_loss"] < metrics["mean_loss"]
 
 
 @pytest.mark.parametrize(
