@@ -1,4 +1,4 @@
-"""Where chance comes from: draws on the generator's own device, and a generator for callers without one."""
+"""Where noise comes from: draws on the generator's own device, and a generator for callers without one."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from bpa.envs.base import Environment, Noise, entry, require_environment
 from bpa.tasks.base import SupervisedTask
 from bpa.training import checkpoint as runs
 from bpa.training.a2c import a2c_loss, discounted_returns
-from bpa.training.checkpoint import Checkpoint, Record, SupervisedRecord, given_cell
+from bpa.training.checkpoint import Checkpoint, History, Record, given_cell
 from bpa.training.config import OWN, TrainConfig
 from bpa.training.distributed import (
     Team,
@@ -57,11 +57,14 @@ MOST_LEFT_OUT = 100  # steps left out in a row, after which a run is given up
 log = logging.getLogger("bpa")
 
 
+Watch: TypeAlias = Callable[[RecurrentPolicy, History], None]  # what looks on as a run is on its way
+
+
 class TrainResult(NamedTuple):
     """What a training run gives."""
 
-    network: Any  # a `bpa.Network`, or another recurrent policy: that of the config, or a trained copy
-    history: list[Record] | list[SupervisedRecord]
+    network: RecurrentPolicy  # that of the config, a `bpa.Network` by default, or a trained copy
+    history: History
     config: TrainConfig  # with the settings of an environment and a network that were given
 
 
@@ -82,7 +85,7 @@ class Run:
     task: Environment | SupervisedTask
     generator: torch.Generator
     team: Team
-    history: list[Any] = dataclasses.field(default_factory=list)
+    history: History = dataclasses.field(default_factory=list)
     iteration: int = 0  # the last that is done
     scale: float = 1.0  # what divergences have left of the learning rate
     left_out: int = 0  # steps left out one after the other, up to now
@@ -295,7 +298,7 @@ def require_replay(env: Environment, config: TrainConfig, team: Team) -> None:
 
 def train(
     config: TrainConfig,
-    watch: Callable[[Any, list[Any]], None] | None = None,
+    watch: Watch | None = None,
     env: Environment | None = None,
     network: RecurrentPolicy | None = None,
 ) -> TrainResult:

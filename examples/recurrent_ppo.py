@@ -79,8 +79,8 @@ def main(arguments: list[str] | None = None) -> tuple[float, float]:
         return_episode_rewards=True,
     )
     mean, error = float(np.mean(rewards)), float(np.std(rewards, ddof=1) / np.size(rewards) ** 0.5)
-    chance = expected_reward("random", **settings)
-    print(f"reward per episode {mean:.1f} +- {error:.1f}; a random walk earns {chance:.1f}")
+    walk = expected_reward("random", **settings)
+    print(f"reward per episode {mean:.1f} +- {error:.1f}; a random walk earns {walk:.1f}")
     return mean, error
 
 

@@ -20,7 +20,7 @@ MODULES = {
 }
 
 # Modules on the ground floor belong to a room too.
-ROOMS = {"network": "cells", "maze": "envs", "train": "training", "__main__": "cli"}
+ROOMS = {"network": "cells", "maze": "envs", "train": "training", "commands": "cli", "__main__": "cli"}
 
 GROUND = {"arguments", "fields", "noise", "textfile", "version", "console"}
 MAY_IMPORT = {

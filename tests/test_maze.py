@@ -216,7 +216,7 @@ def test_other_seeds_and_no_seed_give_other_episodes():
     assert not torch.equal(goals(None), goals(None))
 
 
-def test_what_one_agent_does_never_changes_anothers_luck():
+def test_what_one_agent_does_never_changes_anothers_noise():
     maze = GridMaze(size=5, batch_size=2, episode_length=60, generator=seeded(3))
     other = GridMaze(size=5, batch_size=2, episode_length=60, generator=seeded(3))
     maze.reset(), other.reset()

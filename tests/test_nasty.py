@@ -277,7 +277,7 @@ STREAMS = """
 import os, sys
 from pathlib import Path
 from bpa.training.checkpoint import load_checkpoint, load_weights, read_history, read_settings
-from bpa.cli import settings_in
+from bpa.commands import settings_in
 from bpa.experiments.reproduce import read_json
 from bpa.cells.published import load_published
 

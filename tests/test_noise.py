@@ -159,7 +159,7 @@ def test_noise_and_episodes_of_any_layout_give_the_same_in_every_engine(layout):
 
 
 NEVER = -math.inf
-POLICIES = [  # as logits; what has no chance is the first action, one in the middle, the last, or several
+POLICIES = [  # as logits; without probability is the first action, one in the middle, the last, or several
     *(
         [NEVER if a in gone else 0.3 * a for a in range(4)]
         for gone in ((0,), (1,), (3,), (0, 1), (2, 3), (0, 3))
@@ -179,7 +179,7 @@ NUMBERS = [0.0, 2.0**-149, 2.0**-25, 2.0**-24, 0.25, 0.5, 0.75, 1 - 2.0**-23, 1 
 
 
 def sums_that_end_below_1():
-    """Policies without a last action, whose other chances add up to less than the largest number below 1."""
+    """Policies without a last action; the others add up to less than the largest number below 1."""
     logits = torch.randn(3000, 4, generator=torch.Generator().manual_seed(8))
     logits[:, 3] = NEVER
     ends = torch.softmax(logits, -1).cumsum(-1)[:, 3]
@@ -202,13 +202,13 @@ def chosen(engine, logits, kind=Network):
 
 
 def likely_actions(logits):
-    """The actions that have a chance at all; the first where there is no policy."""
+    """The actions that have any probability at all; the first where there is no policy."""
     policy = torch.softmax(torch.tensor(logits, dtype=torch.float64), -1)
     return [0] if policy.isnan().any() else (policy > 2.0**-126).nonzero()[:, 0].tolist()
 
 
 @pytest.mark.parametrize("logits", [*POLICIES, *FINE, *sums_that_end_below_1()], ids=str)
-def test_an_action_without_a_chance_is_never_taken(logits):
+def test_an_action_of_probability_0_is_never_taken(logits):
     allowed = likely_actions(logits)
     actions = chosen("eager", logits)
     assert set(actions) <= set(allowed)

@@ -571,6 +571,41 @@ def test_the_command_line_does_not_know_what_another_has_registered():
     assert "bandit" in line
 
 
+# Environments of others, by the line that registers each. Nothing else names them.
+STRANGERS = {
+    "bandit": "bandit:Bandit",
+    "tmaze": "tmaze:TMaze",
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_an_environment_is_one_file_and_one_line(name, registry, tmp_path, capsys):
+    """It trains, by settings and by the command line; goes on to the bit; replays; and is scored."""
+    register(name, STRANGERS[name])
+    config = CONFIG.replace(task=name, batch_size=4, episode_length=6)
+    whole, out = train(config), tmp_path / "run"
+    train(config.replace(iterations=2, out=str(out)))
+    assert main(["train", "--resume", "--out", str(out), "--iterations", "3"]) == 0
+    assert_equal_weights(load(out).state_dict(), weights(whole))
+    env = build_task(config, generator=torch.Generator().manual_seed(2))
+    assert (whole.network.input_size, whole.network.num_actions) == (env.observation_size, env.num_actions)
+    noise = env.sample_noise()
+    first, again = (rollout(whole.network, env, noise) for _ in range(2))
+    other = rollout(whole.network, env)
+    assert torch.equal(first.actions, again.actions)
+    assert torch.equal(first.rewards, again.rewards)
+    assert first.actions.shape != other.actions.shape or not torch.equal(first.actions, other.actions)
+    env.batch_size = 2
+    half = rollout(whole.network, env, noise.shard(slice(2, 4)))
+    assert torch.equal(half.rewards, first.rewards[: len(half.rewards), 2:])
+    assert evaluate(whole.network, env, episodes=6, seed=3) == evaluate(
+        whole.network, env, episodes=6, seed=3
+    )
+    capsys.readouterr()
+    assert main(["evaluate", str(out), "--episodes", "9"]) == 0
+    assert "mean_reward" in capsys.readouterr().out
+
+
 # Scores
 
 

@@ -176,7 +176,7 @@ def test_returns_of_nothing_are_refused():
 CLASSES, COUNTS = ACTIONS, torch.tensor([[True, False], [True, True], [False, True]])
 
 
-def test_the_losses_of_lessons_take_whole_numbers_and_name_what_does_not_fit():
+def test_the_losses_of_batches_take_whole_numbers_and_name_what_does_not_fit():
     everywhere = torch.ones(3, 2, 4, dtype=torch.bool)
     signs = LOGITS > 0
     want = masked_squared_error(LOGITS, signs.float(), everywhere)

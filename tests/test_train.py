@@ -549,7 +549,7 @@ def test_a_batch_that_cannot_be_shared_is_refused():
         Team(0, 3).shard(4)
 
 
-def test_the_luck_of_a_share_is_that_of_its_episodes():
+def test_the_noise_of_a_shard_is_that_of_its_episodes():
     cues_env = CueReward(batch_size=6, episode_length=20, generator=torch.Generator().manual_seed(0))
     episodes = cues_env.draw()
     cues_env.reset(episodes)

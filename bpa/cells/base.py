@@ -6,14 +6,14 @@ import pkgutil
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bpa import engines
 from bpa.arguments import require_integer, require_shape
-from bpa.engines.cell import KernelCell
+from bpa.engines.cell import AnyState, KernelCell
 from bpa.engines.eager import Unrolled, matching_state
 
 # Cells by the name that files and `TrainConfig(cell=...)` know, each "module:class".
@@ -23,8 +23,7 @@ CELLS = {
     "fast-weights": "bpa.cells.fast_weights:FastWeightNetwork",
 }
 
-State: TypeAlias = "tuple[Tensor | None, ...]"  # what is carried from step to step; the batch is in front
-AnyState = TypeVar("AnyState", bound="tuple[Any, ...]")
+PolicyState = TypeVar("PolicyState")  # of a policy of somebody else, such as a tensor
 
 
 class Trainable(Protocol):
@@ -49,26 +48,26 @@ class Trainable(Protocol):
         """The same network on this device."""
 
 
-class RecurrentPolicy(Trainable, Protocol):
+class RecurrentPolicy(Trainable, Protocol[PolicyState]):
     """All that acting, learning and scoring ask of a network. Any `torch.nn.Module` with these will do.
 
-    A state is a tuple of tensors, such as a named tuple, each with the batch in front.
+    A state is a tuple of tensors, such as a named tuple, or a tensor, with the batch in front.
     """
 
     input_size: int  # I
     num_actions: int  # A
 
-    def initial_state(self, batch_size: int) -> Any:
+    def initial_state(self, batch_size: int) -> PolicyState:
         """The state at the start of an episode."""
 
-    def __call__(self, x: Tensor, hidden: Any) -> tuple[Tensor, Tensor, Any]:
+    def __call__(self, x: Tensor, hidden: PolicyState) -> tuple[Tensor, Tensor, PolicyState]:
         """One step: x [B, I] and the state -> logits [B, A], value [B], and the next state."""
 
 
-class SequencePolicy(RecurrentPolicy, Protocol):
+class SequencePolicy(RecurrentPolicy[PolicyState], Protocol[PolicyState]):
     """A recurrent policy that reads a whole sequence in one call, as supervised tasks want it."""
 
-    def unroll(self, xs: Tensor, hidden: Any = None, engine: str = "auto") -> Unrolled:
+    def unroll(self, xs: Tensor, hidden: PolicyState | None = None, engine: str = "auto") -> Unrolled:
         """xs [T, B, I] -> what T steps give."""
 
 

@@ -17,14 +17,13 @@ import functools
 import logging
 from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bpa.arguments import require_choice
 from bpa.engines import eager
-from bpa.engines.cell import GATES, TRACES, Parameterised, Recurrent, cell_of
+from bpa.engines.cell import GATES, TRACES, AnyState, Parameterised, Recurrent, cell_of
 from bpa.engines.context import reason_of_context, reason_of_tensors
 from bpa.engines.offers import accepted
 from bpa.engines.threads import cores, loop_threads, one_torch_thread
@@ -198,7 +197,7 @@ def room_for_loops(
     return contextlib.nullcontext() if choose(engine, net, env) is eager else one_torch_thread()
 
 
-def unroll(net: Recurrent, xs: Tensor, hidden: Any, engine: str = "auto") -> eager.Unrolled:
+def unroll(net: Recurrent[AnyState], xs: Tensor, hidden: AnyState, engine: str = "auto") -> eager.Unrolled:
     """Run `net` over xs [T, B, I] from `hidden` with the engine named.
 
     Raises:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+AnyState = TypeVar("AnyState", bound="tuple[Any, ...]")  # what is carried from step to step; B in front
 
 TRACES, GATES = "traces", "gates"  # loops: of `bpa.Network`, and of the plain LSTM
 FIXED, HEBBIAN, RETROACTIVE = 0, 1, 2  # kinds of traces: none, Hebb, Hebb and eligibility
@@ -47,17 +49,17 @@ class Parameterised(Protocol):
         """All that training changes."""
 
 
-class Recurrent(Parameterised, Protocol):
-    """What an engine asks of any network, whose state `hidden` is a NamedTuple of its own kind."""
+class Recurrent(Parameterised, Protocol[AnyState]):
+    """What an engine asks of any network, whose state `hidden` is a tuple of its own kind."""
 
     @property
     def i2h(self) -> nn.Module:
         """From inputs [..., I] to the drives that `step` takes."""
 
-    def initial_state(self, batch_size: int) -> Any:
+    def initial_state(self, batch_size: int) -> AnyState:
         """The state at the start of B episodes."""
 
-    def step(self, drive: Tensor, hidden: Any) -> Any:
+    def step(self, drive: Tensor, hidden: AnyState) -> AnyState:
         """The state after a step."""
 
     def modulation(self, h: Tensor) -> Tensor | None:
@@ -67,7 +69,7 @@ class Recurrent(Parameterised, Protocol):
         """Action logits [..., A] and value [...] from activity [..., H]."""
 
 
-class LoopNetwork(Recurrent, Protocol):
+class LoopNetwork(Recurrent[AnyState], Protocol[AnyState]):
     """A network that compiled loops may be able to run."""
 
     def kernel_cell(self) -> KernelCell | str:
@@ -80,7 +82,7 @@ def cell_of(net: object) -> KernelCell | str:
     return f"{type(net).__name__} offers no kernel_cell()" if method is None else method()
 
 
-def wants_gradient(net: Recurrent, *tensors: Tensor | None) -> bool:
+def wants_gradient(net: Parameterised, *tensors: Tensor | None) -> bool:
     """Whether anything of a run of `net` may be asked for its gradient."""
     sources = (*net.parameters(), *tensors)
     return torch.is_grad_enabled() and any(source is not None and source.requires_grad for source in sources)

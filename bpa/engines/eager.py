@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bpa.arguments import require_shape
-from bpa.engines.cell import Recurrent
+from bpa.engines.cell import AnyState, Recurrent
 
 
 class Unrolled(NamedTuple):
@@ -21,7 +21,7 @@ class Unrolled(NamedTuple):
     hidden: Any  # the state after the last step, of the network's own kind
 
 
-def matching_state(net: Recurrent, hidden: Any, batch_size: int) -> Any:
+def matching_state(net: Recurrent[AnyState], hidden: AnyState | None, batch_size: int) -> AnyState:
     """`hidden` if it has the parts and shapes of `net`'s state for this batch; the initial state if None.
 
     Autocast leaves some parts of a state in fewer digits; within it they are put back into the network's.
@@ -42,7 +42,8 @@ def matching_state(net: Recurrent, hidden: Any, batch_size: int) -> Any:
         raise ValueError(f"hidden must have {len(initial)} parts, as initial_state gives, got {len(hidden)}")
     if torch.is_autocast_enabled(initial[0].device.type):
         parts = [part.to(initial[0].dtype) if isinstance(part, Tensor) else part for part in hidden]
-        hidden = type(hidden)(*parts) if hasattr(initial, "_fields") else tuple(parts)
+        named = hasattr(initial, "_fields")
+        hidden = type(hidden)(*parts) if named else tuple(parts)  # type: ignore[assignment]
     for name, want, got in zip(
         getattr(initial, "_fields", range(len(initial))), initial, hidden, strict=True
     ):
@@ -53,7 +54,7 @@ def matching_state(net: Recurrent, hidden: Any, batch_size: int) -> Any:
     return hidden
 
 
-def unroll(net: Recurrent, xs: Tensor, hidden: Any) -> Unrolled:
+def unroll(net: Recurrent[AnyState], xs: Tensor, hidden: AnyState) -> Unrolled:
     """Call `net.step` for each of the T steps of xs [T, B, I]; the heads read the whole sequence at once."""
     activities = []
     for drive in net.i2h(xs):

@@ -1,8 +1,8 @@
-"""Floors and ceilings of the grid maze: what chance earns, and what agents earn that are told more than ours.
+"""Floors and ceilings of the grid maze: what a random walk earns, and agents that are told more than ours.
 
 Four policies, each with its expected reward computed exactly and with a way to measure it in `GridMaze`:
 
-- "random" takes each of the four actions with the same chance. It knows nothing: the floor.
+- "random" takes each of the four actions with the same probability. It knows nothing: the floor.
 - "oracle" knows map, position and goal, and walks a shortest path: the ceiling nobody reaches.
 - "explorer" knows map and position but not the goal. It sweeps the maze on a short covering path until it is
   rewarded, and from then on it is the oracle. Its ceiling is a sharper one.
@@ -31,7 +31,7 @@ from bpa.maze import NUM_ACTIONS, GridMaze
 from bpa.noise import given_or_fresh, integers
 
 POLICIES = ("random", "oracle", "explorer", "ideal")
-GOALS_AT_ONCE = 32  # so many chances of standing in each cell of a large maze still fit a processor's cache
+GOALS_AT_ONCE = 32  # their probabilities of every cell of a large maze still fit a processor's cache
 MOST_SETS = 4e8  # steps x sets of an ideal agent that take a quarter of a minute
 SETS_OF_A_STEP = 2500  # as many take as long as the rest of a step
 MOST_WORK = 1e10  # steps x goals x cells of a random walk that take about a quarter of a minute
@@ -46,7 +46,7 @@ class Score(NamedTuple):
 
 
 class RandomWalk:
-    """Each of the four actions with the same chance, whatever is sensed."""
+    """Each of the four actions with the same probability, whatever is sensed."""
 
     def __init__(self, generator: torch.Generator | None = None):
         self.generator = given_or_fresh(generator)
@@ -105,24 +105,24 @@ def finding_values(grid: MazeMap, episode_length: int, goals: np.ndarray | None 
     """Goals an oracle reaches in all if it first steps onto the goal at time t, float64 [G, T + 2].
 
     Row: the goal, of `goals`, or of all F cells if None. Column: t, from 1 to T; the last column is 0, for a
-    goal not found in time. It solves V(t) = 1 + sum_d P(d) V(t + d), where P(d) is the chance that a teleport
-    ends d steps from the goal.
+    goal not found in time. It solves V(t) = 1 + sum_d P(d) V(t + d), where P(d) is the probability that a
+    teleport ends d steps from the goal.
     """
     T, count = episode_length, len(grid.cells)
     goals = np.arange(count) if goals is None else goals
     # Nobody walks farther than T steps, nor than from one corner to the other and round one pillar.
     farthest = min(T, 2 * len(grid.cell_at))
-    chance = np.zeros((len(goals), farthest))
+    probability = np.zeros((len(goals), farthest))
     cells = torch.arange(count, dtype=torch.int64, device="cpu")
     for place, goal in enumerate(torch.from_numpy(goals)):
         steps = grid.distances_between(cells, goal)
         # A teleport never ends on the goal itself.
-        chance[place] = np.bincount(steps, minlength=farthest + 1)[1 : farthest + 1] / (count - 1)
+        probability[place] = np.bincount(steps, minlength=farthest + 1)[1 : farthest + 1] / (count - 1)
     away = np.arange(1, farthest + 1)
     values = np.zeros((len(goals), T + 2))
     for t in range(T, -1, -1):
         later = np.minimum(t + away, T + 1)
-        values[:, t] = 1 + (chance * values[:, later]).sum(1)
+        values[:, t] = 1 + (probability * values[:, later]).sum(1)
     return values
 
 
@@ -247,8 +247,8 @@ def expected_reward(
 ) -> float:
     """Expected reward per episode of one of POLICIES, exact up to rounding: nothing is sampled.
 
-    "random": the chance of standing in each cell is carried forward step by step, for every goal. "oracle"
-    and "explorer": `finding_values`, at the distance from the centre or at the sweep's first entry. "ideal":
+    "random": the probability of every cell is carried forward step by step, for every goal. "oracle" and
+    "explorer": `finding_values`, at the distance from the centre or at the sweep's first entry. "ideal":
     `ideal_values` at the first entry of `ideal_path`, a sweep for them.
     How long it takes in large mazes is said by `affordable`; "explorer" takes far longer.
     With T = 200 and reward 10: random 14.37, 7.72, 5.38, ideal 360.97, 227.21, 177.89, explorer 379.87,
@@ -285,7 +285,7 @@ def expected_reward(
 
 
 def random_reward(grid: MazeMap, episode_length: int, reward: float, wall_penalty: float) -> float:
-    """`expected_reward` of the random walk, whose every step shares out the chance of standing in a cell."""
+    """`expected_reward` of the random walk, whose every step shares out the probability of a cell."""
     count = len(grid.cells)
     entries = np.full(NUM_ACTIONS * count, 1 / NUM_ACTIONS)
     places = (grid.successors.numpy().ravel(), np.arange(count).repeat(NUM_ACTIONS))

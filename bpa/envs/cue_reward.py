@@ -125,10 +125,10 @@ class CueReward:
         pairs, and again when none is left, so that all are shown equally often; that needs an even N.
         trials: "regular", by the four settings before; or "published", which leaves those four as they are by
         default, needs an even N and an episode of N / 2 + 6 steps at least.
-        generator: source of all chance, a fresh unseeded one if None. device: the CPU if None.
+        generator: source of all noise, a fresh unseeded one if None. device: the CPU if None.
 
     The lengths of the phases of regular trials are ours. PUBLISHED holds the settings that the paper and its
-    code name. All chance falls at `reset`, before the first step: no action changes what will be shown.
+    code name. All noise is drawn at `reset`, before the first step: no action changes what will be shown.
 
     Raises:
         ValueError: a setting is out of range, or there are more cues than the bits can tell apart.
@@ -382,8 +382,8 @@ def best_rewards(env: CueReward) -> Tensor:
     total = torch.zeros(B, dtype=torch.float64, device=env.device)
     for trial in range(env.pairs.shape[1]):
         in_pair = one_hot[env.pairs[:, trial]].sum(1)  # [B, N]
-        chance = (possible * in_pair[:, None]).sum(2) / possible.sum(2)
-        says_yes = chance > 0.5
+        probability = (possible * in_pair[:, None]).sum(2) / possible.sum(2)
+        says_yes = probability > 0.5
         right = (says_yes == (in_pair > 0)).double()
         takes_place = env.go[:, trial] < env.episode_length
         earned = right * env.reward - (1 - right) * env.wrong_penalty

@@ -53,11 +53,11 @@ class View(Protocol):
         ...
 
     def reset(self, generator: np.random.Generator) -> Tensor:
-        """Start new episodes, all chance from `generator`: their first observation [B, I]."""
+        """Start new episodes, all noise from `generator`: their first observation [B, I]."""
         ...
 
     def step(self, actions: Tensor, generator: np.random.Generator) -> tuple[Tensor, Tensor, bool]:
-        """Act, int64 [B], all chance from `generator`: observation [B, I], reward [B], done."""
+        """Act, int64 [B], all noise from `generator`: observation [B, I], reward [B], done."""
         ...
 
     def picture(self, episode: int) -> np.ndarray:
@@ -477,7 +477,7 @@ class GridMazeEnv(OneEpisode):
         steps_since_reward: steps since the last reward, or since the start. rewards_found: rewards so far.
 
     `env.spec.max_episode_steps` is T. Given to `gymnasium.make`, a smaller one cuts episodes shorter, and
-    t / T stays as it is. All chance comes from `self.np_random`: `reset(seed=...)` makes an episode, and
+    t / T stays as it is. All noise comes from `self.np_random`: `reset(seed=...)` makes an episode, and
     those after it, repeatable. The wrapped maze, with the positions of agent and goal, is
     `env.unwrapped.maze`.
 
@@ -575,7 +575,7 @@ class CueRewardEnv(OneEpisode):
         render_mode: None, "rgb_array" (uint8 [48, 24 max(K, 4), 3]) or "ansi" (text). All other settings are
         those of `CueReward`.
 
-    Info and `env.spec.max_episode_steps` are as in `GridMazeEnv`. All chance comes from `self.np_random`, at
+    Info and `env.spec.max_episode_steps` are as in `GridMazeEnv`. All noise comes from `self.np_random`, at
     `reset`. The wrapped environment, with cues and target, is `env.unwrapped.cue_reward`.
 
     Raises:

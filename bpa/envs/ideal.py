@@ -3,7 +3,7 @@
 It knows the map and remembers everything, but like the network it sees only the 3 x 3 neighbourhood, the
 clock, its last reward and its last action. A search from the centre needs no more: moves are certain, so it
 knows where it is. At its first reward it therefore knows the goal, and is put on a cell that it does not
-know: each of the others has the same chance. From then on it keeps its belief, the set of cells in which it
+know: each of the others is equally probable. From then on it keeps its belief, the set of cells in which it
 could be.
 
 - What it sees leaves those cells alone that look alike. They share their walls, so that a move shifts the
@@ -59,10 +59,10 @@ class Beliefs(NamedTuple):
     goal: np.ndarray  # which of `goals` a set belongs to, int [N]
     view: np.ndarray  # what its cells look like, 0 to 511, int [N]
     cells: list[int]  # the set itself, see `beliefs_of`
-    first: csr_array  # chance of each set after a teleport, [G, N]
+    first: csr_array  # probability of each set after a teleport, [G, N]
     open: np.ndarray  # whether a move leads anywhere, bool [4, N]
-    reach: np.ndarray  # chance that a move ends on the goal, float64 [4, N]
-    move: csr_array  # chance that a move from a set leads to a set, [4 N, N], row N action + set
+    reach: np.ndarray  # probability that a move ends on the goal, float64 [4, N]
+    move: csr_array  # probability that a move from a set leads to a set, [4 N, N], row N action + set
 
 
 class Entries:

@@ -52,7 +52,7 @@ def step_rewards(
 
     Args:
         episodes: at least 1.
-        seed: of all chance in the episodes; 0 to 2**63 - 1.
+        seed: of all noise in the episodes; 0 to 2**63 - 1.
         engine: one of `bpa.engines.ENGINES`, whatever the network was trained with.
         greedy: take the likeliest action in place of a sampled one.
 

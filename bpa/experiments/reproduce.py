@@ -37,19 +37,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bpa.arguments import require_choice, require_integer, require_path
-from bpa.cells.base import SequencePolicy
+from bpa.cells.base import RecurrentPolicy, SequencePolicy
 from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.engines.threads import cores
 from bpa.experiments.bench import processor
 from bpa.experiments.evaluate import episode_rewards, fresh_tasks
 from bpa.experiments.statistics import Final, Point, median_runs
 from bpa.textfile import utf8_text
-from bpa.train import Diverged, train
+from bpa.train import Diverged, Watch, train
 from bpa.training import checkpoint as runs
-from bpa.training.checkpoint import load_weights, read_history, save_weights, write_atomically
+from bpa.training.checkpoint import History, load_weights, read_history, save_weights, write_atomically
 from bpa.training.config import TrainConfig
 from bpa.training.presets import PRESETS
 from bpa.training.supervised import batch_loss
@@ -183,7 +183,7 @@ def equal_configs(config: TrainConfig, variants: Iterable[str] = tuple(VARIANTS)
     """
     inputs, outputs = sizes(build_task(config, batch_size=1))
 
-    def network(kind: TrainConfig, hidden_size: int) -> Any:
+    def network(kind: TrainConfig, hidden_size: int) -> nn.Module:
         return runs.build_network(kind, shape=(inputs, hidden_size, outputs))
 
     budget = count_parameters(network(config.replace(**VARIANTS[REFERENCE]), config.hidden_size))
@@ -223,7 +223,7 @@ def episode_scores(net: SequencePolicy, config: TrainConfig, episodes: int, seed
     return torch.tensor(losses, dtype=torch.float64, device="cpu")
 
 
-def complete(job: Job, watch: Callable[[Any, list[Any]], None] | None = None) -> Final:
+def complete(job: Job, watch: Watch | None = None) -> Final:
     """Train a run or go on with it, evaluate it, and note the outcome in its folder; once only.
 
     A run that diverges for good is evaluated with the weights that it kept.
@@ -268,7 +268,7 @@ def read_final(folder: Path) -> Final | None:
         raise ValueError(f"{folder / FINAL} holds no outcome of a run: {error}") from None
 
 
-def thinned(config: TrainConfig, variant: str, history: Sequence[Any]) -> list[Point]:
+def thinned(config: TrainConfig, variant: str, history: History) -> list[Point]:
     """A learning curve of at most MOST_POINTS points, each the mean over as many iterations.
 
     Losses that are not finite, of steps that were left out, do not count.
@@ -431,7 +431,7 @@ def side_by_side(jobs: Iterable[Job], workers: int) -> Generator[Final, None, No
             process.wait()
 
 
-def same_weights(one: Any, other: Any) -> bool:
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
     """Whether two networks of one variant hold the same numbers."""
     held = other.state_dict()
     return all(torch.equal(tensor, held[name]) for name, tensor in one.state_dict().items())
@@ -560,7 +560,7 @@ def reproduce(
 if __name__ == "__main__":
     parent = os.getppid()
 
-    def stop_with_parent(net: Any, history: list[Any]) -> None:
+    def stop_with_parent(net: RecurrentPolicy, history: History) -> None:
         """A run whose command has been killed stops too, and is kept after one more iteration."""
         if os.getppid() != parent:
             signal.raise_signal(signal.SIGINT)

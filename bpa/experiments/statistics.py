@@ -191,7 +191,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for being asked at once, in the order given [Holm 1979].
 
     The smallest of K is multiplied by K, the next by K - 1, and so on; none becomes smaller than one before
-    it, or larger than 1. The chance of any false alarm then stays below that of a single test.
+    it, or larger than 1. The probability of any false alarm then stays below that of a single test.
     """
     if not len(p_values):
         return []

@@ -71,7 +71,7 @@ class Languages:
         self.episode_length = sequence_length - 1
 
     def draw_tables(self) -> Tensor:
-        """B languages, [B, A**order, A]: the chance of each next symbol after each context."""
+        """B languages, [B, A**order, A]: the probability of each next symbol after each context."""
         # torch has no Dirichlet draw that takes a generator; NumPy's is seeded from ours.
         seed = integers(2**62, generator=self.generator).item()
         rows = np.random.default_rng(int(seed)).dirichlet(

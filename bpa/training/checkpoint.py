@@ -17,10 +17,10 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from filelock import FileLock, Timeout
@@ -80,6 +80,10 @@ class SupervisedRecord(NamedTuple):
     loss: float
     gradient_norm: float  # before clipping
     seconds: float  # since the run began, stops not counted
+
+
+AnyRecord: TypeAlias = Record | SupervisedRecord
+History: TypeAlias = list[AnyRecord]  # of one kind
 
 
 class Checkpoint(NamedTuple):
@@ -347,9 +351,7 @@ def written_alone(folder: Path, name: str = "out") -> Iterator[None]:
         lock.release()
 
 
-def rewrite(
-    folder: Path, config: TrainConfig, history: Iterable[Record | SupervisedRecord], net: RecurrentPolicy
-) -> None:
+def rewrite(folder: Path, config: TrainConfig, history: History, net: RecurrentPolicy) -> None:
     """Put the files of a resumed run in order: settings, history and weights are those of its checkpoint.
 
     A process killed after a checkpoint and before the weights that belong to it has left older ones.
@@ -471,20 +473,20 @@ def refuse_other_settings(stored: TrainConfig, asked: TrainConfig) -> None:
             )
 
 
-def write_history(folder: Path, config: TrainConfig, history: Iterable[Record | SupervisedRecord]) -> None:
+def write_history(folder: Path, config: TrainConfig, history: History) -> None:
     """Write history.csv whole, atomically."""
     lines = [record_kind(config)._fields, *(map(repr, record) for record in history)]
     text = "".join(",".join(line) + "\n" for line in lines)
     write_atomically(folder / "history.csv", text.encode())
 
 
-def append_history(folder: Path, record: Record | SupervisedRecord) -> None:
+def append_history(folder: Path, record: AnyRecord) -> None:
     """Add one line to history.csv."""
     with open(folder / "history.csv", "a", encoding="utf-8", newline="\n") as file:
         file.write(",".join(map(repr, record)) + "\n")
 
 
-def read_history(path: str | Path, up_to: int | None = None) -> list[Any]:
+def read_history(path: str | Path, up_to: int | None = None) -> History:
     """The records of a history.csv, up to and with iteration `up_to`; a torn last line is passed over.
 
     Raises:
@@ -497,7 +499,7 @@ def read_history(path: str | Path, up_to: int | None = None) -> list[Any]:
     kinds = [kind for kind in (Record, SupervisedRecord) if list(kind._fields) == head]
     if not kinds:
         raise ValueError(f"{path} is no history of bpa: it begins with {','.join(head)!r}")
-    history = []
+    history: History = []
     for row in rows:
         try:
             record = kinds[0](int(row[0]), *map(float, row[1:]))

@@ -9,6 +9,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from bpa.training.checkpoint import AnyRecord, History
+
 RECENT = 100  # iterations over which the score is averaged
 PAUSE = 60.0  # seconds between two lines where there is no terminal
 
@@ -33,7 +35,7 @@ class Progress:
             initial=begun, total=iterations, disable=quiet or not shows_bars, unit="it", file=sys.stderr
         )
 
-    def update(self, history: list[Any]) -> None:
+    def update(self, history: History) -> None:
         """Tell of the newest record of `history`."""
         if self.bar.disable and not self.speaks:
             return
@@ -81,7 +83,7 @@ class EventFiles:
     def __init__(self, folder: Path, begun: int):
         self.writer = summary_writer()(str(folder / "tensorboard"), purge_step=begun + 1)
 
-    def write(self, record: Any) -> None:
+    def write(self, record: AnyRecord) -> None:
         """Add one record."""
         iteration, *values = record
         for name, value in zip(record._fields[1:], values, strict=True):

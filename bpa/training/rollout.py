@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bpa import engines
 from bpa.arguments import plain, require_flag, require_shape, require_uniform
-from bpa.cells.base import RecurrentPolicy, require_policy
+from bpa.cells.base import PolicyState, RecurrentPolicy, require_policy
 from bpa.engines.context import has_numbers
 from bpa.envs.base import Environment, Noise, require_environment
 from bpa.noise import fresh_generator, uniform
@@ -48,7 +48,7 @@ def sample(logits: Tensor, uniform: Tensor) -> Tensor:
     return torch.minimum(passed, (places * (policy > 0)).amax(dim=-1))
 
 
-def require_fit(net: RecurrentPolicy, env: Environment) -> None:
+def require_fit(net: RecurrentPolicy[Any], env: Environment) -> None:
     """Raise ValueError unless `env` is an environment and the network has its inputs and actions."""
     require_policy(net)
     require_environment(env)
@@ -99,7 +99,7 @@ def seeded(env: Any, seed: int) -> Iterator[torch.Generator]:
 
 
 def rollout(
-    net: RecurrentPolicy,
+    net: RecurrentPolicy[Any],
     env: Environment,
     noise: Noise | Tensor | None = None,
     engine: str = "auto",
@@ -173,7 +173,7 @@ def taken(env: Environment, step: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def act(
-    net: RecurrentPolicy, env: Environment, observation: Tensor, numbers: Tensor, greedy: bool
+    net: RecurrentPolicy[PolicyState], env: Environment, observation: Tensor, numbers: Tensor, greedy: bool
 ) -> Trajectory:
     """`rollout` step by step, in an environment just reset."""
     B, precision = env.batch_size, next(net.parameters()).dtype
@@ -195,7 +195,7 @@ def act(
         earned = torch.where(running, reward.to(torch.float32), 0)
         if not torch.isfinite(earned).all():
             raise ValueError(f"reward must be finite, got {earned[~torch.isfinite(earned)][0]:g}")
-        activity = hidden[0] if isinstance(hidden, tuple) else hidden
+        activity = cast(Tensor, hidden[0] if isinstance(hidden, tuple) else hidden)
         seen.append((observation, action, earned, logits, value, activity, running, cut * running))
         running = running & ~over.to(running.device)
         if not running.any():

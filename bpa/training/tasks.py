@@ -84,7 +84,7 @@ class PatternSettings(Settings, task="patterns"):
     missing: float = ranged(0.5, Real(0, 1, below=True))
     """Share of the bits to be filled in; 0 only with noise."""
     noise: float = ranged(0.0, Real(0, 0.5))
-    """Chance that a shown bit of the cue is turned round."""
+    """Probability that a shown bit of the cue is turned round."""
 
 
 @dataclasses.dataclass(frozen=True)

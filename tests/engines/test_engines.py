@@ -264,15 +264,15 @@ def test_gradients_of_gradients_are_those_of_the_definition(variant):
         assert_close(*[{n: p for n, p in one.items() if p is not None} for one in (got, expected)], "of")
 
 
-@pytest.mark.parametrize("world", ["maze", "cues"])
+@pytest.mark.parametrize("environment", ["maze", "cues"])
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
-def test_gradients_of_gradients_of_an_episode(plasticity, world):
-    inputs, actions = (17, 4) if world == "maze" else (10, 2)
+def test_gradients_of_gradients_of_an_episode(plasticity, environment):
+    inputs, actions = (17, 4) if environment == "maze" else (10, 2)
     net = random_network(5, 7, input_size=inputs, num_actions=actions, plasticity=plasticity)
     found = []
     for engine in ("numba", "eager"):
-        same_luck = {"generator": torch.Generator().manual_seed(9)}
-        place = GridMaze(5, 3, 8, **same_luck) if world == "maze" else CueReward(2, 4, 3, 8, **same_luck)
+        same = {"generator": torch.Generator().manual_seed(9)}
+        place = GridMaze(5, 3, 8, **same) if environment == "maze" else CueReward(2, 4, 3, 8, **same)
         seen = rollout(net, place, place.sample_noise(), engine)
         loss = seen.logits.square().sum() + (seen.values * (1 + seen.rewards)).sum() + seen.h.pow(3).sum()
         gradients = torch.autograd.grad(loss, list(net.parameters()), create_graph=True, allow_unused=True)
@@ -338,13 +338,13 @@ def lively_network(seed, **variant):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
-def test_the_same_noise_gives_the_same_episodes(plasticity, seed):
+def test_the_same_gives_the_same_episodes(plasticity, seed):
     net = lively_network(seed, plasticity=plasticity)
-    chance = draw_noise(200, 15, torch.Generator().manual_seed(seed))
+    noise = draw_noise(200, 15, torch.Generator().manual_seed(seed))
     mazes = [GridMaze((5, 7, 9, 11)[seed], 15, 200, reward=10.0, wall_penalty=0.1 * seed) for _ in range(2)]
     with torch.no_grad():
         right, mine = [
-            rollout(net, maze, chance, engine) for maze, engine in zip(mazes, ("eager", "numba"), strict=True)
+            rollout(net, maze, noise, engine) for maze, engine in zip(mazes, ("eager", "numba"), strict=True)
         ]
     assert torch.equal(mine.actions, right.actions)
     assert torch.equal(mine.rewards, right.rewards)
@@ -367,10 +367,10 @@ def test_the_same_noise_gives_the_same_episodes(plasticity, seed):
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
 def test_gradients_of_an_episode_in_the_maze(plasticity):
     net = lively_network(5, plasticity=plasticity)
-    chance = draw_noise(40, 3, torch.Generator().manual_seed(5))
+    noise = draw_noise(40, 3, torch.Generator().manual_seed(5))
     gradients = []
     for engine in ("eager", "numba"):
-        seen = rollout(net, GridMaze(5, 3, 40), chance, engine)
+        seen = rollout(net, GridMaze(5, 3, 40), noise, engine)
         loss = seen.logits.square().sum() + (seen.values * seen.rewards).sum() + seen.hidden.h.sum()
         gradients.append(torch.autograd.grad(loss, list(net.parameters())))
     for (name, _), right, mine in zip(net.named_parameters(), *gradients, strict=True):
@@ -409,40 +409,40 @@ CUE_WORLDS = [  # odd sizes, every phase, a step that is no trial at the end
 
 
 def in_cues(net, settings, engine):
-    """The same episodes, the same luck: what `act` returns by name, and the world at their end."""
-    world = CueReward(**settings, generator=torch.Generator().manual_seed(4))
-    T, B = world.episode_length, world.batch_size
-    chance = CueNoise(world.draw(), torch.rand(T, B, generator=torch.Generator().manual_seed(5)))
-    observation, hidden = world.reset(chance.episodes), net.initial_state(B)
+    """The same episodes, the same noise: what `act` returns by name, and the environment at their end."""
+    env = CueReward(**settings, generator=torch.Generator().manual_seed(4))
+    T, B = env.episode_length, env.batch_size
+    noise = CueNoise(env.draw(), torch.rand(T, B, generator=torch.Generator().manual_seed(5)))
+    observation, hidden = env.reset(noise.episodes), net.initial_state(B)
     if engine == "numba":
-        seen = numba_engine.act(net, world, chance)
+        seen = numba_engine.act(net, env, noise)
     else:
         steps = []
         for t in range(T):
             logits, value, hidden = net(observation, hidden)
-            action = sample(logits.detach(), chance.action[t])
+            action = sample(logits.detach(), noise.action[t])
             before = observation
-            observation, reward, _ = world.step(action)
+            observation, reward, _ = env.step(action)
             steps.append((before, action, reward, logits, value, net.modulation(hidden.h), hidden.h))
         seen = [None if part[0] is None else torch.stack(part) for part in zip(*steps, strict=True)]
         seen = (*seen, hidden)
     names = ("observations", "actions", "rewards", "logits", "values", "modulation", "h", "hidden")
-    return dict(zip(names, seen, strict=True)), world
+    return dict(zip(names, seen, strict=True)), env
 
 
 @pytest.mark.parametrize("settings", CUE_WORLDS, ids=["tiny", "large", "jitter", "published"])
 @pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
-def test_the_same_noise_gives_the_same_answers_to_cues(variant, settings):
+def test_the_same_gives_the_same_answers_to_cues(variant, settings):
     net = random_network(
         13, 17, input_size=settings["cue_bits"] + 6, num_actions=2, **{"clip": 1.0} | variant
     )
-    (mine, world), (right, ended) = [in_cues(net, settings, engine) for engine in ("numba", "eager")]
+    (mine, env), (right, ended) = [in_cues(net, settings, engine) for engine in ("numba", "eager")]
     for name in ("observations", "actions", "rewards"):
         assert mine[name].dtype == right[name].dtype
         assert torch.equal(mine[name], right[name]), name
     if settings["batch_size"] > 1:
         assert len(right["actions"].unique()) == 2
-        outcomes = 3 if world.wrong_penalty else 2
+        outcomes = 3 if env.wrong_penalty else 2
         assert len(right["rewards"].unique()) == outcomes, "not every outcome was seen"
     gradients = []
     for seen in (mine, right):
@@ -461,10 +461,10 @@ def test_the_same_noise_gives_the_same_answers_to_cues(variant, settings):
             torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
     for (name, _), one, two in zip(net.named_parameters(), *gradients, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=2e-4 * max(1, two.abs().max().item()), msg=name)
-    assert world.time == ended.time == settings["episode_length"]
-    assert torch.equal(world.previous_reward, ended.previous_reward)
-    assert torch.equal(world.previous_action, ended.previous_action)
-    assert torch.equal(world.observation(), ended.observation())
+    assert env.time == ended.time == settings["episode_length"]
+    assert torch.equal(env.previous_reward, ended.previous_reward)
+    assert torch.equal(env.previous_action, ended.previous_action)
+    assert torch.equal(env.observation(), ended.observation())
 
 
 @pytest.mark.parametrize(
@@ -528,12 +528,12 @@ class OtherMaze(GridMaze):
     """Another environment."""
 
 
-def test_another_world_is_left_to_the_definition():
-    net, chance = lively_network(7), draw_noise(5, 2, torch.Generator())
+def test_another_environment_is_left_to_the_definition():
+    net, noise = lively_network(7), draw_noise(5, 2, torch.Generator())
     with pytest.raises(ValueError, match=r"its loops know bpa\.GridMaze alone, not OtherMaze"):
-        rollout(net, OtherMaze(5, 2, 5), chance, "numba")
+        rollout(net, OtherMaze(5, 2, 5), noise, "numba")
     assert torch.equal(
-        rollout(net, OtherMaze(5, 2, 5), chance).actions, rollout(net, GridMaze(5, 2, 5), chance).actions
+        rollout(net, OtherMaze(5, 2, 5), noise).actions, rollout(net, GridMaze(5, 2, 5), noise).actions
     )
 
 
@@ -545,11 +545,11 @@ def test_another_world_is_left_to_the_definition():
         ("teleport", torch.zeros(5, 2).double(), r"noise\.teleport must be torch\.float32"),
     ],
 )
-def test_luck_that_does_not_fit_is_refused(name, value, message):
-    chance = draw_noise(5, 2, torch.Generator())._replace(**{name: value})
+def test_noise_that_does_not_fit_is_refused(name, value, message):
+    noise = draw_noise(5, 2, torch.Generator())._replace(**{name: value})
     for engine in ("eager", "numba"):
         with pytest.raises(ValueError, match=message):
-            rollout(lively_network(8), GridMaze(5, 2, 5), chance, engine)
+            rollout(lively_network(8), GridMaze(5, 2, 5), noise, engine)
 
 
 def test_a_machine_on_which_numba_is_broken_still_trains(monkeypatch, caplog):

@@ -324,7 +324,7 @@ def test_noise_out_of_range_is_refused(bad):
 
 
 @needs_triton
-def test_an_action_without_a_chance_is_never_taken():
+def test_an_action_of_probability_0_is_never_taken():
     never = -math.inf
     numbers = [0.0, 2.0**-24, 0.5, 1 - 2.0**-24]
     net = lively_network(0)

@@ -54,11 +54,11 @@ def plain_random_reward(n, T, reward, penalty):
     goals = [cell for cell in free if cell != centre]
     total = 0.0
     for goal in goals:
-        chance = dict.fromkeys(free, 0.0)
-        chance[centre] = 1.0
+        probability = dict.fromkeys(free, 0.0)
+        probability[centre] = 1.0
         for _ in range(T):
             after = dict.fromkeys(free, 0.0)
-            for (row, column), p in chance.items():
+            for (row, column), p in probability.items():
                 for down, right in MOVES:
                     ahead = (row + down, column + right)
                     if ahead not in after:
@@ -67,7 +67,7 @@ def plain_random_reward(n, T, reward, penalty):
                     after[ahead] += p / 4
             found = after.pop(goal)
             total += reward * found
-            chance = {cell: p + found / len(after) for cell, p in after.items()} | {goal: 0.0}
+            probability = {cell: p + found / len(after) for cell, p in after.items()} | {goal: 0.0}
     return total / len(goals)
 
 
@@ -113,7 +113,7 @@ def renewed_random_reward(n, T):
     """The random walk's expected number of goals by renewal, without ever following a walk past its goal.
 
     The walk's matrix M is symmetric, so that from a start spread over all cells it stays spread. With p(t)
-    the chance of standing on the goal t steps after it, u(t) that from the centre and
+    the probability of standing on the goal t steps after it, u(t) that from the centre and
     q(t) = (1 - p(t)) / (F - 1) that from any cell but the goal, goals are reached at the rate h of
     u = h * (p - q), a convolution.
     """

@@ -16,7 +16,7 @@ def seeded(seed):
 
 
 @st.composite
-def worlds(draw):
+def environments(draw):
     pairing = draw(st.sampled_from(["random", "dealt"]))
     kind = {
         "num_cues": draw(st.integers(1, 3)) * 2 if pairing == "dealt" else draw(st.integers(2, 6)),
@@ -33,15 +33,15 @@ def worlds(draw):
     return kind | {"episode_length": draw(st.integers(shortest, shortest + 40))}
 
 
-@given(worlds(), st.integers(0, 2**32))
+@given(environments(), st.integers(0, 2**32))
 def test_what_an_agent_senses_is_trial_after_trial_and_the_reward_is_for_the_right_answer(kind, seed):
-    world = CueReward(**kind, generator=seeded(seed))
-    B, T, K = world.batch_size, world.episode_length, world.cue_bits
-    assert (world.observation_size, world.num_actions) == (K + 6, 2)
+    env = CueReward(**kind, generator=seeded(seed))
+    B, T, K = env.batch_size, env.episode_length, env.cue_bits
+    assert (env.observation_size, env.num_actions) == (K + 6, 2)
     actions = torch.randint(2, (T, B), generator=seeded(seed + 1))
-    seen, gained = [world.reset()], []
+    seen, gained = [env.reset()], []
     for t in range(T):
-        observation, reward, done = world.step(actions[t])
+        observation, reward, done = env.step(actions[t])
         assert done == (t == T - 1)
         seen.append(observation)
         gained.append(reward)
@@ -56,8 +56,8 @@ def test_what_an_agent_senses_is_trial_after_trial_and_the_reward_is_for_the_rig
     assert (seen[-1, :, : K + 1] == 0).all()
 
     for b in range(B):
-        cues = [tuple(cue) for cue in world.cues[b].tolist()]
-        assert len(set(cues)) == world.num_cues
+        cues = [tuple(cue) for cue in env.cues[b].tolist()]
+        assert len(set(cues)) == env.num_cues
         assert set(sum(cues, ())) <= {-1.0, 1.0}
         # Read the episode as an agent would: cues until Go, then an answer.
         pair, trials, last = [], 0, None
@@ -66,51 +66,51 @@ def test_what_an_agent_senses_is_trial_after_trial_and_the_reward_is_for_the_rig
             if any(bits):
                 assert bits in cues
                 assert not go
-                if bits != last or world.pause_steps:
+                if bits != last or env.pause_steps:
                     pair += [cues.index(bits)] if not pair or pair[-1] != cues.index(bits) else []
                 last = bits
             if go:
                 assert len(pair) == len(set(pair)) == 2
-                assert pair == world.pairs[b, trials].tolist()
-                assert world.go[b, trials] == t
-                right = actions[t, b].item() == (world.target[b].item() in pair)
+                assert pair == env.pairs[b, trials].tolist()
+                assert env.go[b, trials] == t
+                right = actions[t, b].item() == (env.target[b].item() in pair)
                 assert gained[t, b].item() == (kind["reward"] if right else -kind["wrong_penalty"])
                 pair, trials, last = [], trials + 1, None
             else:
                 assert gained[t, b] == 0
         assert not pair, "a trial is shown whole or not at all"
         assert trials >= 1
-        assert (world.go[b, trials:] == T).all()
-        unused = T - (world.go[b, trials - 1].item() + 1 + world.pause_steps)
-        assert unused < world.trial_length + world.jitter, "room is left for a trial"
+        assert (env.go[b, trials:] == T).all()
+        unused = T - (env.go[b, trials - 1].item() + 1 + env.pause_steps)
+        assert unused < env.trial_length + env.jitter, "room is left for a trial"
 
 
 def test_the_target_is_nowhere_in_what_is_sensed_before_the_first_reward():
     """Episodes that differ in their targets alone look the same until a reward differs."""
-    world = CueReward(batch_size=40, jitter=1, generator=seeded(0))
-    world.reset()
-    first = world.go[:, 0]
+    env = CueReward(batch_size=40, jitter=1, generator=seeded(0))
+    env.reset()
+    first = env.go[:, 0]
     others = []
     for shift in (1, 2, 3):
-        other = copy.deepcopy(world)
-        other.target = (world.target + shift) % 4
-        hit = (world.pairs == other.target[:, None, None]).any(2).long()
-        for trial in range(world.pairs.shape[1]):
-            fits = world.go[:, trial] < world.episode_length
-            other.answers[world.go[fits, trial], fits.nonzero()[:, 0]] = hit[fits, trial]
+        other = copy.deepcopy(env)
+        other.target = (env.target + shift) % 4
+        hit = (env.pairs == other.target[:, None, None]).any(2).long()
+        for trial in range(env.pairs.shape[1]):
+            fits = env.go[:, trial] < env.episode_length
+            other.answers[env.go[fits, trial], fits.nonzero()[:, 0]] = hit[fits, trial]
         others.append(other)
     for t in range(int(first.max()) + 1):
         before = first >= t
         for other in others:
-            assert torch.equal(world.observation()[before], other.observation()[before])
-        for one in (world, *others):
+            assert torch.equal(env.observation()[before], other.observation()[before])
+        for one in (env, *others):
             one.step(torch.zeros(40, dtype=torch.long))
 
 
 def test_a_cues_bits_and_place_say_nothing_about_whether_it_is_the_target():
-    world = CueReward(batch_size=20_000, cue_bits=4, generator=seeded(1))
-    world.reset()
-    cues, target = world.cues, world.target
+    env = CueReward(batch_size=20_000, cue_bits=4, generator=seeded(1))
+    env.reset()
+    cues, target = env.cues, env.target
     chosen = cues[torch.arange(20_000), target]
     code = ((chosen > 0).long() << torch.arange(4)).sum(1)
     assert chisquare(torch.bincount(code, minlength=16).numpy()).pvalue > 1e-3
@@ -119,39 +119,39 @@ def test_a_cues_bits_and_place_say_nothing_about_whether_it_is_the_target():
     ranks = ((cues > 0).long() << torch.arange(4)).sum(2).argsort(1).argsort(1)
     rank = ranks[torch.arange(20_000), target]
     assert chisquare(torch.bincount(rank).numpy()).pvalue > 1e-3
-    place = (world.pairs[:, 0] == target[:, None]).long().sum(0)
+    place = (env.pairs[:, 0] == target[:, None]).long().sum(0)
     assert abs(place[0] - place[1]) < 4 * (place.sum().sqrt())
-    yes = (world.pairs == target[:, None, None]).any(2).float().mean()
+    yes = (env.pairs == target[:, None, None]).any(2).float().mean()
     assert abs(yes - 0.5) < 0.01, "with four cues half the answers are yes"
 
 
 def test_pairs_are_uniform_and_dealt_pairs_show_every_cue_equally_often():
-    world = CueReward(batch_size=12_000, generator=seeded(2))
-    world.reset()
-    name = world.pairs[:, 3, 0] * 4 + world.pairs[:, 3, 1]
+    env = CueReward(batch_size=12_000, generator=seeded(2))
+    env.reset()
+    name = env.pairs[:, 3, 0] * 4 + env.pairs[:, 3, 1]
     counts = torch.bincount(name, minlength=16)
     assert (counts[::5] == 0).all()
     assert chisquare(counts[counts > 0].numpy()).pvalue > 1e-3
-    world = CueReward(num_cues=6, batch_size=50, pairing="dealt", generator=seeded(3))
-    world.reset()
-    rounds = world.pairs[:, :30].reshape(50, 10, 6)
+    env = CueReward(num_cues=6, batch_size=50, pairing="dealt", generator=seeded(3))
+    env.reset()
+    rounds = env.pairs[:, :30].reshape(50, 10, 6)
     assert torch.equal(rounds.sort(2).values, torch.arange(6).expand(50, 10, 6))
 
 
 @pytest.mark.parametrize("pairing", ["random", "dealt"])
 def test_pairs_are_drawn_anew_for_each_trial_and_each_episode(pairing):
-    world = CueReward(batch_size=5000, pairing=pairing, episode_length=60, generator=seeded(9))
-    world.reset()
-    first = world.pairs[:, :, 0]
+    env = CueReward(batch_size=5000, pairing=pairing, episode_length=60, generator=seeded(9))
+    env.reset()
+    first = env.pairs[:, :, 0]
     # Trials of different rounds, neighbouring episodes: every two first cues together equally often.
     for one, other in ((first[:, 0], first[:, 4]), (first[::2, 2], first[1::2, 2])):
         assert chisquare(torch.bincount(one * 4 + other, minlength=16).numpy()).pvalue > 1e-3
 
 
 def test_each_trial_waits_for_a_time_of_its_own_up_to_the_jitter():
-    world = CueReward(batch_size=5000, jitter=2, pause_steps=2, generator=seeded(10))
-    world.reset()
-    waits = world.go[:, 0] - 6, world.go[:, 1] - world.go[:, 0] - world.trial_length
+    env = CueReward(batch_size=5000, jitter=2, pause_steps=2, generator=seeded(10))
+    env.reset()
+    waits = env.go[:, 0] - 6, env.go[:, 1] - env.go[:, 0] - env.trial_length
     together = torch.bincount(waits[0] * 3 + waits[1], minlength=9)
     assert len(together) == 9
     assert chisquare(together.numpy()).pvalue > 1e-3
@@ -274,7 +274,7 @@ def test_players_of_published_trials_earn_just_what_they_must(penalty):
     assert (best > (trials * (1 - penalty) / 2)).all()
 
 
-def test_published_trials_can_be_lived_again_and_shared_out():
+def test_published_trials_can_be_replayed_and_sharded():
     env = CueReward(batch_size=4, trials="published", wrong_penalty=1.0, generator=seeded(22))
     other = CueReward(batch_size=2, trials="published", wrong_penalty=1.0)
     noise = env.sample_noise()
@@ -292,36 +292,36 @@ def test_published_trials_can_be_lived_again_and_shared_out():
 
 @pytest.mark.parametrize("name", ["paper", "code"])
 def test_the_published_settings(name):
-    world = CueReward(**PUBLISHED[name]["environment"], generator=seeded(4))
-    assert world.reset().shape == (30, 26)
+    env = CueReward(**PUBLISHED[name]["environment"], generator=seeded(4))
+    assert env.reset().shape == (30, 26)
     expected = {"paper": (200, 0.0, 7.0), "code": (120, 1.0, 1.0)}[name]
-    assert (world.episode_length, world.wrong_penalty, PUBLISHED[name]["network"]["clip"]) == expected
-    assert (world.num_cues, PUBLISHED[name]["network"]["hidden_size"]) == (4, 200)
-    assert world.trials == {"paper": "regular", "code": "published"}[name]
+    assert (env.episode_length, env.wrong_penalty, PUBLISHED[name]["network"]["clip"]) == expected
+    assert (env.num_cues, PUBLISHED[name]["network"]["hidden_size"]) == (4, 200)
+    assert env.trials == {"paper": "regular", "code": "published"}[name]
 
 
 @pytest.mark.parametrize(("pairing", "num_cues"), [("random", 4), ("dealt", 4), ("random", 5)])
 def test_the_best_player_earns_what_is_expected(pairing, num_cues):
     """A player in plain Python that keeps the cues that can still be the target, against the exact figure."""
     kind = {"num_cues": num_cues, "pairing": pairing, "jitter": 2, "episode_length": 60}
-    world = CueReward(batch_size=400, wrong_penalty=1.0, generator=seeded(5), **kind)
-    world.reset()
-    expected = best_rewards(world)
+    env = CueReward(batch_size=400, wrong_penalty=1.0, generator=seeded(5), **kind)
+    env.reset()
+    expected = best_rewards(env)
     possible = [set(range(num_cues)) for _ in range(400)]
     trial = [0] * 400
     total = torch.zeros(400)
     for t in range(60):
-        asked = {b for b in range(400) if world.answers[t, b] >= 0}
-        pairs = {b: set(world.pairs[b, trial[b]].tolist()) for b in asked}
+        asked = {b for b in range(400) if env.answers[t, b] >= 0}
+        pairs = {b: set(env.pairs[b, trial[b]].tolist()) for b in asked}
         yes = {b: len(pairs[b] & possible[b]) > len(possible[b]) / 2 for b in asked}
         actions = torch.tensor([int(yes.get(b, False)) for b in range(400)])
-        _, reward, _ = world.step(actions)
+        _, reward, _ = env.step(actions)
         total += reward
         for b in asked:
             was_in = yes[b] if reward[b] > 0 else not yes[b]
             possible[b] = possible[b] & pairs[b] if was_in else possible[b] - pairs[b]
             trial[b] += 1
-    assert all(world.target[b].item() in possible[b] for b in range(400))
+    assert all(env.target[b].item() in possible[b] for b in range(400))
     error = (total - expected).std() / 20
     assert abs(total.mean() - expected.mean()) < 3.5 * error
     assert 3 < expected.mean() < 10
@@ -344,13 +344,13 @@ def test_the_same_seed_gives_the_same_episodes():
         assert not torch.equal(a.cues, b.cues)
 
 
-def test_episodes_that_were_drawn_before_can_be_lived_again():
-    world, twin = CueReward(batch_size=3, generator=seeded(11)), CueReward(batch_size=3)
-    drawn = world.draw()
+def test_episodes_that_were_drawn_before_can_be_replayed():
+    env, twin = CueReward(batch_size=3, generator=seeded(11)), CueReward(batch_size=3)
+    drawn = env.draw()
     actions = torch.randint(2, (200, 3), generator=seeded(12))
-    assert torch.equal(world.reset(drawn), twin.reset(drawn))
+    assert torch.equal(env.reset(drawn), twin.reset(drawn))
     for t in range(200):
-        for ours, theirs in zip(world.step(actions[t]), twin.step(actions[t]), strict=True):
+        for ours, theirs in zip(env.step(actions[t]), twin.step(actions[t]), strict=True):
             assert torch.equal(torch.as_tensor(ours), torch.as_tensor(theirs))
     for other, said in (
         (CueReward(batch_size=4), r"episodes.cues must have shape \[4, 4, 20\], got \[3, 4, 20\]"),
@@ -362,15 +362,15 @@ def test_episodes_that_were_drawn_before_can_be_lived_again():
 
 
 def test_a_new_episode_begins_without_a_past_and_a_caller_may_reuse_its_tensors():
-    world = CueReward(batch_size=4, episode_length=6, reward=1.0, wrong_penalty=1.0, generator=seeded(13))
-    world.reset()
+    env = CueReward(batch_size=4, episode_length=6, reward=1.0, wrong_penalty=1.0, generator=seeded(13))
+    env.reset()
     for _ in range(5):
         actions = torch.ones(4, dtype=torch.long)
-        observation, reward, _ = world.step(actions)
+        observation, reward, _ = env.step(actions)
     assert reward.abs().eq(1).all()
     reward.zero_(), actions.zero_()
-    assert torch.equal(world.observation(), observation)
-    begun = world.reset()
+    assert torch.equal(env.observation(), observation)
+    begun = env.reset()
     assert not begun[:, 22:24].any(), "time and previous reward are 0"
     assert (begun[:, 24] == 1).all(), "action 0 came before the first step"
 
@@ -423,14 +423,14 @@ def test_a_wrong_setting_is_refused(wrong, said):
 
 
 def test_wrong_actions_and_a_finished_episode_are_refused():
-    world = CueReward(batch_size=2, episode_length=6, generator=seeded(0))
+    env = CueReward(batch_size=2, episode_length=6, generator=seeded(0))
     with pytest.raises(RuntimeError, match="call reset"):
-        world.step(torch.tensor([0, 1]))
-    world.reset()
+        env.step(torch.tensor([0, 1]))
+    env.reset()
     for actions in (torch.tensor([0, 2]), torch.tensor([0.0, 1.0]), torch.tensor([-1, 0])):
         with pytest.raises(ValueError, match="actions must be int64 from 0 to 1"):
-            world.step(actions)
+            env.step(actions)
     for _ in range(6):
-        world.step(torch.tensor([0, 1]))
+        env.step(torch.tensor([0, 1]))
     with pytest.raises(RuntimeError, match="call reset"):
-        world.step(torch.tensor([0, 1]))
+        env.step(torch.tensor([0, 1]))

@@ -1,6 +1,7 @@
 """Maze and cue task for users of Gymnasium: its checker, its vector interfaces, and what they wrap."""
 
 import copy
+import inspect
 import pickle
 import subprocess
 import sys
@@ -219,6 +220,33 @@ def test_what_a_step_returns_is_the_callers_own():
         assert not truncated.any()
         reward[:], observation[:] = 7, 7
         assert np.array_equal(envs.maze.observation().numpy(), expected)
+
+
+UNUSUAL = {  # no setting but `trials` has its default, nor the value of another
+    GridMaze: {"size": 7, "episode_length": 31, "reward": 3.0, "wall_penalty": 0.5},
+    CueReward: {"num_cues": 6, "cue_bits": 8, "episode_length": 83, "reward": 5.0, "wrong_penalty": 0.25}
+    | {"show_steps": 2, "pause_steps": 3, "jitter": 4, "pairing": "dealt", "trials": "regular"},
+}
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "wrapped", "name"),
+    [
+        (GridMazeEnv, GridMaze, "maze"),
+        (GridMazeVectorEnv, GridMaze, "maze"),
+        (CueRewardEnv, CueReward, "cue_reward"),
+        (CueRewardVectorEnv, CueReward, "cue_reward"),
+    ],
+)
+def test_a_wrapper_takes_every_setting_of_what_it_wraps_and_hands_it_on(wrapper, wrapped, name):
+    theirs = {key: value.default for key, value in inspect.signature(wrapped).parameters.items()}
+    ours = {key: value.default for key, value in inspect.signature(wrapper).parameters.items()}
+    of_the_batch = {"batch_size", "generator", "device"}
+    of_gymnasium = {"num_envs", "render_mode", "autoreset_mode", "max_episode_steps"}
+    shared = {key: value for key, value in theirs.items() if key not in of_the_batch}
+    assert {key: value for key, value in ours.items() if key not in of_gymnasium} == shared
+    made = getattr(wrapper(**UNUSUAL[wrapped]), name)
+    assert {key: getattr(made, key) for key in shared} == UNUSUAL[wrapped]
 
 
 @pytest.mark.parametrize("settings", [{}, {"reward": 3.0, "wall_penalty": 0.5}])

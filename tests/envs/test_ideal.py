@@ -34,7 +34,7 @@ def best_of_all(n, T, reward, penalty):
     """The most that any agent with these senses can earn in expectation, from the definition, in fractions.
 
     It knows nothing of sweeps and of sets: what is believed is a distribution over pairs of cell and goal,
-    and what follows is every view and reward that an action can bring, each with its chance.
+    and what follows is every view and reward that an action can bring, each with its probability.
     """
     free = free_cells(n)
     centre = (n // 2, n // 2)
@@ -46,19 +46,19 @@ def best_of_all(n, T, reward, penalty):
             return Fraction(0)
         best = None
         for down, right in MOVES:
-            brings = {}  # by what is sensed: the chances of what is then so
+            brings = {}  # by what is sensed: the probabilities of what is then so
             earned = Fraction(0)
-            for (cell, goal), chance in belief:
+            for (cell, goal), probability in belief:
                 ahead = (cell[0] + down, cell[1] + right)
                 got = Fraction(0)
                 if ahead not in views:
                     ahead, got = cell, -penalty
                 if ahead == goal:
                     got += reward
-                    landings = [(other, chance / (len(free) - 1)) for other in free if other != goal]
+                    landings = [(other, probability / (len(free) - 1)) for other in free if other != goal]
                 else:
-                    landings = [(ahead, chance)]
-                earned += chance * got
+                    landings = [(ahead, probability)]
+                earned += probability * got
                 for landing, part in landings:
                     now = brings.setdefault((views[landing], got), {})
                     now[landing, goal] = now.get((landing, goal), 0) + part
@@ -138,7 +138,7 @@ def test_what_is_to_come_equals_a_plain_recursion_for_goals_of_every_kind(n, T, 
 
 
 @pytest.mark.parametrize("n", [5, 7, 9, 11, 13, 15])
-def test_chances_add_up_and_the_sets_are_as_many_as_stated(n):
+def test_probabilities_add_up_and_the_sets_are_as_many_as_stated(n):
     beliefs = ideal.beliefs_of(maze_map(n))
     assert len(beliefs.goal) == len(beliefs.cells) == ideal.SETS[n]
     np.testing.assert_allclose(beliefs.first.sum(1), 1)
@@ -181,7 +181,7 @@ def test_more_time_earns_more_but_never_more_than_a_goal_a_step():
 
 
 @pytest.mark.parametrize(("n", "T"), [(5, 1), (5, 60), (7, 100), (9, 30), (9, 200), (11, 200)])
-def test_it_stands_between_chance_and_those_who_are_told_more(n, T):
+def test_it_stands_between_a_random_walk_and_those_who_are_told_more(n, T):
     earned = {policy: baselines.expected_reward(policy, n, T) for policy in baselines.POLICIES}
     assert earned["random"] * (1 if T == 1 else 2) <= earned["ideal"] <= earned["explorer"] + 1e-9
     assert earned["ideal"] <= baselines.ideal_bound(n, T) + 1e-9

@@ -318,7 +318,7 @@ def test_a_run_that_diverges_for_good_counts_with_what_it_kept(tmp_path):
 
 
 @pytest.mark.parametrize("task", ["patterns", "sequences"])
-def test_lessons_are_compared_by_the_loss_of_each_episode(tmp_path, task):
+def test_tasks_are_compared_by_the_loss_of_each_episode(tmp_path, task):
     config = beginning(task).updated(
         {
             "iterations": 2,
@@ -460,10 +460,10 @@ def test_thinned_curves_are_means_over_equal_parts():
     assert points[-1] == Point("maze", "none", 7, 450, 1.0, 225.0)
     assert {point.score for point in points} == {1.0}
     assert [point.iteration for point in thinned(config, "none", history[:7])] == [3, 6, 7]
-    lessons = [
+    records = [
         SupervisedRecord(n, 0.5, loss, 0.0, 1.0) for n, loss in ((1, 2.0), (2, float("nan")), (3, 4.0))
     ]
-    (point,) = thinned(config.replace(task="patterns"), "none", lessons)
+    (point,) = thinned(config.replace(task="patterns"), "none", records)
     assert point.score == 3.0
 
 

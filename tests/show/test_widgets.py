@@ -110,7 +110,7 @@ def lively(net: Network, seed: int) -> Network:
 
 
 def javascript_life(net: Network, noise, size: int = 11, traces: bool = True) -> dict:
-    """The life that the page's own network leads with the noise of the first episode of `noise`."""
+    """What the page's own network does with the noise of the first episode of `noise`."""
     return run_javascript(
         LIVE,
         {
@@ -126,7 +126,7 @@ def javascript_life(net: Network, noise, size: int = 11, traces: bool = True) ->
 
 
 def double_life(net: Network, noise, size: int = 11) -> tuple[dict, object]:
-    """The same life by the definition, in double precision; the maze keeps its own float32."""
+    """The same episode by the definition, in double precision; the maze keeps its own float32."""
     net = net.double()
     maze = GridMaze(size, 1, len(noise.action))
     observation, hidden = maze.reset(noise.goal), net.initial_state(1)

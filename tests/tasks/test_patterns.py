@@ -155,14 +155,14 @@ def test_the_same_generator_gives_the_same_codes_dealt_or_drawn_until_distinct(c
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_a_lesson_is_where_it_is_wanted():
+def test_a_batch_is_where_it_is_wanted():
     for device in ("cpu", "meta"):
         batch = Patterns(device=device).sample()
         assert {part.device.type for part in batch} == {device}
     assert Patterns().device.type == "cpu"
 
 
-def test_the_same_seed_gives_the_same_lessons_and_each_lesson_is_new():
+def test_the_same_seed_gives_the_same_batches_and_each_batch_is_new():
     before = torch.get_rng_state()
     one, other = Patterns(generator=seeded(4)), Patterns(generator=seeded(4))
     first = one.sample()

@@ -187,7 +187,7 @@ def test_the_picture_asked_for_and_its_half_are_random():
     assert chisquare(counts.numpy()).pvalue > 1e-3
 
 
-def test_the_same_seed_gives_the_same_lessons():
+def test_the_same_seed_gives_the_same_batches():
     for source in ("digits", "photographs"):
         one, other = Pictures(source, generator=seeded(2)), Pictures(source, generator=seeded(2))
         first = one.sample()

@@ -188,7 +188,7 @@ def test_accuracy_is_counted_at_each_load():
         accuracy_by_load(outputs[:, :-1], batch)
 
 
-def test_a_lesson_of_another_shape_has_no_floor():
+def test_a_batch_of_another_shape_has_no_floor():
     task = Languages(3, 20, batch_size=4, generator=seeded(9))
     with pytest.raises(ValueError, match=r"batch\.inputs must have shape"):
         task.bayes_loss(Languages(3, 10, batch_size=4).sample())
@@ -201,7 +201,7 @@ def test_the_largest_and_the_shortest_languages_are_allowed():
 
 
 @pytest.mark.parametrize("task", [Languages, AssociativeRecall])
-def test_the_same_seed_gives_the_same_lessons(task):
+def test_the_same_seed_gives_the_same_batches(task):
     before = torch.get_rng_state()
     one, other = task(generator=seeded(6)), task(generator=seeded(6))
     first = one.sample()

@@ -405,14 +405,14 @@ def test_a_history_that_is_none_is_named(tmp_path):
 
 
 def test_what_a_large_maze_does_not_let_compute_is_left_open():
-    marks = maze_metrics(torch.zeros(200, 1), SMALL.replace(size=1001, episode_length=200))
-    assert (marks["random_reward"], marks["oracle_reward"]) == (None, None)
-    marks = maze_metrics(torch.zeros(200, 1), SMALL.replace(size=171, episode_length=200))
-    assert marks["random_reward"] is None
-    assert marks["oracle_reward"] == pytest.approx(17.094, abs=1e-3)
-    assert marks["ceiling"] is marks["share_of_ceiling"] is None
-    marks = maze_metrics(torch.zeros(9, 1), SMALL.replace(reward=0.0))
-    assert (marks["ceiling"], marks["share_of_ceiling"]) == (0, None)
+    metrics = maze_metrics(torch.zeros(200, 1), SMALL.replace(size=1001, episode_length=200))
+    assert (metrics["random_reward"], metrics["oracle_reward"]) == (None, None)
+    metrics = maze_metrics(torch.zeros(200, 1), SMALL.replace(size=171, episode_length=200))
+    assert metrics["random_reward"] is None
+    assert metrics["oracle_reward"] == pytest.approx(17.094, abs=1e-3)
+    assert metrics["ceiling"] is metrics["share_of_ceiling"] is None
+    metrics = maze_metrics(torch.zeros(9, 1), SMALL.replace(reward=0.0))
+    assert (metrics["ceiling"], metrics["share_of_ceiling"]) == (0, None)
 
 
 def test_what_comes_after_the_first_hit_is_counted_apart():
@@ -422,10 +422,10 @@ def test_what_comes_after_the_first_hit_is_counted_apart():
     rewards[3, 2] = 10.0  # found at step 4, then a bump
     rewards[5, 2] = -1.0
     assert first_hits(rewards).tolist() == [1, 0, 4]
-    marks = maze_metrics(rewards, SMALL)
-    assert marks["share_with_a_hit"] == pytest.approx(2 / 3)
-    assert marks["median_first_hit"] == 2.5
-    assert marks["mean_reward_after_first_hit"] == pytest.approx((20 - 1) / 2)
+    metrics = maze_metrics(rewards, SMALL)
+    assert metrics["share_with_a_hit"] == pytest.approx(2 / 3)
+    assert metrics["median_first_hit"] == 2.5
+    assert metrics["mean_reward_after_first_hit"] == pytest.approx((20 - 1) / 2)
     nothing = maze_metrics(rewards[:, 1:2], SMALL)
     assert (nothing["share_with_a_hit"], nothing["median_first_hit"]) == (0, None)
     assert json.loads(json.dumps(nothing))["mean_reward_after_first_hit"] is None

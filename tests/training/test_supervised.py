@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_refused():
         fit(task, net, 1)
 
 
-def test_the_same_seed_gives_the_same_weights_and_the_loss_is_that_of_the_lesson():
+def test_the_same_seed_gives_the_same_weights_and_the_loss_is_that_of_the_batch():
     def trained(seed):
         generator = seeded(seed)
         task = Patterns(8, 2, 5, generator=generator)
@@ -115,11 +115,11 @@ def test_a_plastic_network_completes_patterns_and_an_equally_large_plain_one_doe
     )
     plain = build("none", hidden_size)
     assert abs(count_parameters(plain) / count_parameters(plastic) - 1) < 0.03
-    marks = []
+    metrics = []
     for net in (plastic, plain):
         task = Patterns(16, 2, 30, presentations=1, show_steps=2, generator=seeded(7))
         fit(task, net, 400, learning_rate=3e-3)
-        marks.append(examine(task, net))
-    (plastic_loss, plastic_right), (plain_loss, plain_right) = marks
-    assert plastic_loss < 0.7 < 0.8 < plain_loss, marks
-    assert plastic_right > 0.8 > 0.7 > plain_right, marks
+        metrics.append(examine(task, net))
+    (plastic_loss, plastic_right), (plain_loss, plain_right) = metrics
+    assert plastic_loss < 0.7 < 0.8 < plain_loss, metrics
+    assert plastic_right > 0.8 > 0.7 > plain_right, metrics

@@ -1,4 +1,4 @@
-"""The worlds in a training run: set by name, built as they are, trained by the one loop."""
+"""The environments and tasks in a training run: set by name, built as they are, trained by the one loop."""
 
 import dataclasses
 import inspect
@@ -41,26 +41,26 @@ def seeded(seed):
 
 
 @pytest.mark.parametrize("task", SETTINGS)
-def test_the_settings_are_those_of_the_world_with_its_own_values(task):
-    world = entry(task).load()
+def test_the_settings_are_those_of_the_task_with_its_own_values(task):
+    made_by = entry(task).load()
     ours = {field.name: field.default for field in dataclasses.fields(SETTINGS[task])}
-    theirs = {name: value.default for name, value in inspect.signature(world).parameters.items()}
+    theirs = {name: value.default for name, value in inspect.signature(made_by).parameters.items()}
     given = {"batch_size", "generator", "device", "split", "episode_length"}
     assert ours == {name: value for name, value in theirs.items() if name not in given}
 
 
 @pytest.mark.parametrize("task", REGISTRY)
-def test_a_config_builds_the_world_it_describes(task):
+def test_a_config_builds_the_task_it_describes(task):
     config = small(task)
-    world = build_task(config, generator=seeded(0))
-    assert world.batch_size == 3
+    made = build_task(config, generator=seeded(0))
+    assert made.batch_size == 3
     named = {"maze": {"size": 5, "episode_length": 12}, "cues": {"cue_bits": 3, "episode_length": 12}}
     named |= {"patterns": {"pattern_size": 6}, "pictures": {"source": "digits"}}
     named |= {"sequences": {"sequence_length": 9}, "recall": {"num_pairs": 2, "num_keys": 3}}
-    assert {name: getattr(world, name) for name in named[task]} == named[task]
+    assert {name: getattr(made, name) for name in named[task]} == named[task]
     net = runs.build_network(config, seeded(0))
-    assert (net.input_size, net.num_actions) == sizes(world)
-    observation = world.reset() if is_rewarded(task) else world.sample().inputs[0]
+    assert (net.input_size, net.num_actions) == sizes(made)
+    observation = made.reset() if is_rewarded(task) else made.sample().inputs[0]
     assert observation.shape == (3, net.input_size)
 
 
@@ -71,11 +71,11 @@ def test_training_and_evaluation_see_different_pictures():
     assert shown[0].shape[0] > shown[1].shape[0]
     net = runs.build_network(config, seeded(0))
     generator = seeded(1)
-    lesson = build_task(config, 7, generator, split="test").sample()
-    outputs = net.unroll(lesson.inputs).logits
-    marks = report(net, config, episodes=7, seed=1)
-    assert marks["mean_loss"] == pytest.approx(batch_loss(outputs, lesson).item(), rel=1e-5)
-    assert marks["mean_accuracy"] == pytest.approx(batch_accuracy(outputs, lesson))
+    batch = build_task(config, 7, generator, split="test").sample()
+    outputs = net.unroll(batch.inputs).logits
+    metrics = report(net, config, episodes=7, seed=1)
+    assert metrics["mean_loss"] == pytest.approx(batch_loss(outputs, batch).item(), rel=1e-5)
+    assert metrics["mean_accuracy"] == pytest.approx(batch_accuracy(outputs, batch))
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
@@ -115,15 +115,15 @@ def test_an_agent_is_taught_by_the_rewards_of_the_cue_task():
     config = small("cues", plasticity="simple", learning_rate=1e-9, iterations=1)
     generator = seeded(config.seed)
     net = runs.build_network(config, generator)
-    world = build_task(config, generator=generator)
-    episodes = world.draw()
+    env = build_task(config, generator=generator)
+    episodes = env.draw()
     uniform = torch.rand(12, 3, generator=generator)
-    observation, hidden = world.reset(episodes), net.initial_state(3)
+    observation, hidden = env.reset(episodes), net.initial_state(3)
     logits, values, actions, rewards = [], [], [], []
     for t in range(12):
         out, value, hidden = net(observation, hidden)
         actions.append(sample(out, uniform[t]))
-        observation, reward, done = world.step(actions[-1])
+        observation, reward, done = env.step(actions[-1])
         logits.append(out)
         values.append(value)
         rewards.append(reward)
@@ -141,33 +141,33 @@ def test_an_agent_learns_to_say_yes_where_every_pair_holds_the_target():
     assert sum(rewards[:5]) / 5 < 1 < 1.8 < sum(rewards[-10:]) / 10 <= 2
 
 
-def test_the_luck_of_the_cue_task_is_drawn_beforehand():
-    world = CueReward(batch_size=4, episode_length=30, generator=seeded(3))
+def test_the_noise_of_the_cue_task_is_drawn_beforehand():
+    env = CueReward(batch_size=4, episode_length=30, generator=seeded(3))
     net = Network(*(26, 5, 2), generator=seeded(0))
-    chance = world.sample_noise()
-    state = world.generator.get_state()
+    noise = env.sample_noise()
+    state = env.generator.get_state()
     with torch.no_grad():
-        first, again = rollout(net, world, chance), rollout(net, world, chance)
-        other = rollout(net, world, world.sample_noise())
+        first, again = rollout(net, env, noise), rollout(net, env, noise)
+        other = rollout(net, env, env.sample_noise())
     assert torch.equal(first.observations, again.observations)
     assert torch.equal(first.actions, again.actions)
     assert not torch.equal(first.observations, other.observations)
-    assert not torch.equal(state, world.generator.get_state())
+    assert not torch.equal(state, env.generator.get_state())
     with pytest.raises(ValueError, match=r"noise.action must have shape \[30, 4\]"):
-        rollout(net, world, chance._replace(action=chance.action[1:]))
+        rollout(net, env, noise._replace(action=noise.action[1:]))
     with pytest.raises(ValueError, match="episodes must be CueEpisodes, as draw gives, got MazeNoise"):
-        rollout(net, world, draw_noise(30, 4, seeded(0)))
+        rollout(net, env, draw_noise(30, 4, seeded(0)))
 
 
 def test_languages_are_set_beside_the_exact_bayesian():
     config = small("sequences", plasticity="plastic")
     net = runs.build_network(config, seeded(0))
-    marks = report(net, config, episodes=8, seed=4)
-    world = build_task(config, 8, seeded(4))
-    lesson = world.sample()
-    assert isinstance(world, Languages)
-    assert marks["bayes_loss"] == pytest.approx(world.bayes_loss(lesson)[lesson.mask].mean().item())
-    assert marks["bayes_loss"] < marks["mean_loss"]
+    metrics = report(net, config, episodes=8, seed=4)
+    languages = build_task(config, 8, seeded(4))
+    batch = languages.sample()
+    assert isinstance(languages, Languages)
+    assert metrics["bayes_loss"] == pytest.approx(languages.bayes_loss(batch)[batch.mask].mean().item())
+    assert metrics["bayes_loss"] < metrics["mean_loss"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const maze = new GridMaze(data.maze);
 const network = new Network(data.network, data.parameters);
-const chance = uniformSource(data.seed);
+const uniform = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const EPISODES = 20; // what the button "Run 20 episodes" runs
 const tally = { with: [], without: [] }; // reward of whole episodes, with the traces and without
@@ -13,7 +13,7 @@ let observation, path, modulation, rewardSteps, score, mixed, timer = null;
 let byItself = false;
 
 function begin() {
-  observation = maze.reset(chance());
+  observation = maze.reset(uniform());
   network.reset();
   path = [];
   modulation = [];
@@ -25,7 +25,7 @@ function begin() {
 function act() {
   const { logits } = network.step(observation);
   const before = maze.agent;
-  const outcome = maze.step(sampleAction(logits, chance()), chance());
+  const outcome = maze.step(sampleAction(logits, uniform()), uniform());
   observation = outcome.observation;
   score += outcome.reward;
   path.push({ from: before, to: outcome.landed, time: maze.time - 1 });

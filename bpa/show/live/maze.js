@@ -1,5 +1,5 @@
 "use strict";
-// The grid maze of bpa.GridMaze, one episode at a time. Chance comes in as uniform numbers in [0, 1).
+// The grid maze of bpa.GridMaze, one episode at a time. Noise comes in as uniform numbers in [0, 1).
 
 const NUM_ACTIONS = 4;
 const MOVES = [[-1, 0], [1, 0], [0, -1], [0, 1]]; // up, down, left, right, as (row, column)

@@ -3,7 +3,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const maze = new GridMaze(data.maze);
-const chance = uniformSource(data.seed);
+const uniform = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const board = element("board");
 const buttons = [...document.querySelectorAll("button[data-action]")];
@@ -36,7 +36,7 @@ function draw() {
 function move(action) {
   if (maze.done) return;
   const before = maze.agent;
-  const { reward, landed, found, blocked } = maze.step(action, chance());
+  const { reward, landed, found, blocked } = maze.step(action, uniform());
   score += reward;
   path.push({ from: before, to: landed, time: maze.time - 1 });
   let message = blocked ? `A wall: you stay where you are.` : `You moved ${ACTION_NAMES[action]}.`;
@@ -48,7 +48,7 @@ function move(action) {
 }
 
 function begin() {
-  maze.reset(chance());
+  maze.reset(uniform());
   score = 0;
   path = [];
   element("message").textContent = "Somewhere in this maze is a reward. You start at the centre.";
