@@ -12,7 +12,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
@@ -173,19 +173,35 @@ class ReproduceArguments(Arguments):
     """A TOML file of settings that win over those of the budget."""
 
 
-REGISTRY_OF_TYRO = ConstructorRegistry()
+class Parsed(NamedTuple):
+    """A dataclass as tyro has read it, yet to be made: what it refuses it says without tyro's frame."""
+
+    kind: Callable[..., Any]
+    fields: dict[str, Any]
+
+    def make(self) -> Any:
+        """The dataclass; ValueError if it refuses a field."""
+        return self.kind(
+            **{
+                name: value.make() if isinstance(value, Parsed) else value
+                for name, value in self.fields.items()
+            }
+        )
 
 
-@REGISTRY_OF_TYRO.struct_rule
-def with_ranges(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """How tyro reads a dataclass, with the range of each field behind its help text."""
-    numbers = ranges(info.type)
-    if not numbers or ranges in info.markers:
+READING = ConstructorRegistry()  # how tyro reads our dataclasses
+
+
+@READING.struct_rule
+def later_and_with_ranges(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """As tyro reads a dataclass, but made later, and with the range of each field behind its help text."""
+    if not dataclasses.is_dataclass(info.type) or Parsed in info.markers:
         return None
     # The marker keeps this rule from being asked again.
-    spec = ConstructorRegistry.get_struct_spec(dataclasses.replace(info, markers=(*info.markers, ranges)))
+    spec = ConstructorRegistry.get_struct_spec(dataclasses.replace(info, markers=(*info.markers, Parsed)))
     if not isinstance(spec, StructConstructorSpec):
         return None
+    kind, numbers = spec.instantiate, ranges(info.type)
 
     def helped(field: StructFieldSpec) -> StructFieldSpec:
         if field.name not in numbers:
@@ -193,32 +209,46 @@ def with_ranges(info: StructTypeInfo) -> StructConstructorSpec | None:
         text, allowed = field.helptext, f"Allowed: {numbers[field.name]}."
         return dataclasses.replace(field, helptext=lambda: f"{text() if callable(text) else text} {allowed}")
 
-    return dataclasses.replace(spec, fields=tuple(map(helped, spec.fields)))
+    return StructConstructorSpec(lambda **fields: Parsed(kind, fields), tuple(map(helped, spec.fields)))
 
 
 def parse(kind: type, arguments: Sequence[str], prog: str, default: Any = tyro.MISSING_NONPROP) -> Any:
-    """`arguments` as a `kind`; what tyro finds wrong becomes one line of a ValueError."""
+    """`arguments` as a `kind`; what tyro cannot read becomes one line of a ValueError."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(kind, prog=prog, args=arguments, default=default, registry=REGISTRY_OF_TYRO)
+            parsed = tyro.cli(kind, prog=prog, args=arguments, default=default, registry=READING)
     except SystemExit as stop:
         if not stop.code:
             raise
-        # What is wrong stands below the first of several rules, in a box where the console can show one.
-        lines = [line.strip("│ ") for line in said.getvalue().splitlines()]
-        rules = [n for n, line in enumerate(lines) if re.fullmatch(r"╭.*╮|─+|-+|╰─*╯", line)]
-        inside = lines[rules[0] + 1 : rules[1]] if len(rules) > 1 else lines
-        raise ValueError(" ".join(inside)) from None
+        # tyro tells what is wrong in no other way: between the first two rules of a frame, or of plain text.
+        framed = re.split(r"^.*(?:╭|─{9}|-{9}).*$", said.getvalue(), flags=re.MULTILINE)
+        raise ValueError(
+            " ".join(re.sub("^│|│$", "", (framed[1:] or framed)[0], flags=re.MULTILINE).split())
+        ) from None
+    return parsed.make()
 
 
-def value_of(flag: str, arguments: Sequence[str]) -> str | None:
-    """The value given for `flag`, looked up before the full parse because other defaults depend on it."""
-    for position, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name == flag:
-            return value if equals else next(iter(arguments[position + 1 :]), None)
-    return None
+@dataclasses.dataclass(frozen=True)
+class Beginning:
+    """What of the arguments of `bpa train` decides from which settings the others start."""
+
+    task: str | None = None
+    preset: str | None = None
+    config: str | None = None
+    out: str | None = None
+    resume: bool = False
+
+
+def beginning_of(arguments: Sequence[str]) -> Beginning:
+    """That part of `arguments`; nothing where they cannot be read, which the full parse then says."""
+    try:
+        known, _ = tyro.cli(
+            Beginning, args=arguments, return_unknown_args=True, add_help=False, console_outputs=False
+        )
+    except SystemExit:
+        return Beginning()
+    return known
 
 
 def settings_in(path: str) -> dict[str, Any]:
@@ -234,15 +264,13 @@ def settings_in(path: str) -> dict[str, Any]:
 
 def run_train(arguments: Sequence[str]) -> None:
     """bpa train"""
-    file = value_of("--config", arguments)
-    settings = {} if file is None else settings_in(file)
-    task = value_of("--task", arguments) or settings.get("task")
-    preset = value_of("--preset", arguments)
-    default = PRESETS.get(preset or "") or beginning(
+    asked = beginning_of(arguments)
+    settings = {} if asked.config is None else settings_in(asked.config)
+    task, out = asked.task or settings.get("task"), asked.out or settings.get("out")
+    default = PRESETS.get(asked.preset or "") or beginning(
         task if isinstance(task, str) and task in REGISTRY else "maze"
     )
-    out = value_of("--out", arguments) or settings.get("out")
-    resume = "--resume" in arguments or settings.get("resume") is True
+    resume = asked.resume or settings.get("resume") is True
     if resume and isinstance(out, str) and out:
         default = runs.load_checkpoint(out).config
     default = default.updated(settings)

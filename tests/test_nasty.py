@@ -93,7 +93,7 @@ REFUSED = {
     "a penalty beyond float32": ([*TRAIN, "--wall-penalty", "1e308"], "wall_penalty must be"),
     "a flag without its value": (["train", "--out"], "--out"),
     "a file flag without its value": (["train", "--config"], "--config"),
-    "a flag in place of a value": (["train", "--out", "--resume"], "does not exist"),
+    "a flag in place of a value": (["train", "--out", "--resume"], "value for argument '--out'"),
     "an empty folder": (["train", "--out="], "out must be"),
     "an empty folder to resume": (["train", "--resume", "--out", ""], "out must be"),
     "a value for a switch": (["train", "--resume=True"], "True"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -153,8 +153,7 @@ def require_policy(net: object) -> None:
 
 def cell_class(name: str) -> type[RecurrentNetwork[Any]]:
     """The class of a cell of CELLS."""
-    module, _, cell = CELLS[name].partition(":")
-    found: type[RecurrentNetwork[Any]] = getattr(importlib.import_module(module), cell)
+    found: type[RecurrentNetwork[Any]] = pkgutil.resolve_name(CELLS[name])
     return found
 
 

@@ -13,8 +13,8 @@ four sizes, `reset` and `step` is one::
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -97,8 +97,7 @@ class Entry(NamedTuple):
         """The class."""
         if not isinstance(self.made_by, str):
             return self.made_by
-        module, _, name = self.made_by.partition(":")
-        made_by: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        made_by: Callable[..., Any] = pkgutil.resolve_name(self.made_by)
         return made_by
 
 

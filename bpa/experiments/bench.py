@@ -122,8 +122,8 @@ def measure_here(case: Case, seconds: float) -> dict[str, Any]:
 
     def iterate() -> float:
         begun = time.perf_counter()
-        chance = draw_noise(case.episode_length, case.batch_size, generator, device)
-        seen = rollout(net, maze, chance, case.engine)
+        noise = draw_noise(case.episode_length, case.batch_size, generator, device)
+        seen = rollout(net, maze, noise, case.engine)
         optimizer.zero_grad()
         a2c_loss(seen.logits, seen.values, seen.actions, seen.rewards).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 4.0)
@@ -169,9 +169,17 @@ def best_rate(work: Callable[[], Any], amount: float, threads: int) -> float:
 
 
 def measure_peak(hidden_size: int) -> Peak:
-    """Measure this machine by two small loops, compiled like the engine's."""
-    from bpa.engines.numba import peak  # here, because nothing else in this file needs Numba
+    """Measure this machine by two small loops, compiled like the engine's.
 
+    Raises:
+        ValueError: nothing can be compiled here.
+    """
+    try:
+        from bpa.engines.numba import peak, try_out  # here, because nothing else in this file needs Numba
+
+        try_out()
+    except Exception as error:  # a broken installation may raise anything
+        raise ValueError(f"bench needs a Numba that works, to measure this machine by: {error}") from None
     threads = torch.get_num_threads()
     size = hidden_size**2 + -(hidden_size**2) % (4 * peak.LANES)
     rounds, sweeps = 2_000_000, max(1, 50_000_000 // size)

@@ -76,6 +76,30 @@ except ValueError as error:
     assert "engine='eager'" in line
 
 
+BENCH = """
+import contextlib, sys
+from bpa.cli import main
+with contextlib.redirect_stderr(sys.stdout):
+    print(main(["bench", "--engines", "eager", "--rounds", "1", "--seconds", "0.01"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "variables", "reason"),
+    [
+        ("", {"NUMBA_DISABLE_JIT": "1"}, "compiling is switched off, by NUMBA_DISABLE_JIT"),
+        ("sys.modules['numba'] = None", {}, "import of numba halted; None in sys.modules"),
+    ],
+)
+def test_bench_says_in_one_line_that_nothing_can_be_compiled(tmp_path, before, variables, reason):
+    script = BENCH.replace("from bpa.cli", f"{before}\nfrom bpa.cli")
+    said_by = said(script, tmp_path, **variables)
+    assert said_by == [
+        f"bpa: error: bench needs a Numba that works, to measure this machine by: {reason}",
+        "2",
+    ]
+
+
 @pytest.fixture(scope="module")
 def whole_cache(tmp_path_factory):
     """A cache folder that holds the first kernel."""
