@@ -11,14 +11,15 @@ import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from bpa.cells.base import RecurrentPolicy, load_state, require_policy
+from bpa.cells.base import RecurrentPolicy, SequencePolicy, load_state, require_policy
 from bpa.engines import room_for_loops
-from bpa.envs.base import Environment, entry, require_environment
+from bpa.envs.base import Environment, Noise, entry, require_environment
+from bpa.tasks.base import SupervisedTask
 from bpa.training import checkpoint as runs
 from bpa.training.a2c import a2c_loss, discounted_returns
 from bpa.training.checkpoint import Checkpoint, Record, SupervisedRecord, given_cell
@@ -77,8 +78,8 @@ class Run:
     """A run on its way: what it changes, its one source of noise, and how far it has come."""
 
     config: TrainConfig
-    net: Any
-    task: Any  # the environment, or the supervised task
+    net: RecurrentPolicy
+    task: Environment | SupervisedTask
     generator: torch.Generator
     team: Team
     history: list[Any] = dataclasses.field(default_factory=list)
@@ -116,10 +117,10 @@ class Run:
 
 def reinforce(run: Run) -> Outcome:
     """A batch of new episodes in which an agent acts; the loss is that of the actor-critic."""
-    env, config, team = run.task, run.config, run.team
+    env, config, team = cast(Environment, run.task), run.config, run.team
     noise = sample_noise(env, run.generator)
     if team.size > 1:
-        env, noise = shard_of(env, noise, team.shard(config.batch_size))
+        env, noise = shard_of(env, cast(Noise, noise), team.shard(config.batch_size))
     seen = rollout(run.net, env, noise, config.engine)
     values, baseline, weight = seen.values, config.baseline, 1.0
     if team.size > 1:  # shards need not have equally many steps
@@ -144,7 +145,7 @@ def reinforce(run: Run) -> Outcome:
     return Outcome(loss * weight, seen.rewards.sum(0).mean().item(), seen.hidden)
 
 
-def shard_of(env: Any, noise: Any, part: slice) -> tuple[Any, Any]:
+def shard_of(env: Environment, noise: Noise, part: slice) -> tuple[Environment, Noise]:
     """The environment for some of its episodes, and their noise."""
     smaller = copy.copy(env)
     smaller.batch_size = part.stop - part.start
@@ -153,13 +154,14 @@ def shard_of(env: Any, noise: Any, part: slice) -> tuple[Any, Any]:
 
 def supervise(run: Run) -> Outcome:
     """A batch of a supervised task; the loss is what the answers lack."""
-    batch = run.task.sample()
+    net, task = cast(SequencePolicy, run.net), cast(SupervisedTask, run.task)  # as `train` has made sure
+    batch = task.sample()
     weight = 1.0
     if run.team.size > 1:
         counting = batch.mask.sum()
         batch = batch.shard(run.team.shard(run.config.batch_size))
         weight = (batch.mask.sum() * run.team.size / counting).item()  # shards need not ask equally much
-    out = run.net.unroll(batch.inputs, engine=run.config.engine)
+    out = net.unroll(batch.inputs, engine=run.config.engine)
     accuracy = batch_accuracy(out.logits.detach(), batch)
     return Outcome(batch_loss(out.logits, batch) * weight, accuracy * weight, out.hidden)
 
@@ -265,7 +267,7 @@ def stopped_after(run: Run) -> str:
     return f"stopped after iteration {run.iteration}; {kept}"
 
 
-def with_given(config: TrainConfig, env: Any, network: Any) -> TrainConfig:
+def with_given(config: TrainConfig, env: Environment | None, network: RecurrentPolicy | None) -> TrainConfig:
     """The config with the settings of an environment and a network that were given.
 
     Raises:
@@ -338,18 +340,20 @@ def train(
         generator = stack.enter_context(seeded(draws, config.seed))
         if network is None:
             shape = None if env is None else (env.observation_size, config.hidden_size, env.num_actions)
-            net: Any = runs.build_network(config, generator, shape).to(device)
+            net: RecurrentPolicy = runs.build_network(config, generator, shape).to(device)
         else:
             net = copy.deepcopy(network).to(device)
             vars(net).pop("published_program", None)  # its weights will be ours
-        task: Any = build_task(config, generator=generator, device=device) if env is None else env
+        task: Environment | SupervisedTask = (
+            build_task(config, generator=generator, device=device) if env is None else env
+        )
         run = Run(config, net, task, generator, team)
-        acts_in = task if run.record is Record else None
+        acts_in = cast(Environment, task) if run.record is Record else None
         if acts_in is not None:
-            require_fit(net, task)
-            require_replay(task, config, team)
+            require_fit(net, acts_in)
+            require_replay(acts_in, config, team)
         elif network is not None:
-            require_answers(net, task)
+            require_answers(cast(SequencePolicy, net), cast(SupervisedTask, task))
         stack.enter_context(room_for_loops(config.engine, net, acts_in))
         stops = stack.enter_context(deferred_signals())
         begin(run, stack)

@@ -193,21 +193,21 @@ def test_networks_are_float32_on_the_cpu(name, setting):
 
 
 def drawn_from(make):
-    """What a world with a generator of seed 0 shows."""
-    world = make(generator=seeded())
-    if isinstance(world, GridMaze | CueReward):
-        seen = [world.reset()]
+    """What an environment or a task with a generator of seed 0 shows."""
+    source = make(generator=seeded())
+    if isinstance(source, GridMaze | CueReward):
+        seen = [source.reset()]
         for action in (0, 1, 1):
-            actions = torch.full((world.batch_size,), action, dtype=torch.int64, device="cpu")
-            seen += world.step(actions)[:2]
-        if isinstance(world, CueReward):
-            seen.append(best_rewards(world))
+            actions = torch.full((source.batch_size,), action, dtype=torch.int64, device="cpu")
+            seen += source.step(actions)[:2]
+        if isinstance(source, CueReward):
+            seen.append(best_rewards(source))
         return seen
-    lesson = world.sample()
-    return [*lesson, world.bayes_loss(lesson)] if isinstance(world, Languages) else list(lesson)
+    batch = source.sample()
+    return [*batch, source.bayes_loss(batch)] if isinstance(source, Languages) else list(batch)
 
 
-WORLDS = {
+MADE = {
     "maze": lambda **k: GridMaze(5, 3, wall_penalty=0.5, **k),
     "cues": lambda **k: CueReward(4, 20, 3, jitter=2, **k),
     "dealt cues": lambda **k: CueReward(4, 2, 3, pairing="dealt", **k),
@@ -220,12 +220,12 @@ WORLDS = {
 }
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_environments_and_tasks_show_the_same(name, setting):
-    want = drawn_from(WORLDS[name])
+    want = drawn_from(MADE[name])
     with default(setting):
-        got = drawn_from(WORLDS[name])
+        got = drawn_from(MADE[name])
     for ours, theirs in zip(got, want, strict=True):
         assert ours.dtype == theirs.dtype
         assert ours.device == theirs.device

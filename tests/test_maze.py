@@ -97,18 +97,18 @@ def test_walls_are_the_outer_wall_and_pillars_and_the_centre_is_free():
 def test_every_step_equals_the_plain_maze_on_the_same_uniform_numbers(settings_, seed):
     maze = GridMaze(**settings_, generator=seeded(seed))
     T, B = settings_["episode_length"], settings_["batch_size"]
-    luck = torch.rand(T + 1, B, generator=seeded(seed + 1))
-    luck[torch.rand(T + 1, B, generator=seeded(seed + 2)) < 0.05] = 1 - 2**-24  # the largest there is
+    numbers = torch.rand(T + 1, B, generator=seeded(seed + 1))
+    numbers[torch.rand(T + 1, B, generator=seeded(seed + 2)) < 0.05] = 1 - 2**-24  # the largest there is
     actions = torch.randint(4, (T, B), generator=seeded(seed + 3))
     kinds = {key: value for key, value in settings_.items() if key != "batch_size"}
     plain = [PlainMaze(**kinds) for _ in range(B)]
 
-    observation = maze.reset(luck[0])
-    expected = [one.reset(luck[0, b].item()) for b, one in enumerate(plain)]
+    observation = maze.reset(numbers[0])
+    expected = [one.reset(numbers[0, b].item()) for b, one in enumerate(plain)]
     torch.testing.assert_close(observation, torch.tensor(expected))
     for t in range(T):
-        observation, reward, done = maze.step(actions[t], luck[t + 1])
-        expected = [one.step(actions[t, b].item(), luck[t + 1, b].item()) for b, one in enumerate(plain)]
+        observation, reward, done = maze.step(actions[t], numbers[t + 1])
+        expected = [one.step(actions[t, b].item(), numbers[t + 1, b].item()) for b, one in enumerate(plain)]
         torch.testing.assert_close(observation, torch.tensor([seen for seen, _, _ in expected]))
         torch.testing.assert_close(reward, torch.tensor([gained for _, gained, _ in expected]))
         assert [done] * B == [over for _, _, over in expected]
@@ -166,9 +166,9 @@ def test_a_goal_is_uniform_over_the_free_cells_but_the_centre():
 def test_a_teleport_is_never_onto_the_goal_and_uniform_over_the_other_free_cells(goal):
     B = 40_000
     maze = GridMaze(size=7, batch_size=B, generator=seeded(1))
-    luck = (maze.free_cells == torch.tensor(goal)).all(1).nonzero().item()
-    luck -= luck > maze.centre_index.item()
-    maze.reset(torch.full((B,), (luck + 0.5) / (len(maze.free_cells) - 1)))
+    place = (maze.free_cells == torch.tensor(goal)).all(1).nonzero().item()
+    place -= place > maze.centre_index.item()
+    maze.reset(torch.full((B,), (place + 0.5) / (len(maze.free_cells) - 1)))
     assert (maze.goal == torch.tensor(goal)).all()
     # Every episode stands beside the goal, to its left or to its right, and steps onto it.
     side, action = (1, 2) if goal[1] == 1 else (-1, 3)

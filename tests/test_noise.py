@@ -45,13 +45,13 @@ from bpa.training.rollout import rollout
 nets = Network(17, 5, 4), LSTM(17, 5, 4)
 for bad in (math.nan, math.inf, -math.inf, -1e9, 1e9, -1e-7, 1.0):
     for name in ("goal", "action", "teleport"):
-        chance = draw_noise(6, 2, torch.Generator().manual_seed(0))
-        number = getattr(chance, name)
+        noise = draw_noise(6, 2, torch.Generator().manual_seed(0))
+        number = getattr(noise, name)
         number[(-1,) * number.dim()] = bad
         for engine in ("eager", "numba", "auto"):
             for net in nets:
                 try:
-                    rollout(net, GridMaze(5, 2, 6), chance, engine)
+                    rollout(net, GridMaze(5, 2, 6), noise, engine)
                 except ValueError as error:
                     assert f"noise.{name} must hold numbers in [0, 1), got " in str(error), error
                     assert str(error).endswith("at [1]" if name == "goal" else "at [5, 1]"), error
@@ -78,7 +78,7 @@ def test_a_maze_refuses_noise_out_of_range(bad):
     assert torch.equal(maze.agent, before)
 
 
-def cue_world():
+def cue_environment():
     return CueReward(3, 4, 2, 20, wrong_penalty=0.5, generator=torch.Generator().manual_seed(1))
 
 
@@ -105,28 +105,28 @@ def cue_world():
     ],
 )
 def test_cue_episodes_of_a_caller_are_checked(name, change, message):
-    world = cue_world()
-    episodes = world.draw()
+    cues = cue_environment()
+    episodes = cues.draw()
     with pytest.raises(ValueError, match=rf"episodes\.{message}"):
-        world.reset(episodes._replace(**{name: change(getattr(episodes, name))}))
+        cues.reset(episodes._replace(**{name: change(getattr(episodes, name))}))
 
 
 def test_episodes_and_noise_of_another_kind_are_refused():
-    world, maze = cue_world(), GridMaze(5, 2, 20)
+    cues, maze = cue_environment(), GridMaze(5, 2, 20)
     with pytest.raises(ValueError, match="episodes must be CueEpisodes, as draw gives, got tuple"):
-        world.reset(tuple(world.draw()))
-    luck, chance = world.sample_noise(), maze.sample_noise()
+        cues.reset(tuple(cues.draw()))
+    cue_noise, maze_noise = cues.sample_noise(), maze.sample_noise()
     net, other = random_network(1, 5, 10, 2), random_network(1, 5, 17, 4)
     said = "noise must be drawn for CueReward, as sample_noise does, got |episodes must be CueEpisodes"
-    for wrong in (chance, tuple(luck), luck.episodes, luck.action):
+    for wrong in (maze_noise, tuple(cue_noise), cue_noise.episodes, cue_noise.action):
         with pytest.raises(ValueError, match=said):
-            rollout(net, world, wrong)
+            rollout(net, cues, wrong)
     said = "noise must be (drawn for GridMaze, as sample_noise does|MazeNoise, as sample_noise gives)"
-    for wrong in (luck, tuple(chance), chance.action):
+    for wrong in (cue_noise, tuple(maze_noise), maze_noise.action):
         with pytest.raises(ValueError, match=said):
             rollout(other, maze, wrong)
     with pytest.raises(ValueError, match=r"noise\.action must hold numbers in \[0, 1\)"):
-        rollout(net, world, luck._replace(action=luck.action - 1))
+        rollout(net, cues, cue_noise._replace(action=cue_noise.action - 1))
 
 
 STRANGE = {  # the same numbers, laid out otherwise
@@ -138,20 +138,21 @@ STRANGE = {  # the same numbers, laid out otherwise
 
 @pytest.mark.parametrize("layout", STRANGE.values(), ids=STRANGE)
 def test_noise_and_episodes_of_any_layout_give_the_same_in_every_engine(layout):
-    chance = draw_noise(30, 4, torch.Generator().manual_seed(2))
-    strange = type(chance)(*map(layout, chance))
-    plain = type(chance)(*(part.detach().clone(memory_format=torch.contiguous_format) for part in strange))
+    noise = draw_noise(30, 4, torch.Generator().manual_seed(2))
+    strange = type(noise)(*map(layout, noise))
+    plain = type(noise)(*(part.detach().clone(memory_format=torch.contiguous_format) for part in strange))
     for net in (random_network(3, 9, 17, 4), LSTM(17, 9, 4, generator=torch.Generator().manual_seed(3))):
         right = rollout(net, GridMaze(5, 4, 30), plain, "eager")
         for engine in ("eager", "numba"):
             seen = rollout(net, GridMaze(5, 4, 30), strange, engine)
             assert torch.equal(seen.actions, right.actions)
             assert torch.equal(seen.rewards, right.rewards)
-    world, net = cue_world(), random_network(4, 9, 10, 2)
-    luck = world.sample_noise()
-    laid_out = CueEpisodes(*map(layout, luck.episodes))
+    cues, net = cue_environment(), random_network(4, 9, 10, 2)
+    noise = cues.sample_noise()
+    laid_out = CueEpisodes(*map(layout, noise.episodes))
     seen = [
-        rollout(net, cue_world(), luck._replace(episodes=laid_out), engine) for engine in ("eager", "numba")
+        rollout(net, cue_environment(), noise._replace(episodes=laid_out), engine)
+        for engine in ("eager", "numba")
     ]
     assert torch.equal(seen[0].actions, seen[1].actions)
     assert torch.equal(seen[0].rewards, seen[1].rewards)
@@ -194,10 +195,10 @@ def chosen(engine, logits, kind=Network):
         net.h2o.weight.zero_()
         net.h2o.bias.copy_(torch.tensor(logits))
         count = len(NUMBERS)
-        chance = draw_noise(1, count, torch.Generator().manual_seed(0))._replace(
+        noise = draw_noise(1, count, torch.Generator().manual_seed(0))._replace(
             action=torch.tensor([NUMBERS])
         )
-        return rollout(net, GridMaze(5, count, 1), chance, engine).actions[0].tolist()
+        return rollout(net, GridMaze(5, count, 1), noise, engine).actions[0].tolist()
 
 
 def likely_actions(logits):

@@ -163,6 +163,40 @@ def too_wide(page: Page) -> list[str]:
     )
 
 
+# What a reader reads line by line; formulas and figures may scroll at any width.
+LINES = "pre, table, .pst-scrollable-table-container, .cell_output > .output"
+SCROLLS = f"{LINES}, mjx-container[display=true], .bpa-scroll"
+
+
+def cut_off(page: Page, selector: str = LINES) -> list[str]:
+    """What is wider than the room it has, with the words it begins with."""
+    return page.evaluate(
+        """(selector) => [...document.querySelectorAll('article.bd-article')]
+            .flatMap(article => [...article.querySelectorAll(selector)])
+            .filter(element => element.checkVisibility() && element.scrollWidth > element.clientWidth + 1)
+            .map(element => `${element.scrollWidth} in ${element.clientWidth}: ${element.tagName} `
+                + element.textContent.trim().slice(0, 60))""",
+        selector,
+    )
+
+
+def silently_cut_off(page: Page) -> list[str]:
+    """What is too wide and cannot be scrolled, by hand and by keys, or does not show that it can be."""
+    return page.evaluate(
+        """(selector) => [...document.querySelectorAll('article.bd-article')]
+            .flatMap(article => [...article.querySelectorAll(selector)])
+            .filter(element => element.checkVisibility() && element.scrollWidth > element.clientWidth + 1)
+            .map(element => element.tagName === 'TABLE' ? element.parentElement : element)
+            .filter(element => {
+                const style = getComputedStyle(element);
+                return !['auto', 'scroll'].includes(style.overflowX) || element.tabIndex < 0
+                    || !style.backgroundImage.includes('linear-gradient');
+            })
+            .map(element => element.outerHTML.slice(0, 120))""",
+        SCROLLS,
+    )
+
+
 # Markup of the tools that axe's rules for lists do not know, harmless to a screen reader.
 TOLERATED = {
     ("aria-required-children", '<div role="list" class="citation-list">'),  # links back from an entry
@@ -219,6 +253,15 @@ def test_page_fits_a_phone_and_can_be_read_in_both_themes(browser, address, name
         assert visit.faults == []
 
 
+@pytest.mark.parametrize("name", PAGES or ["index.html"])
+def test_nothing_is_cut_off_on_a_laptop_and_what_scrolls_on_a_phone_shows_it(browser, address, name):
+    with Visit(browser, f"{address}/{name}") as visit:
+        visit.page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
+        assert cut_off(visit.page) == []
+    with Visit(browser, f"{address}/{name}", PHONE) as visit:
+        assert silently_cut_off(visit.page) == []
+
+
 BAD_PAGE = """<!doctype html><html lang="en"><title>bad</title>
 <main style="color:#ddd;background:#fff"><article class="bd-article"><p>pale text</p>
 <p style="color:#fff">hidden text</p>
@@ -242,5 +285,15 @@ def test_a_bad_page_is_caught(browser, tmp_path):
         assert too_wide(visit.page)
         rules = {found.split(":")[0] for found in barriers(visit.page, "article.bd-article")}
         assert {"color-contrast", "image-alt", "invisible-text"} <= rules
+        line = "x" * 300
+        visit.page.set_content(
+            f"<article class='bd-article'><pre>{line}</pre>"
+            f"<pre style='overflow-x: auto' tabindex='0'>{line}</pre>"
+            f"<pre style='overflow-x: auto; background: linear-gradient(red, blue)'>{line}</pre><pre>x</pre>"
+            f"<pre style='overflow-x: auto; background: linear-gradient(red, blue)' tabindex='0'>{line}</pre>"
+            f"<pre hidden>{line}</pre></article>"
+        )
+        assert len(cut_off(visit.page)) == 4
+        assert len(silently_cut_off(visit.page)) == 3
         visit.page.set_content('<span class="math">x^2</span>')
         assert undrawn_maths(visit.page) == ["x^2"]

@@ -10,7 +10,7 @@ from bpa import GridMaze, Network, TrainConfig
 from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.cells.lstm import LSTM
 from bpa.cli import main
-from bpa.envs.baselines import Explorer, Ideal, Oracle, covering_path, maze_map
+from bpa.envs.baselines import Explorer, Ideal, Oracle, covering_path, ideal_path, maze_map
 from bpa.envs.cue_reward import CueReward, best_rewards
 from bpa.envs.gymnasium import CueRewardEnv, CueRewardVectorEnv, GridMazeEnv, GridMazeVectorEnv
 from bpa.experiments.evaluate import episode_rewards, report, step_rewards, supervised_metrics
@@ -37,7 +37,7 @@ TOO_EARLY = {
     "cues in pictures": lambda: CueRewardVectorEnv(2, render_mode="rgb_array").render(),
     "oracle": lambda: Oracle(GRID)(GridMaze(5)),
     "explorer": lambda: Explorer(GRID, covering_path(5, 20))(GridMaze(5)),
-    "ideal": lambda: Ideal(GRID, covering_path(5, 20), 20)(GridMaze(5, episode_length=20)),
+    "ideal": lambda: Ideal(GRID, ideal_path(5, 20), 20)(GridMaze(5, episode_length=20)),
 }
 
 
@@ -54,7 +54,7 @@ def test_an_explorer_or_an_ideal_agent_that_comes_late_says_so():
     with pytest.raises(RuntimeError, match=r"call reset\(\) before"):
         Explorer(GRID, covering_path(5, 20))(maze)
     with pytest.raises(RuntimeError, match=r"call reset\(\) before"):
-        Ideal(GRID, covering_path(5, 20), 200)(maze)
+        Ideal(GRID, ideal_path(5, 20), 200)(maze)
 
 
 NO_ACTIONS = [

@@ -480,8 +480,8 @@ def test_tensorboard_that_is_not_installed_is_named_before_anything_is_made(tmp_
 
 def test_the_preset_of_the_cue_task_is_the_papers():
     cues = PRESETS["paper-cues"]
-    world = PUBLISHED["paper"]["environment"]
-    assert {**vars(cues.cues), "episode_length": cues.episode_length}.items() >= world.items()
+    environment = PUBLISHED["paper"]["environment"]
+    assert {**vars(cues.cues), "episode_length": cues.episode_length}.items() >= environment.items()
     assert vars(cues).items() >= PUBLISHED["paper"]["network"].items()
 
 
@@ -550,13 +550,13 @@ def test_a_batch_that_cannot_be_shared_is_refused():
 
 
 def test_the_luck_of_a_share_is_that_of_its_episodes():
-    world = CueReward(batch_size=6, episode_length=20, generator=torch.Generator().manual_seed(0))
-    episodes = world.draw()
-    world.reset(episodes)
+    cues_env = CueReward(batch_size=6, episode_length=20, generator=torch.Generator().manual_seed(0))
+    episodes = cues_env.draw()
+    cues_env.reset(episodes)
     part = CueReward(batch_size=2, episode_length=20)
     part.reset(episodes.shard(slice(2, 4)))
     actions = torch.randint(2, (20, 6), generator=torch.Generator().manual_seed(1))
     for action in actions:
-        whole, mine = world.step(action), part.step(action[2:4])
+        whole, mine = cues_env.step(action), part.step(action[2:4])
         assert torch.equal(whole[0][2:4], mine[0])
         assert torch.equal(whole[1][2:4], mine[1])

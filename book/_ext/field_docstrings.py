@@ -22,11 +22,11 @@ def keep_field_docstring(app, what, name, obj, options, lines):
     "Alias for field number 0" says nothing and goes.
     """
     if what in ("attribute", "property") and lines:
+        with_range(name, lines)
         if lines[0].startswith("Alias for field number"):
             lines.clear()
         elif ":" in lines[0]:
             lines[0] = ":" + lines[0]
-        with_range(name, lines)
 
 
 def setup(app):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import operator
-from typing import Any
+from typing import Protocol
 
-from bpa.cells.plasticity import rule_name
+from torch import nn
+
+from bpa.cells.plasticity import Rule, rule_name
 from bpa.engines import log_once
 from bpa.engines.cell import (
     FIXED,
@@ -23,7 +25,28 @@ from bpa.engines.cell import (
 KINDS = {"none": FIXED, "plastic": HEBBIAN, "simple": HEBBIAN, "retroactive": RETROACTIVE}
 
 
-def needed_shapes(net: Any, gates: bool) -> dict[str, tuple[tuple[int, ...], ...]]:
+class PlasticNetwork(Protocol):
+    """What a network has that offers itself to the loops: `bpa.Network` and `bpa.cells.lstm.LSTM`."""
+
+    input_size: int
+    hidden_size: int
+    num_actions: int
+    i2h: nn.Linear
+    h2o: nn.Linear
+    w: nn.Parameter
+    plasticity: str
+    fanout: bool
+    clip: float
+    rule: str | Rule
+    clipping: str
+    modulator: str
+    alpha: nn.Parameter | None
+    eta: nn.Parameter  # where it is learned
+    h2mod: nn.Linear  # where there is a modulator
+    modfanout: nn.Linear  # and fan-out
+
+
+def needed_shapes(net: PlasticNetwork, gates: bool) -> dict[str, tuple[tuple[int, ...], ...]]:
     """The parameters that a loop takes from `net`, and the shapes that each may have. A loop asks no more."""
     size, inputs, actions = net.hidden_size, net.input_size, net.num_actions
     drives = 4 * size if gates else size
@@ -45,7 +68,7 @@ def needed_shapes(net: Any, gates: bool) -> dict[str, tuple[tuple[int, ...], ...
     return needed
 
 
-def reason_against_shapes(net: Any, gates: bool) -> str | None:
+def reason_against_shapes(net: PlasticNetwork, gates: bool) -> str | None:
     """Why the parameters of `net`, which somebody may have replaced, fit no loop; None if they do."""
     for name, shapes in needed_shapes(net, gates).items():
         try:
@@ -57,7 +80,7 @@ def reason_against_shapes(net: Any, gates: bool) -> str | None:
     return None
 
 
-def trace_cell(net: Any) -> KernelCell | str:
+def trace_cell(net: PlasticNetwork) -> KernelCell | str:
     """What loops for traces need of a `bpa.Network`, or why they cannot run it.
 
     Parameters that a variant lacks are filled in with what makes them do nothing.
@@ -105,7 +128,7 @@ def trace_cell(net: Any) -> KernelCell | str:
     )
 
 
-def gate_cell(net: Any) -> KernelCell | str:
+def gate_cell(net: PlasticNetwork) -> KernelCell | str:
     """What loops for gates need of a `bpa.cells.lstm.LSTM`, or why they cannot run it."""
     if net.plasticity != "none":
         return f"it knows the plain LSTM alone, not LSTM with plasticity {net.plasticity!r}"

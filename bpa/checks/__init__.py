@@ -6,7 +6,7 @@ agree, and raises `NotYet` with a hint if they do not.
 
 from bpa.checks.chapter_01 import associate, complete, second_neuron_step, soft_clip
 from bpa.checks.chapter_02 import connections, decay_step, recall_from_history, unroll
-from bpa.checks.chapter_03 import alpha_gradient, masked_error, parameter_count, swapped_lives
+from bpa.checks.chapter_03 import alpha_gradient, masked_error, parameter_count, swapped_traces
 from bpa.checks.chapter_04 import hide_half, nearest_picture, ridge
 from bpa.checks.chapter_05 import erasing_modulation, gains, modulated_trace, two_stores
 from bpa.checks.chapter_06 import earned, eligibility_after, rate_for, retroactive_trace
@@ -85,7 +85,7 @@ __all__ = [
     "soft_clip",
     "soft_clip_back",
     "still_possible",
-    "swapped_lives",
+    "swapped_traces",
     "times_between",
     "transplanted",
     "treats_alone",

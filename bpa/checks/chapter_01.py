@@ -14,7 +14,7 @@ from bpa.noise import fresh_generator
 
 
 def associated(pre: Tensor, post: Tensor) -> Tensor:
-    """Hebb_ij = sum_k pre_ki post_kj / N: [K, N] and [K, M] -> [N, M]."""
+    """Hebb_ij = sum_k pre_ki post_kj / N: [K, N] and [K, N'] -> [N, N']."""
     return outer(pre, post).sum(0) / pre.shape[1]
 
 
@@ -24,16 +24,16 @@ def completed(hebb: Tensor, cue: Tensor) -> Tensor:
     return torch.where(cue == 0, arriving.sign(), cue)
 
 
-def second_neuron_stepped(x: Tensor, w1: Tensor, w2: Tensor, eta: float) -> Tensor:
-    """One step of Oja's rule for w2 [N], which sees what the first neuron, w1 [N], leaves of x [N]."""
-    left = x - (x @ w1) * w1
-    y2 = left @ w2
-    return w2 + eta * y2 * (left - y2 * w2)
+def second_neuron_stepped(x: Tensor, v1: Tensor, v2: Tensor, eta: float) -> Tensor:
+    """One step of Oja's rule for v2 [N], which sees what the first neuron, v1 [N], leaves of x [N]."""
+    left = x - (x @ v1) * v1
+    y2 = left @ v2
+    return v2 + eta * y2 * (left - y2 * v2)
 
 
 @exercise
 def associate(answer: Callable[..., Any]) -> None:
-    """Check `associate(pre, post)`: pre [K, N], post [K, M] -> Hebb [N, M], K outer products over N.
+    """Check `associate(pre, post)`: pre [K, N], post [K, N'] -> Hebb [N, N'], K outer products over N.
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -64,6 +64,18 @@ def associate(answer: Callable[..., Any]) -> None:
         Slip(
             "You keep the last pair only. Every pair adds to what is there.",
             lambda pre, post: outer(pre, post)[-1] / pre.shape[1],
+        ),
+        Slip(
+            "You return after the first pair: the return stands inside the loop.",
+            lambda pre, post: outer(pre, post)[0] / pre.shape[1],
+        ),
+        Slip(
+            "The first pair is missing.",
+            lambda pre, post: outer(pre, post)[1:].sum(0) / pre.shape[1],
+        ),
+        Slip(
+            "The last pair is missing.",
+            lambda pre, post: outer(pre, post)[:-1].sum(0) / pre.shape[1],
         ),
     ]
     check_answer("associate", answer, associated, cases, slips)
@@ -164,7 +176,7 @@ def soft_clip(answer: Callable[..., Any]) -> None:
 
 @exercise
 def second_neuron_step(answer: Callable[..., Any]) -> None:
-    """Check `second_neuron_step(x, w1, w2, eta)`: Oja's rule on what a first neuron leaves of x [N].
+    """Check `second_neuron_step(x, v1, v2, eta)`: Oja's rule on what a first neuron leaves of x [N].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -178,33 +190,33 @@ def second_neuron_step(answer: Callable[..., Any]) -> None:
     def oja(seen: Tensor, y: Tensor, w: Tensor, eta: float) -> Tensor:
         return w + eta * y * (seen - y * w)
 
-    def left(x: Tensor, w1: Tensor) -> Tensor:
-        return x - (x @ w1) * w1
+    def left(x: Tensor, v1: Tensor) -> Tensor:
+        return x - (x @ v1) * v1
 
     slips = [
         Slip(
-            "The second neuron sees all of x and will end where the first one does. Take y1 w1 away first.",
-            lambda x, w1, w2, eta: oja(x, x @ w2, w2, eta),
+            "The second neuron sees all of x and will end where the first one does. Take y1 v1 away first.",
+            lambda x, v1, v2, eta: oja(x, x @ v2, v2, eta),
         ),
         Slip(
-            "You add y1 w1 to x. Take it away.",
-            lambda x, w1, w2, eta: oja(x + (x @ w1) * w1, (x + (x @ w1) * w1) @ w2, w2, eta),
+            "You add y1 v1 to x. Take it away.",
+            lambda x, v1, v2, eta: oja(x + (x @ v1) * v1, (x + (x @ v1) * v1) @ v2, v2, eta),
         ),
         Slip(
             "y2 comes from what is left of x, not from x itself.",
-            lambda x, w1, w2, eta: oja(left(x, w1), x @ w2, w2, eta),
+            lambda x, v1, v2, eta: oja(left(x, v1), x @ v2, v2, eta),
         ),
         Slip(
             "You use y1, the activity of the first neuron, where y2 belongs.",
-            lambda x, w1, w2, eta: oja(left(x, w1), x @ w1, w2, eta),
+            lambda x, v1, v2, eta: oja(left(x, v1), x @ v1, v2, eta),
         ),
         Slip(
-            "The forgetting term is missing: what is left minus y2 w2.",
-            lambda x, w1, w2, eta: w2 + eta * (left(x, w1) @ w2) * left(x, w1),
+            "The forgetting term is missing: what is left minus y2 v2.",
+            lambda x, v1, v2, eta: v2 + eta * (left(x, v1) @ v2) * left(x, v1),
         ),
         Slip(
-            "You return the change. Add it to w2.",
-            lambda x, w1, w2, eta: oja(left(x, w1), left(x, w1) @ w2, w2, eta) - w2,
+            "You return the change. Add it to v2.",
+            lambda x, v1, v2, eta: oja(left(x, v1), left(x, v1) @ v2, v2, eta) - v2,
         ),
     ]
     check_answer("second_neuron_step", answer, second_neuron_stepped, cases, slips)

@@ -136,7 +136,20 @@ def unroll(answer: Callable[..., Any]) -> None:
         activities, last, trace = unrolled(step, xs, pre, hebb)
         return torch.cat([pre[None], activities[:-1]]), last, trace
 
+    def only_once(step: Step, xs: Tensor, pre: Tensor, hebb: Tensor) -> Any:
+        return unrolled(step, xs[:1], pre, hebb)
+
+    def batch_in_front(step: Step, xs: Tensor, pre: Tensor, hebb: Tensor) -> Any:
+        activities, last, trace = unrolled(step, xs, pre, hebb)
+        return activities.transpose(0, 1), last, trace
+
+    def last_step_missing(step: Step, xs: Tensor, pre: Tensor, hebb: Tensor) -> Any:
+        return unrolled(step, xs[:-1], pre, hebb)
+
     slips = [
+        Slip("You return after the first step: the return stands inside the loop.", only_once),
+        Slip("The batch stands in front. Time comes first: stack along axis 0.", batch_in_front),
+        Slip("The last step is missing.", last_step_missing),
         Slip(
             "Every step starts from the first state. Hand the new activity and the new trace on.",
             from_the_same_state,
@@ -177,7 +190,17 @@ def decay_step(answer: Callable[..., Any]) -> None:
         _, hebb = decay_stepped(drive, pre, hebb, w, alpha, eta)
         return activity(drive, pre, w, alpha, hebb), hebb
 
+    def without_tanh(drive: Tensor, pre: Tensor, hebb: Tensor, w: Tensor, alpha: Tensor, eta: Tensor) -> Any:
+        post = drive + torch.einsum("bi,bij->bj", pre, w + alpha * hebb)
+        return post, (1 - eta) * hebb + eta * outer(pre, post)
+
+    def over_columns(drive: Tensor, pre: Tensor, hebb: Tensor, w: Tensor, alpha: Tensor, eta: Tensor) -> Any:
+        post = torch.tanh(drive + torch.einsum("bj,bij->bi", pre, w + alpha * hebb))
+        return post, (1 - eta) * hebb + eta * outer(pre, post)
+
     slips = [
+        Slip("The tanh is missing from the activity.", without_tanh),
+        Slip("The sum runs over j. The old activity goes with i, the rows: bi,bij->bj.", over_columns),
         Slip(
             "The trace pairs the new activity with itself. Row i is the old activity, x_i(t-1).",
             other_trace(lambda pre, post, hebb, eta: (1 - eta) * hebb + eta * outer(post, post)),
@@ -193,6 +216,12 @@ def decay_step(answer: Callable[..., Any]) -> None:
         Slip(
             "Nothing decays. The old trace is multiplied by 1 - eta.",
             other_trace(lambda pre, post, hebb, eta: hebb + eta * outer(pre, post)),
+        ),
+        Slip(
+            "The trace is clipped. The decay rule needs no clip.",
+            other_trace(
+                lambda pre, post, hebb, eta: ((1 - eta) * hebb + eta * outer(pre, post)).clamp(-1, 1)
+            ),
         ),
         Slip(
             "The old trace is multiplied by eta. It keeps 1 - eta of itself.",

@@ -98,6 +98,14 @@ def masked_error(answer: Callable[..., Any]) -> None:
             lambda outputs, targets, mask: (outputs - targets)[mask].square().sum(),
         ),
         Slip(
+            "You take the error itself, so that errors of both signs cancel. Square it.",
+            lambda outputs, targets, mask: (outputs - targets)[mask].mean(),
+        ),
+        Slip(
+            "You square the mean error. Square first, then take the mean.",
+            lambda outputs, targets, mask: (outputs - targets)[mask].mean().square(),
+        ),
+        Slip(
             "You take the absolute error. Square it.",
             lambda outputs, targets, mask: (outputs - targets)[mask].abs().mean(),
         ),
@@ -152,6 +160,16 @@ def alpha_gradient(answer: Callable[..., Any]) -> None:
         Slip(
             "You take the mean over the batch. One alpha serves all episodes, so their gradients add up.",
             lambda pre, hebb, post, upstream: gradient(pre, hebb, post, upstream) / len(pre),
+        ),
+        Slip(
+            "You use the new activity, x_i(t). What came through the connection is the old one, x_i(t-1).",
+            lambda pre, hebb, post, upstream: gradient(post, hebb, post, upstream),
+        ),
+        Slip(
+            "The slope of the tanh belongs to the new activity: 1 - x_j(t)^2, not 1 - x_j(t-1)^2.",
+            lambda pre, hebb, post, upstream: torch.einsum(
+                "bi,bij,bj->ij", pre, hebb, upstream * (1 - pre.square())
+            ),
         ),
         Slip(
             "The old activity is missing: a connection whose sender was silent has no gradient.",
@@ -218,8 +236,8 @@ def parameter_count(answer: Callable[..., Any]) -> None:
 
 
 @exercise
-def swapped_lives(answer: Callable[..., Any]) -> None:
-    """Check `swapped_lives(net, inputs, cue_steps)` -> outputs of the last step [B, A], traces swapped.
+def swapped_traces(answer: Callable[..., Any]) -> None:
+    """Check `swapped_traces(net, inputs, cue_steps)` -> outputs of the last step [B, A], traces swapped.
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -257,6 +275,10 @@ def swapped_lives(answer: Callable[..., Any]) -> None:
             other(lambda hidden: hidden._replace(hebb=hidden.hebb.flip(0))),  # type: ignore[union-attr]
         ),
         Slip(
+            "The last episode keeps its own trace. It gets that of the first.",
+            other(lambda hidden: hidden._replace(hebb=torch.cat([hidden.hebb[1:], hidden.hebb[-1:]]))),  # type: ignore[index]
+        ),
+        Slip(
             "The activity is wiped. Swap the traces and leave the activity as it is.",
             other(lambda hidden: next_trace(hidden)._replace(h=torch.zeros_like(hidden.h))),
         ),
@@ -265,4 +287,4 @@ def swapped_lives(answer: Callable[..., Any]) -> None:
             lambda net, inputs, cue_steps: asked_with(net, inputs, cue_steps + 1, next_trace),
         ),
     ]
-    check_answer("swapped_lives", answer, asked_with_the_next_trace, cases, slips)
+    check_answer("swapped_traces", answer, asked_with_the_next_trace, cases, slips)

@@ -12,28 +12,31 @@ from bpa.checks.compare import Slip, check_answer, exercise
 from bpa.noise import fresh_generator
 
 
-def halved(pictures: Tensor, half: str) -> Tensor:
-    """Pictures [B, S, S], S even, with one half set to 0: "top", "bottom", "left" or "right"."""
+def halved(pictures: Tensor, half: str, more: int = 0) -> Tensor:
+    """Pictures [B, S, S], S even, with one half set to 0, or so many rows or columns more than that.
+
+    half is "top", "bottom", "left" or "right".
+    """
     turns = {"top": 0, "right": 1, "bottom": 2, "left": 3}[half]  # quarter turns that bring it to the top
     turned = torch.rot90(pictures, turns, (1, 2)).clone()
-    turned[:, : pictures.shape[1] // 2] = 0
+    turned[:, : pictures.shape[1] // 2 + more] = 0
     return torch.rot90(turned, -turns, (1, 2))
 
 
 def nearest_shown(shown: Tensor, cue: Tensor, hidden: Tensor) -> Tensor:
     """For each episode the shown picture that differs least from the cue where the cue is not hidden.
 
-    shown [N, B, P], cue [B, P], hidden bool [B, P] -> [B, P].
+    shown [K, B, N], cue [B, N], hidden bool [B, N] -> [B, N].
     """
-    gaps = ((shown - cue) * ~hidden).square().sum(-1)  # [N, B]
+    gaps = ((shown - cue) * ~hidden).square().sum(-1)  # [K, B]
     return shown[gaps.argmin(0), torch.arange(shown.shape[1])]
 
 
 def ridge_weights(x: Tensor, y: Tensor, penalty: float) -> Tensor:
-    """W [P, Q] that makes |x W - y|^2 + penalty |W|^2 least: x [K, P], y [K, Q], by an augmented system."""
-    P, Q = x.shape[1], y.shape[1]
-    rows = torch.cat([x.double(), penalty**0.5 * torch.eye(P, dtype=torch.float64)])
-    return torch.linalg.lstsq(rows, torch.cat([y.double(), y.new_zeros(P, Q).double()])).solution
+    """W [n, m] that makes |x W - y|^2 + penalty |W|^2 least: x [R, n], y [R, m], by an augmented system."""
+    n, m = x.shape[1], y.shape[1]
+    rows = torch.cat([x.double(), penalty**0.5 * torch.eye(n, dtype=torch.float64)])
+    return torch.linalg.lstsq(rows, torch.cat([y.double(), y.new_zeros(n, m).double()])).solution
 
 
 @exercise
@@ -66,6 +69,14 @@ def hide_half(answer: Callable[..., Any]) -> None:
             lambda pictures, half: pictures,
         ),
         Slip(
+            "One row or column too few is hidden: S // 2 of them are half.",
+            lambda pictures, half: halved(pictures, half, more=-1),
+        ),
+        Slip(
+            "One row or column too many is hidden: S // 2 of them are half.",
+            lambda pictures, half: halved(pictures, half, more=1),
+        ),
+        Slip(
             "You return the half alone. The picture keeps its shape; its hidden half is 0.",
             lambda pictures, half: {
                 "top": pictures[:, pictures.shape[1] // 2 :],
@@ -80,7 +91,7 @@ def hide_half(answer: Callable[..., Any]) -> None:
 
 @exercise
 def nearest_picture(answer: Callable[..., Any]) -> None:
-    """Check `nearest_picture(shown, cue, hidden)` -> the shown picture most like the cue, [B, P].
+    """Check `nearest_picture(shown, cue, hidden)` -> the shown picture most like the cue, [B, N].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -116,6 +127,16 @@ def nearest_picture(answer: Callable[..., Any]) -> None:
             lambda shown, cue, hidden: torch.where(hidden, nearest_shown(shown, cue, hidden), cue),
         ),
         Slip(
+            "You return the number of the picture. Return the picture itself.",
+            lambda shown, cue, hidden: ((shown - cue) * ~hidden).square().sum(-1).argmin(0),
+        ),
+        Slip(
+            "You take the largest product with the cue, which favours large pictures. Compare differences.",
+            lambda shown, cue, hidden: shown[
+                (shown * cue * ~hidden).sum(-1).argmax(0), torch.arange(shown.shape[1])
+            ],
+        ),
+        Slip(
             "You return the mean of what was shown. Choose one.",
             lambda shown, cue, hidden: shown.mean(0),
         ),
@@ -131,7 +152,7 @@ def nearest_picture(answer: Callable[..., Any]) -> None:
 
 @exercise
 def ridge(answer: Callable[..., Any]) -> None:
-    """Check `ridge(x, y, penalty)`: x [K, P], y [K, Q] -> W [P, Q].
+    """Check `ridge(x, y, penalty)`: x [R, n], y [R, m] -> W [n, m].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -168,6 +189,10 @@ def ridge(answer: Callable[..., Any]) -> None:
             lambda x, y, penalty: solved(x, y, -penalty),
         ),
         Slip("You return the predictions x W. Return W.", lambda x, y, penalty: x @ solved(x, y, penalty)),
-        Slip("W is transposed: [P, Q], so that x W has the shape of y.", lambda *a: solved(*a).T),
+        Slip(
+            "You take means over the rows of x. The sums are wanted: x^T x and x^T y as they are.",
+            lambda x, y, penalty: solved(x, y, penalty * len(x)),
+        ),
+        Slip("W is transposed: [n, m], so that x W has the shape of y.", lambda *a: solved(*a).T),
     ]
     check_answer("ridge", answer, ridge_weights, cases, slips)

@@ -17,7 +17,7 @@ def fanned_out(m: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return m[:, None] * weight[:, 0] + bias
 
 
-def lived_trace(h: Tensor, m: Tensor, clip: float) -> Tensor:
+def trace_after(h: Tensor, m: Tensor, clip: float) -> Tensor:
     """Hebb after the activities h [T, B, H] with modulation m [T, B], from zero, clipped at each step."""
     return written(h[:-1], h[1:], m[1:], clip)
 
@@ -88,7 +88,7 @@ def gains(answer: Callable[..., Any]) -> None:
 
 @exercise
 def modulated_trace(answer: Callable[..., Any]) -> None:
-    """Check `modulated_trace(h, m, clip)` -> the trace after a life of T steps, [B, H, H].
+    """Check `modulated_trace(h, m, clip)` -> the trace after an episode of T steps, [B, H, H].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -104,6 +104,27 @@ def modulated_trace(answer: Callable[..., Any]) -> None:
         Slip(
             "M is one step late: the pair of x(t-1) and x(t) is weighed with M(t), made from x(t).",
             lambda h, m, clip: written(h[:-1], h[1:], m[:-1], clip),
+        ),
+        Slip(
+            "M is one step early: the pair of x(t-1) and x(t) is weighed with M(t), made from x(t).",
+            lambda h, m, clip: written(h[:-2], h[1:-1], m[2:], clip),
+        ),
+        Slip(
+            "Only the first pair is in it. Does the return stand inside the loop?",
+            lambda h, m, clip: written(h[:1], h[1:2], m[1:2], clip),
+        ),
+        Slip(
+            "The first pair is missing: it is that of the first two steps.",
+            lambda h, m, clip: written(h[1:-1], h[2:], m[2:], clip),
+        ),
+        Slip("The last pair is missing.", lambda h, m, clip: written(h[:-2], h[1:-1], m[1:-1], clip)),
+        Slip(
+            "The first step is paired with the last one. Nothing came before it.",
+            lambda h, m, clip: written(h.roll(1, 0), h, m, clip),
+        ),
+        Slip(
+            "M counts with the wrong sign: the increment is added.",
+            lambda h, m, clip: written(h[:-1], h[1:], -m[1:], clip),
         ),
         Slip("M is not used.", lambda h, m, clip: written(h[:-1], h[1:], torch.ones_like(m[1:]), clip)),
         Slip(
@@ -125,7 +146,7 @@ def modulated_trace(answer: Callable[..., Any]) -> None:
             lambda h, m, clip: written(h[:-1], h[1:], m[1:].relu(), clip),
         ),
     ]
-    check_answer("modulated_trace", answer, lived_trace, cases, slips)
+    check_answer("modulated_trace", answer, trace_after, cases, slips)
 
 
 @exercise

@@ -17,8 +17,8 @@ def pairs(pre: Tensor, post: Tensor) -> Tensor:
     return pre[:, :, :, None] * post[:, :, None, :]
 
 
-def lived_pairs(h: Tensor) -> Tensor:
-    """What entered the traces in a life h [T, B, H]: nothing at its first step, [T, B, H, H]."""
+def entered(h: Tensor) -> Tensor:
+    """What enters the traces in an episode h [T, B, H]: nothing at its first step, [T, B, H, H]."""
     return torch.cat([h.new_zeros(1, *h.shape[1:], h.shape[2]), pairs(h[:-1], h[1:])])
 
 
@@ -43,16 +43,16 @@ def two_traces(entering: Tensor, m: Tensor, eta: float, clip: float, new_first: 
 
 def after(h: Tensor, eta: float) -> Tensor:
     """E [B, H, H] after the activities h [T, B, H]."""
-    return gathered(lived_pairs(h), eta)
+    return gathered(entered(h), eta)
 
 
-def lived(h: Tensor, m: Tensor, eta: float, clip: float) -> Tensor:
+def learned(h: Tensor, m: Tensor, eta: float, clip: float) -> Tensor:
     """Hebb [B, H, H] after the activities h [T, B, H] with modulation m [T, B]."""
-    return two_traces(lived_pairs(h), m, eta, clip)
+    return two_traces(entered(h), m, eta, clip)
 
 
 def credits(m: Tensor, eta: float, first: int = 1) -> Tensor:
-    """What each moment earns, [T, B]: sum over n >= first of eta (1 - eta)^(n - first) m(s + n)."""
+    """What each step earns, [T, B]: sum over n >= first of eta (1 - eta)^(n - first) m(s + n)."""
     steps = torch.arange(len(m))
     wait = steps[None, :] - steps[:, None] - first  # [s, t]
     weight = torch.where(wait >= 0, eta * (1 - eta) ** wait.clamp(min=0).double(), 0.0)
@@ -61,7 +61,7 @@ def credits(m: Tensor, eta: float, first: int = 1) -> Tensor:
 
 @exercise
 def eligibility_after(answer: Callable[..., Any]) -> None:
-    """Check `eligibility_after(h, eta)` -> the eligibility trace after a life of T steps, [B, H, H].
+    """Check `eligibility_after(h, eta)` -> the eligibility trace after an episode of T steps, [B, H, H].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -85,18 +85,30 @@ def eligibility_after(answer: Callable[..., Any]) -> None:
         Slip("Rows and columns are swapped: the old activity is the row.", lambda h, eta: after(h, eta).mT),
         Slip("You pair the new activity with itself.", lambda h, eta: gathered(pairs(h, h), eta)),
         Slip("The last pair is missing.", lambda h, eta: after(h[:-1], eta)),
+        Slip(
+            "The first pair is missing: it is that of the first two steps.",
+            lambda h, eta: after(h[1:], eta),
+        ),
+        Slip(
+            "Only the first pair is in it. Does the return stand inside the loop?",
+            lambda h, eta: after(h[:2], eta),
+        ),
+        Slip(
+            "The first step is paired with the last one. Nothing came before it.",
+            lambda h, eta: gathered(pairs(h.roll(1, 0), h), eta),
+        ),
     ]
     check_answer("eligibility_after", answer, after, cases, slips)
 
 
 def kept_all(h: Tensor, eta: float) -> Tensor:
     """The sum of all pairs times eta: a trace that forgets nothing."""
-    return gathered(lived_pairs(h), eta, kept=1.0)
+    return gathered(entered(h), eta, kept=1.0)
 
 
 @exercise
 def retroactive_trace(answer: Callable[..., Any]) -> None:
-    """Check `retroactive_trace(h, m, eta, clip)` -> the Hebbian trace after a life of T steps, [B, H, H].
+    """Check `retroactive_trace(h, m, eta, clip)` -> the Hebbian trace after an episode of T steps, [B, H, H].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -114,21 +126,41 @@ def retroactive_trace(answer: Callable[..., Any]) -> None:
     slips = [
         Slip(
             "You use the new E. Hebb takes the old one, gathered before this step.",
-            lambda h, m, eta, clip: two_traces(lived_pairs(h), m, eta, clip, new_first=True),
+            lambda h, m, eta, clip: two_traces(entered(h), m, eta, clip, new_first=True),
         ),
         Slip(
             "M is one step late: M(t) meets the E gathered before step t.",
-            lambda h, m, eta, clip: lived(h, late(m), eta, clip),
+            lambda h, m, eta, clip: learned(h, late(m), eta, clip),
+        ),
+        Slip(
+            "M is one step early: M(t) meets the E gathered before step t.",
+            lambda h, m, eta, clip: learned(h, torch.cat([m[1:], 0 * m[:1]]), eta, clip),
+        ),
+        Slip(
+            "Nothing is learned. Does the return stand inside the loop?",
+            lambda h, m, eta, clip: 0 * learned(h, m, eta, clip),
+        ),
+        Slip(
+            "The first pair is missing: it is that of the first two steps.",
+            lambda h, m, eta, clip: learned(h[1:], m[1:], eta, clip),
+        ),
+        Slip(
+            "The last step is missing: its modulation counts as well.",
+            lambda h, m, eta, clip: learned(h[:-1], m[:-1], eta, clip),
+        ),
+        Slip(
+            "The first step is paired with the last one. Nothing came before it.",
+            lambda h, m, eta, clip: two_traces(pairs(h.roll(1, 0), h), m, eta, clip),
         ),
         Slip(
             "E is not used: this is simple modulation.",
-            lambda h, m, eta, clip: two_traces(lived_pairs(h), m, 1.0, clip, new_first=True),
+            lambda h, m, eta, clip: two_traces(entered(h), m, 1.0, clip, new_first=True),
         ),
-        Slip("M is not used.", lambda h, m, eta, clip: lived(h, torch.ones_like(m), eta, clip)),
+        Slip("M is not used.", lambda h, m, eta, clip: learned(h, torch.ones_like(m), eta, clip)),
         Slip(
             "E forgets nothing. It keeps a share 1 - eta.",
             lambda h, m, eta, clip: two_traces(
-                torch.cat([lived_pairs(h)[:1], *[kept_all(h[: t + 1], eta)[None] for t in range(1, len(h))]]),
+                torch.cat([entered(h)[:1], *[kept_all(h[: t + 1], eta)[None] for t in range(1, len(h))]]),
                 m,
                 1.0,
                 clip,
@@ -136,20 +168,20 @@ def retroactive_trace(answer: Callable[..., Any]) -> None:
         ),
         Slip(
             "You clip at the end. Clip at every step: what was cut off is gone.",
-            lambda h, m, eta, clip: lived(h, m, eta, torch.inf).clamp(-clip, clip),
+            lambda h, m, eta, clip: learned(h, m, eta, torch.inf).clamp(-clip, clip),
         ),
-        Slip("The clip is missing.", lambda h, m, eta, clip: lived(h, m, eta, torch.inf)),
+        Slip("The clip is missing.", lambda h, m, eta, clip: learned(h, m, eta, torch.inf)),
         Slip(
             "Rows and columns are swapped: the old activity is the row.",
-            lambda h, m, eta, clip: lived(h, m, eta, clip).mT,
+            lambda h, m, eta, clip: learned(h, m, eta, clip).mT,
         ),
         Slip(
             "A negative M counts as positive. It unlearns.",
-            lambda h, m, eta, clip: lived(h, m.abs(), eta, clip),
+            lambda h, m, eta, clip: learned(h, m.abs(), eta, clip),
         ),
         Slip("This is E. Hebb is wanted.", lambda h, m, eta, clip: after(h, eta)),
     ]
-    check_answer("retroactive_trace", answer, lived, cases, slips)
+    check_answer("retroactive_trace", answer, learned, cases, slips)
 
 
 def rate(wait: Tensor, kept: Tensor) -> Tensor:
@@ -190,7 +222,7 @@ def rate_for(answer: Callable[..., Any]) -> None:
 
 @exercise
 def earned(answer: Callable[..., Any]) -> None:
-    """Check `earned(m, eta)` -> the credit of each moment of a life without clip, [T, B].
+    """Check `earned(m, eta)` -> the credit of each step of an episode without clip, [T, B].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -209,10 +241,10 @@ def earned(answer: Callable[..., Any]) -> None:
 
     slips = [
         Slip(
-            "A moment earns from its own modulation here. With the old E it earns from later ones only.",
+            "A step earns from its own modulation here. With the old E it earns from later ones only.",
             lambda m, eta: credits(m, eta, first=0),
         ),
-        Slip("A moment earns from the past here. It earns from later modulations.", backwards),
+        Slip("A step earns from the past here. It earns from later modulations.", backwards),
         Slip("Eta is missing: only a share eta entered E.", lambda m, eta: credits(m, eta) / eta),
         Slip("Nothing is forgotten between a moment and its reward.", forgets_nothing),
         Slip("All later modulations count, not the next one alone.", next_only),

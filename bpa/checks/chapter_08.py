@@ -146,6 +146,7 @@ def looks_alike(answer: Callable[..., Any]) -> None:
             "You give one number for each pattern. Give one for each free cell, row by row.",
             lambda walls: windows(walls).unique(dim=0, return_counts=True)[1],
         ),
+        Slip("The order is wrong. Go row by row, not column by column.", lambda walls: alike(walls.T)),
     ]
     check_answer("looks_alike", answer, alike, cases, slips)
 
@@ -169,8 +170,12 @@ def hitting_time(answer: Callable[..., Any]) -> None:
             lambda walls, goal: first_hits(walls, goal, stay=False),
         ),
         Slip(
-            "One step is missing, or one too many: at the goal the number is 0, elsewhere it is 1 + P h.",
+            "One step is missing: at the goal the number is 0, elsewhere it is 1 + P h.",
             lambda walls, goal: first_hits(walls, goal) - 1,
+        ),
+        Slip(
+            "One step is too many: at the goal the number is 0.",
+            lambda walls, goal: first_hits(walls, goal) + 1,
         ),
         Slip(
             "From the goal itself no step is needed: its number is 0, not the mean time of a return.",

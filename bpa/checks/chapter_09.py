@@ -60,7 +60,7 @@ def others(returns: Tensor) -> Tensor:
 
 @exercise
 def bootstrapped_returns(answer: Callable[..., Any]) -> None:
-    """Check `bootstrapped_returns(rewards, last_value, gamma)` -> returns of a piece of a life, [T, B].
+    """Check `bootstrapped_returns(rewards, last_value, gamma)` -> returns of a piece of an episode, [T, B].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -76,7 +76,7 @@ def bootstrapped_returns(answer: Callable[..., Any]) -> None:
 
     slips = [
         Slip(
-            "The value is not used: these are the returns of a life that ends here.",
+            "The value is not used: these are the returns of an episode that ends here.",
             lambda rewards, last_value, gamma: returns_beyond(rewards, torch.zeros_like(last_value), gamma),
         ),
         Slip(
@@ -129,6 +129,10 @@ def generalised_advantage(answer: Callable[..., Any]) -> None:
     def after(values: Tensor, last: Tensor) -> Tensor:
         return torch.cat([values[1:], last[None]])
 
+    def swept_forwards(rewards: Tensor, values: Tensor, gamma: float, lam: float) -> Tensor:
+        deltas = errors(rewards, values, gamma)
+        return swept_back(deltas.flip(0), gamma * lam, torch.zeros_like(rewards[0])).flip(0)
+
     slips = [
         Slip(
             "lam is not used: this is R - V, the case of lam = 1.",
@@ -156,6 +160,15 @@ def generalised_advantage(answer: Callable[..., Any]) -> None:
                 lambda rewards, values, gamma: rewards + gamma * after(values, values[-1]) - values,
             ),
         ),
+        Slip(
+            "The two values are swapped: the next one is discounted and added, the present one taken away.",
+            with_errors(
+                lambda rewards, values, gamma: (
+                    rewards + gamma * values - after(values, torch.zeros_like(values[0]))
+                )
+            ),
+        ),
+        Slip("You sum up the past. An advantage adds the errors that are still to come.", swept_forwards),
         Slip(
             "The sign is turned round: positive means better than expected.",
             lambda rewards, values, gamma, lam: -discounted_errors(rewards, values, gamma, lam),

@@ -49,6 +49,8 @@ def lstm_step(
     post: str = "candidate",
     everywhere: bool = False,
     by_columns: bool = False,
+    bare_cell: bool = False,
+    written: str = "old by new",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One step of a plastic LSTM: h, cell [B, H] and Hebb [B, H, H]; what comes after clip makes slips."""
     parts = dict(zip(order, (drive + pre @ w).chunk(4, dim=1), strict=True))
@@ -57,9 +59,10 @@ def lstm_step(
         parts[gate] = parts[gate] + read
     g = torch.tanh(parts["g"])
     cell = torch.sigmoid(parts["f"]) * cell + torch.sigmoid(parts["i"]) * g
-    h = torch.sigmoid(parts["o"]) * torch.tanh(cell)
+    h = torch.sigmoid(parts["o"]) * (cell if bare_cell else torch.tanh(cell))
     active = {"candidate": g, "output": h, "cell": cell, "before": parts["g"]}[post]
-    return h, cell, (hebb + eta * pre[:, :, None] * active[:, None, :]).clamp(-clip, clip)
+    rows, columns = {"old by new": (pre, active), "turned": (active, pre), "new by new": (h, active)}[written]
+    return h, cell, (hebb + eta * rows[:, :, None] * columns[:, None, :]).clamp(-clip, clip)
 
 
 def mixture(losses: Tensor) -> Tensor:
@@ -111,7 +114,7 @@ def perplexity(answer: Callable[..., Any]) -> None:
 
 @exercise
 def predict_next(answer: Callable[..., Any]) -> None:
-    """Check `predict_next(symbols, count, concentration)` -> chances of the next symbol, [A].
+    """Check `predict_next(symbols, count, concentration)` -> probabilities of the next symbol, [A].
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -137,7 +140,7 @@ def predict_next(answer: Callable[..., Any]) -> None:
             lambda s, A, c: (asked(s, A) + c) / (asked(s, A).sum() + c),
         ),
         Slip(
-            "The chances do not add up to 1: the concentration is missing below the line.",
+            "The probabilities do not add up to 1: the concentration is missing below the line.",
             lambda s, A, c: (asked(s, A) + c) / asked(s, A).sum(),
         ),
         Slip(
@@ -227,6 +230,15 @@ def plastic_step(answer: Callable[..., Any]) -> None:
             partial(lstm_step, by_columns=True),
         ),
         Slip("You write first and then read. A step reads the trace that it found.", read_late),
+        Slip(
+            "The trace is written with its indices swapped: the row i is pre-synaptic.",
+            partial(lstm_step, written="turned"),
+        ),
+        Slip(
+            "Pre-synaptic is the output before this step, h(t-1). You take the new one.",
+            partial(lstm_step, written="new by new"),
+        ),
+        Slip("The tanh of the cell is missing in h.", partial(lstm_step, bare_cell=True)),
     ]
     check_answer("plastic_step", answer, lstm_step, cases, slips)
 
@@ -258,7 +270,7 @@ def mixed_losses(answer: Callable[..., Any]) -> None:
             lambda losses: -(-losses).exp().mean(0).log(),
         ),
         Slip(
-            "You mix the losses. Mix the chances, and take the logarithm of the mean.",
+            "You mix the losses. Mix the probabilities, and take the logarithm of the mean.",
             lambda losses: (torch.softmax(-earlier(losses), 0) * losses).sum(0),
         ),
         Slip("You follow the best one so far. All of them speak, by their weights.", leader),

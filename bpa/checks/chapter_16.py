@@ -34,11 +34,13 @@ def actor_critic_loss(
     detach: bool = True,
     last: bool = True,
     total: bool = False,
+    sign: float = -1.0,
+    learn_value: bool = True,
 ) -> Tensor:
     """The policy and value terms of the advantage actor-critic, a mean over steps and episodes.
 
     Each option is a divergence: the softmax over another axis, an advantage that the gradient flows
-    through, a last reward that is lost, a sum over steps.
+    through, a last reward that is lost, a sum over steps, a sign turned round, a value that learns nothing.
     """
     following = torch.zeros_like(rewards[0])
     returns = []
@@ -48,7 +50,8 @@ def actor_critic_loss(
     advantage = torch.stack(returns[::-1]) - values
     log_taken = torch.log_softmax(logits, dim=axis).gather(-1, actions[..., None])[..., 0]
     weight = advantage.detach() if detach else advantage
-    loss = (-log_taken * weight + VALUE_COEF * advantage.square()).mean()
+    error = advantage if learn_value else advantage.detach()
+    loss = (sign * log_taken * weight + VALUE_COEF * error.square()).mean()
     return loss * len(rewards) if total else loss
 
 
@@ -75,11 +78,16 @@ def parting(one: Tensor, other: Tensor) -> Tensor:
     return steps
 
 
-def mean_of_each(loss: Callable[..., Tensor], *parts: Tensor, tolerance: float = 1e-4) -> bool:
-    """Whether `loss` of a batch is the mean of its values for each episode alone, to `tolerance`."""
+def gap_to_each(loss: Callable[..., Tensor], *parts: Tensor) -> float:
+    """How far `loss` of a batch is from the mean of its values for each episode alone."""
     episodes = range(parts[-1].shape[1])
     alone = [float(loss(*(part[:, b : b + 1] for part in parts))) for b in episodes]
-    return abs(float(loss(*parts)) - sum(alone) / len(alone)) < tolerance
+    return abs(float(loss(*parts)) - sum(alone) / len(alone))
+
+
+def mean_of_each(loss: Callable[..., Tensor], *parts: Tensor, tolerance: float = 1e-4) -> bool:
+    """Whether `loss` of a batch is the mean of its values for each episode alone, to `tolerance`."""
+    return gap_to_each(loss, *parts) < tolerance
 
 
 def blind_to_order(loss: Callable[..., Tensor], *parts: Tensor) -> bool:
@@ -126,6 +134,14 @@ def mended_trace(answer: Callable[..., Any]) -> None:
             "Eta is missing before the new pair.",
             lambda pre, post, eta: faded_trace(pre, post, eta) / eta,
         ),
+        Slip(
+            "Only the first step counts: the return stands inside the loop.",
+            lambda pre, post, eta: faded_trace(pre[:1], post[:1], eta),
+        ),
+        Slip(
+            "Only the last step counts: the trace begins anew in each round of the loop.",
+            lambda pre, post, eta: faded_trace(pre[-1:], post[-1:], eta),
+        ),
     ]
     check_answer("mended_trace", answer, faded_trace, cases, slips)
 
@@ -170,6 +186,11 @@ def mended_loss(answer: Callable[..., Any]) -> None:
         ),
         slip("This is the planted function still.", axis=1, last=False, detach=False),
         slip("You sum over the steps. It is a mean over steps and episodes.", total=True),
+        slip("The minus before the policy's term is missing: the loss falls as log pi rises.", sign=1.0),
+        slip(
+            "The value learns nothing: its own term is detached too. The loss itself is right.",
+            learn_value=False,
+        ),
     ]
     check_answer(
         "mended_loss",
@@ -248,12 +269,17 @@ def treats_alone(answer: Callable[..., Any]) -> None:
         each = [actor_critic_loss(*(part[:, b : b + 1] for part in parts)) for b in range(rewards.shape[1])]
         return torch.stack(each).mean()
 
-    cases = []
-    for loss in (actor_critic_loss, first_value, centred, mixed, by_episode):
-        logits = torch.randn(7, 4, 4, generator=generator)
-        values = torch.randn(7, 4, generator=generator)
-        actions = torch.randint(4, (7, 4), generator=generator)
-        cases.append((loss, logits, values, actions, 5 * torch.rand(7, 4, generator=generator)))
+    def drawn(loss: Callable[..., Tensor]) -> tuple[Any, ...]:
+        """A case in which the loss clearly mixes the episodes, or clearly does not."""
+        while True:
+            logits = torch.randn(7, 4, 4, generator=generator)
+            values = torch.randn(7, 4, generator=generator)
+            actions = torch.randint(4, (7, 4), generator=generator)
+            case = (loss, logits, values, actions, 5 * torch.rand(7, 4, generator=generator))
+            if not 1e-5 < gap_to_each(*case) < 1e-2:
+                return case
+
+    cases = [drawn(loss) for loss in (actor_critic_loss, first_value, centred, mixed, by_episode)]
     slips = [
         Slip(
             "You ask whether the order matters. A loss can be blind to order and still mix the episodes.",

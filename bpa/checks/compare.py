@@ -66,8 +66,8 @@ def exercise(
     def checked(answer: Callable[..., Any]) -> Result | None:
         if untouched(answer):
             print(
-                f"{answer.__name__}: not answered yet. Put your answer in the place of the dots, run that "
-                "cell, then this one again."
+                f"{answer.__name__}: not answered yet.\n"
+                "Put your answer in the place of the dots, run that cell, then this one."
             )
             return None
         for draw in range(1, DRAWS + 1):

@@ -154,10 +154,29 @@ def covering_path(size: int, episode_length: int = 200, beam_width: int = 2000) 
         size: side n of the maze. episode_length: T, at least 1. beam_width: at least 1.
     """
     episode_length = require_integer("episode_length", episode_length, low=1)
-    beam_width = require_integer("beam_width", beam_width, low=1)
     grid = maze_map(size)
-    T, count = episode_length, len(grid.cells)
-    values, successors = finding_values(grid, T), grid.successors.numpy()
+    return best_sweep(grid, finding_values(grid, episode_length), beam_width)
+
+
+def ideal_path(size: int, episode_length: int = 200, beam_width: int = 2000) -> Tensor:
+    """Actions of a sweep on which an ideal agent earns much in expectation, int64 [L], L at most T.
+
+    It is the better of two: the sweep that the search of `covering_path` finds with `ideal_values`, and
+    `covering_path` itself, since either can miss the best one. Arguments as of `covering_path`; ValueError
+    too if the maze is larger than side 17.
+    """
+    episode_length = require_integer("episode_length", episode_length, low=1)
+    grid = maze_map(require_size(size))
+    values = ideal_values(grid, episode_length)
+    paths = best_sweep(grid, values, beam_width), covering_path(size, episode_length, beam_width)
+    return max(paths, key=lambda path: sweep_earnings(grid, path, values))
+
+
+def best_sweep(grid: MazeMap, values: np.ndarray, beam_width: int) -> Tensor:
+    """The search of `covering_path`, for what a goal first met at time t is worth: `values` [F, T + 2]."""
+    beam_width = require_integer("beam_width", beam_width, low=1)
+    T, count = values.shape[1] - 2, len(grid.cells)
+    successors = grid.successors.numpy()
     # Two partial paths at the same cell that have entered the same cells differ only in what they earned.
     # They are recognised by the exclusive or of one random word for each cell entered.
     words = np.random.default_rng(0).integers(2**63, size=(2, count), dtype=np.uint64)
@@ -204,6 +223,13 @@ def first_entries(grid: MazeMap, path: Tensor, episode_length: int) -> np.ndarra
     return times
 
 
+def sweep_earnings(grid: MazeMap, path: Tensor, values: np.ndarray) -> float:
+    """The mean over goals of `values` [F, T + 2] at the time at which a sweep first enters them."""
+    times = first_entries(grid, path, values.shape[1] - 2)
+    earned = values[np.arange(len(times)), times]
+    return float(np.delete(earned, grid.centre).mean())
+
+
 def checked(
     policy: str, episode_length: int, reward: float, wall_penalty: float
 ) -> tuple[str, int, float, float]:
@@ -223,9 +249,9 @@ def expected_reward(
 
     "random": the chance of standing in each cell is carried forward step by step, for every goal. "oracle"
     and "explorer": `finding_values`, at the distance from the centre or at the sweep's first entry. "ideal":
-    `ideal_values` at the first entry of the same sweep.
+    `ideal_values` at the first entry of `ideal_path`, a sweep for them.
     How long it takes in large mazes is said by `affordable`; "explorer" takes far longer.
-    With T = 200 and reward 10: random 14.37, 7.72, 5.38, ideal 360.91, 227.21, 177.84, explorer 379.87,
+    With T = 200 and reward 10: random 14.37, 7.72, 5.38, ideal 360.97, 227.21, 177.89, explorer 379.87,
     274.98, 207.62, oracle 416.23, 324.23, 269.57 for sides 9, 11 and 13.
 
     Raises:
@@ -243,19 +269,19 @@ def expected_reward(
     grid, T = maze_map(require_size(size) if policy == "ideal" else size), episode_length
     if policy == "random":
         return random_reward(grid, T, reward, wall_penalty)
+    if policy == "ideal":
+        return reward * sweep_earnings(grid, ideal_path(size, T), ideal_values(grid, T))
     if policy == "oracle":
         goals, share = distinct_goals(grid)
         times = grid.distances_between(
             torch.tensor(grid.centre, dtype=torch.int64, device="cpu"), torch.from_numpy(goals)
         ).numpy()
         goals, share, times = (each[times <= T] for each in (goals, share, times))
-        values = finding_values(grid, T, goals)
     else:
         goals = np.delete(np.arange(len(grid.cells)), grid.centre)
         share = np.full(len(goals), 1 / len(goals))
         times = first_entries(grid, covering_path(size, T), T)[goals]
-        values = ideal_values(grid, T)[goals] if policy == "ideal" else finding_values(grid, T, goals)
-    return float(reward * share @ values[np.arange(len(goals)), times])
+    return float(reward * share @ finding_values(grid, T, goals)[np.arange(len(goals)), times])
 
 
 def random_reward(grid: MazeMap, episode_length: int, reward: float, wall_penalty: float) -> float:
@@ -287,8 +313,8 @@ def affordable(policy: str, size: int, episode_length: int) -> bool:
     """Whether `expected_reward` takes seconds, not minutes or hours; for "random", "oracle" and "ideal".
 
     With T = 200 and one thread "random" takes 2 s for side 101, and up to side 163 it is affordable (15 s);
-    "oracle" takes half a second for side 101 and is affordable up to side 271 (11 s); "ideal" takes 0.4 s for
-    side 11 and 4 s for side 17, the largest.
+    "oracle" takes half a second for side 101 and is affordable up to side 271 (11 s); "ideal" takes half a
+    second for side 11 and 6 s for side 17, the largest.
     """
     require_choice("policy", policy, ("random", "oracle", "ideal"))
     if policy == "ideal":
@@ -318,7 +344,7 @@ def ideal_bound(size: int = 11, episode_length: int = 200, reward: float = 10.0)
     """What no agent with our agents' senses can exceed, in expected reward per episode, however it searches.
 
     The bound of `explorer_bound`, with what an ideal agent earns after its first reward. With T = 200 and
-    reward 10: 363.45, 228.86, 180.64 for sides 9, 11 and 13; "ideal" itself earns 99.3, 99.3 and 98.4 per
+    reward 10: 363.45, 228.86, 180.64 for sides 9, 11 and 13; "ideal" itself earns 99.3, 99.3 and 98.5 per
     cent of that.
 
     Raises:
@@ -379,6 +405,6 @@ def score(
     elif policy == "explorer":
         act = Explorer(maze_map(size), covering_path(size, episode_length))
     else:
-        act = Ideal(maze_map(require_size(size)), covering_path(size, episode_length), episode_length)
+        act = Ideal(maze_map(size), ideal_path(size, episode_length), episode_length)
     total = play(maze, act)
     return Score(total.mean().item(), total.std().item() / episodes**0.5, episodes)

@@ -127,9 +127,8 @@ def beliefs_of(grid: MazeMap) -> Beliefs:
     bits = bits_of(grid)
     shifts = [size * down + right for down, right in MOVES]
     looks: dict[int, int] = {}  # the cells of each view
-    ahead: dict[
-        int, list[set[int]]
-    ] = {}  # the views that each action can lead to from a view; none at a wall
+    # The views that each action can lead to from a view; none if there is a wall.
+    ahead: dict[int, list[set[int]]] = {}
     views, successors = views_of(grid).tolist(), grid.successors.tolist()
     for cell, view in enumerate(views):
         looks[view] = looks.get(view, 0) | bits[cell]
@@ -166,7 +165,7 @@ def beliefs_of(grid: MazeMap) -> Beliefs:
         for action, shift in enumerate(shifts):
             leads = ahead[seen[done]][action]
             there = cells << shift if shift > 0 else cells >> -shift
-            if leads and there & goal:
+            if there & goal:
                 reach.add(action, done, 1 / count)
             for view in leads:
                 if left := there & looks[view] & ~goal:
@@ -185,13 +184,12 @@ def beliefs_of(grid: MazeMap) -> Beliefs:
     )
 
 
-def goals_to_come(beliefs: Beliefs, steps: int) -> np.ndarray:
-    """W(k), the most goals that can be expected in k steps after a teleport, float64 [G, steps + 1]."""
-    return solve(beliefs, steps)
+def goals_to_come(beliefs: Beliefs, steps: int, actions: np.ndarray | None = None) -> np.ndarray:
+    """W(k), the most goals that can be expected in k steps after a teleport, float64 [G, steps + 1].
 
-
-def solve(beliefs: Beliefs, steps: int, actions: np.ndarray | None = None) -> np.ndarray:
-    """`goals_to_come`; `actions`, int8 [steps + 1, N], is filled with the best ones at k steps left."""
+    `actions`, int8 [steps + 1, N], if given, is filled with the best action by steps left and set: the first
+    of up, down, left, right where several are.
+    """
     N = len(beliefs.goal)
     value = np.zeros(N)
     coming = np.zeros((len(beliefs.goals), steps + 1))
@@ -237,7 +235,7 @@ class Ideal:
 
     Args:
         grid: the maze it is in; never larger than LARGEST_SIZE.
-        path: the actions of its sweep from the centre, int64 [L]; see `covering_path` of the baselines.
+        path: the actions of its sweep from the centre, int64 [L]; see `ideal_path` of the baselines.
         episode_length: T, that of the mazes. It keeps an action for each of T steps and each set, one byte.
 
     Raises:
@@ -254,7 +252,7 @@ class Ideal:
         self.beliefs = beliefs = beliefs_of(grid)
         N = len(beliefs.goal)
         self.best = np.zeros((episode_length + 1, N), dtype=np.int8)  # by steps left
-        solve(beliefs, episode_length, self.best)
+        goals_to_come(beliefs, episode_length, self.best)
         self.kinds, self.turns = turns_of(grid, beliefs.goals)
         # The set that a teleport leads to, by kind of goal and view.
         self.first = np.full((len(beliefs.goals), VIEWS), -1)

@@ -363,7 +363,7 @@ def from_gymnasium(
             what comes after them can be added to the return. Otherwise a return ends where its episode does.
         generator: source of seeds and of the numbers that choose actions, a fresh unseeded one if None.
 
-    The same noise and the same actions replay the same episodes if all chance of the environment comes from
+    The same noise and the same actions replay the same episodes if all noise of the environment comes from
     the seed of its `reset`.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import inspect
-import io
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +14,12 @@ from typing import Any
 import ipywidgets
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from PIL import Image
 
-from bpa.show.plots import encode, png_bytes, require_text, show
+from bpa.show.plots import require_text, show
+from bpa.show.stills import still
 from bpa.show.widgets import Live
 
-MOST_FRAMES = 60  # of one figure in a page; each weighs 5 to 20 KB
-FRAME_COLORS = 64  # a palette: a plot needs no more, and weighs a third
+MOST_FRAMES = 60  # of one figure in a page; each weighs 10 to 40 KB
 
 Drawn = Figure | tuple[Figure, str]
 
@@ -95,16 +93,6 @@ def control(name: str, given: Any, start: Any, paged: Sequence[Any] | None) -> C
     return Control(name, kind, values, shown, start)
 
 
-def small_png(figure: Figure) -> bytes:
-    """The figure as PNG with a palette of few colours."""
-    with Image.open(io.BytesIO(png_bytes(figure))) as image:
-        flat = Image.new("RGB", image.size, "white")
-        flat.paste(image, mask=image.getchannel("A") if "A" in image.getbands() else None)
-        buffer = io.BytesIO()
-        flat.quantize(FRAME_COLORS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
 class Explorer:
     """A figure and its controls: one object, two faces."""
 
@@ -138,14 +126,15 @@ class Explorer:
 
     def page(self) -> Live:
         """The face for a page: every combination of the controls, drawn beforehand."""
-        frames, alts, texts = [], [], []
+        frames: list[tuple[str, str]] = []  # for the light and for the dark theme
+        alts, texts = [], []
         size = (0, 0)
         for combination in itertools.product(*(c.paged for c in self.controls)):
             values = {c.name: value for c, value in zip(self.controls, combination, strict=True)}
             figure, said, alt = self.drawn(values)
             width, height = figure.get_size_inches()
             size = (round(96 * width), round(96 * height))
-            frames.append("data:image/png;base64," + encode(small_png(figure)))
+            frames.append(still(figure))
             plt.close(figure)
             alts.append(alt)
             texts.append(said)
@@ -159,7 +148,7 @@ class Explorer:
                 }
                 for c in self.controls
             ],
-            "frames": frames,
+            "frames": [list(pair) for pair in zip(*frames, strict=True)],
             "alts": alts,
             "texts": texts,
             "width": size[0],

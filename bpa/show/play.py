@@ -60,17 +60,15 @@ def episode(
     require_finite_weights(net)
     generator = torch.Generator(device="cpu").manual_seed(seed)
     maze = build_task(config, 1, generator)  # on the CPU, where it is looked at
-    lived_in = build_task(config, 1, generator, device=next(net.parameters()).device)
-    chance = draw_noise(maze.episode_length, 1, generator)
-    seen = rollout(
-        net, lived_in, type(chance)(*(part.to(lived_in.device) for part in chance)), engine, greedy
-    )
+    env = build_task(config, 1, generator, device=next(net.parameters()).device)
+    noise = draw_noise(maze.episode_length, 1, generator)
+    seen = rollout(net, env, type(noise)(*(part.to(env.device) for part in noise)), engine, greedy)
     require_finite_outputs(seen.logits)
-    maze.reset(chance.goal)
+    maze.reset(noise.goal)
     total = 0.0
     yield Moment(0, None, 0.0, total, None, written(maze, 0), drawn(maze, 0))
     for t, action in enumerate(seen.actions.cpu()):
-        reward = maze.step(action, chance.teleport[t])[1].item()
+        reward = maze.step(action, noise.teleport[t])[1].item()
         total += reward
         modulation = None if seen.modulation is None else seen.modulation[t, 0].item()
         yield Moment(t + 1, int(action), reward, total, modulation, written(maze, 0), drawn(maze, 0))

@@ -73,6 +73,7 @@ STYLES = ("default", STYLE)
 SAVING: dict[str, Any] = {
     "savefig.bbox": None,
     "savefig.dpi": "figure",
+    "savefig.facecolor": "auto",
     "savefig.transparent": False,
     "text.usetex": False,
 }

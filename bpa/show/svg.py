@@ -148,18 +148,25 @@ def pictures_of(axes: Axes) -> list[Artist]:
     return [*axes.images, *(each for each in axes.collections if isinstance(each, QuadMesh))]
 
 
-def mark_what_lies_on_pictures(figure: Figure) -> None:
-    """Give it an id by which `recolor` knows it, after the figure has been laid out."""
+def lying_on_pictures(figure: Figure) -> list[Artist]:
+    """What is drawn on images and meshes and keeps its colours, after the figure has been laid out."""
     figure.draw_without_rendering()
+    found: list[Artist] = []
     for axes in figure.axes:
         pictures = [picture.get_window_extent() for picture in pictures_of(axes)]
         if pictures:  # a line may end beside its picture, but it is there to be seen on it
-            for artist in (*axes.lines, *axes.collections, *axes.patches):
-                artist.set_gid(ON_PICTURE)
+            found += (*axes.lines, *axes.collections, *axes.patches)
         for text in axes.texts:
             box = text.get_window_extent()
             if any(box.overlaps(picture) for picture in pictures):
-                text.set_gid(ON_PICTURE)
+                found.append(text)
+    return found
+
+
+def mark_what_lies_on_pictures(figure: Figure) -> None:
+    """Give it an id by which `recolor` knows it."""
+    for artist in lying_on_pictures(figure):
+        artist.set_gid(ON_PICTURE)
 
 
 def points_of(artist: Artist) -> int:

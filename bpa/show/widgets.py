@@ -21,7 +21,9 @@ from bpa.arguments import require_integer
 from bpa.cells.plasticity import rule_name
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
-from bpa.show.plots import encode, png_bytes, require_text
+from bpa.show.picture import encode
+from bpa.show.plots import require_text
+from bpa.show.stills import still
 
 SCRIPTED_RULES = ("hebb", "decay", "oja")  # those of live/network.js
 
@@ -96,10 +98,13 @@ def frames(
         raise ValueError(f"alt must be one text or as many as figures, {len(figures)}, got {len(alts)}")
     for text in alts:
         require_text("alt", text)
-    pictures = ["data:image/png;base64," + encode(png_bytes(figure)) for figure in figures]
+    for figure in figures:
+        if not isinstance(figure, Figure):
+            raise ValueError(f"figures must be matplotlib figures, got {type(figure).__name__}")
     width, height = (round(96 * inches) for inches in figures[0].get_size_inches())
+    pictures = [still(figure) for figure in figures]  # for the light and for the dark theme
     data = {
-        "frames": pictures,
+        "frames": [list(pair) for pair in zip(*pictures, strict=True)],
         "labels": [str(label) for label in labels],
         "alts": alts,
         "width": width,
@@ -195,6 +200,7 @@ def watch_agent(
     seed: int | None = None,
     title: str = "A trained agent, live",
     caption: str = "",
+    autoplay: bool = False,
 ) -> Live:
     """A trained network that lives in the page: it senses, acts and rewires itself in the reader's browser.
 
@@ -208,6 +214,8 @@ def watch_agent(
         size, episode_length, reward, wall_penalty: as for `GridMaze`.
         seed: the same episodes every time; new ones if None.
         title, caption: set above and below.
+        autoplay: begin by itself, and go on from episode to episode until the reader does something; not for
+            readers who asked their system for less motion.
 
     Raises:
         ValueError: the network does not fit the maze, or the page cannot run it.
@@ -232,6 +240,7 @@ def watch_agent(
         "parameters": network_parameters(net),
         "hebbLimit": min(settings["clip"], 2.0),  # both ends of the colour scale
         "seed": seed,
+        "autoplay": bool(autoplay),
     }
     scripts = ["maze.js", "network.js", "board.js", "agent.js"]
     return Live("agent.html", scripts, data, title, caption, height=800)

@@ -97,7 +97,7 @@ class Patterns:
         missing: share of the bits that the cue leaves out, above 0 and below 1; with noise also 0. Which
         ones is drawn anew for each episode. The number is rounded, to at least 1 missing and 1 shown.
         noise: chance that a bit which the cue shows is turned round, 0 to 0.5.
-        generator: source of all chance, a fresh unseeded one if None. device: of what `sample` returns.
+        generator: source of all noise, a fresh unseeded one if None. device: of what `sample` returns.
 
         [2018] has pattern_size 1000, num_patterns 5, presentations 2, show_steps 10, pause_steps 3 and
         missing 0.5. There each input bit fixes the output of one neuron; in a `bpa.Network` it reaches all

@@ -115,7 +115,7 @@ class Pictures:
         for each episode. In a picture of odd side the hidden half is the smaller one.
         patch_size: S of photographs, at least 2; 12 if None. Digits have 8.
         shrink: photographs only, squares of so many pixels a side are averaged into one, at least 1.
-        generator: source of all chance, a fresh unseeded one if None. device: of what `sample` returns.
+        generator: source of all noise, a fresh unseeded one if None. device: of what `sample` returns.
 
     Raises:
         ValueError: a setting is out of range, or there are more pictures than there are to be had.

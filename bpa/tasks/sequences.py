@@ -37,7 +37,7 @@ class Languages:
         num_symbols: A, 2 to 10,000. sequence_length: at least order + 1. order, 1 to 13; the table has
         A**order rows, at most 10,000. concentration: above 0; small ones make languages easier to foresee.
         batch_size: B, at least 1.
-        generator: source of all chance, a fresh unseeded one if None. device: of what `sample` returns.
+        generator: source of all noise, a fresh unseeded one if None. device: of what `sample` returns.
 
     Raises:
         ValueError: a setting is out of range.
@@ -152,7 +152,7 @@ class AssociativeRecall:
     Configuration:
         num_pairs: N, at least 1. num_keys: K, at least N. num_values: V, at least 2.
         batch_size: B, at least 1.
-        generator: source of all chance, a fresh unseeded one if None. device: of what `sample` returns.
+        generator: source of all noise, a fresh unseeded one if None. device: of what `sample` returns.
 
     Raises:
         ValueError: a setting is out of range, or there are more pairs than keys.

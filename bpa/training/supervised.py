@@ -112,7 +112,7 @@ def fit(
 ) -> list[Step]:
     """Train `net` in place on one new batch an iteration, by Adam; return what happened.
 
-    All chance comes from the task's generator: the same seeds give the same weights.
+    All noise comes from the task's generator: the same seeds give the same weights.
 
     Args:
         task: gives the batches. net: reads task.input_size numbers and has task.output_size outputs.

@@ -1,5 +1,6 @@
 """Chapter 2: right answers, each written another way, and typical wrong ones with the hint they get."""
 
+import numpy as np
 import torch
 
 from bpa.checks import chapter_02
@@ -43,6 +44,16 @@ def backwards(step, xs, pre, hebb):
     return stacked(step, xs.flip(0), pre, hebb)
 
 
+def once(step, xs, pre, hebb):
+    pre, hebb = step(xs[0], pre, hebb)
+    return torch.stack([pre]), pre, hebb
+
+
+def as_lists(step, xs, pre, hebb):
+    kept, (pre, hebb) = loop(step, xs, pre, hebb)
+    return [[row.numpy() for row in activity] for activity in kept], pre.tolist(), hebb
+
+
 def batch_first(step, xs, pre, hebb):
     kept, last = loop(step, xs, pre, hebb)
     return torch.stack(kept, dim=1), *last
@@ -70,6 +81,11 @@ def trace_first(drive, pre, hebb, w, alpha, eta):
     return activity(drive, pre, hebb, w, alpha), hebb
 
 
+def no_tanh(drive, pre, hebb, w, alpha, eta):
+    post = drive + torch.einsum("bi,bij->bj", pre, w + alpha * hebb)
+    return post, torch.lerp(hebb, pairs(pre, post), eta.item())
+
+
 def rows_summed_wrong(drive, pre, hebb, w, alpha, eta):
     post = torch.tanh(drive + torch.einsum("bj,bij->bi", pre, w + alpha * hebb))
     return post, torch.lerp(hebb, pairs(pre, post), eta.item())
@@ -92,6 +108,8 @@ RIGHT = [
     (chapter_02.connections, lambda w, alpha, hebb: torch.stack([w + alpha * trace for trace in hebb])),
     (chapter_02.unroll, stacked),
     (chapter_02.unroll, recursive),
+    (chapter_02.unroll, as_lists),
+    (chapter_02.connections, lambda w, alpha, hebb: w.numpy() + np.einsum("j,bij->bij", alpha, hebb)),
     (
         chapter_02.decay_step,
         with_trace(lambda pre, post, hebb, eta: torch.lerp(hebb, pairs(pre, post), eta.item())),
@@ -122,7 +140,13 @@ WRONG = [
     (chapter_02.unroll, lambda step, xs, pre, hebb: stacked(step, xs, 0 * pre, 0 * hebb), "start from zeros"),
     (chapter_02.unroll, late, "before each step"),
     (chapter_02.unroll, backwards, "largest difference"),
-    (chapter_02.unroll, batch_first, "Its shape is|largest difference"),
+    (chapter_02.unroll, batch_first, "Time comes first"),
+    (chapter_02.unroll, once, "inside the loop"),
+    (
+        chapter_02.unroll,
+        lambda step, xs, pre, hebb: stacked(step, xs[:-1], pre, hebb),
+        "last step is missing",
+    ),
     (chapter_02.unroll, lambda *arguments: loop(*arguments)[0], "results where 3 are wanted"),
     (
         chapter_02.decay_step,
@@ -155,7 +179,13 @@ WRONG = [
         "not multiplied by eta",
     ),
     (chapter_02.decay_step, trace_first, "uses the new trace"),
-    (chapter_02.decay_step, rows_summed_wrong, "largest difference"),
+    (chapter_02.decay_step, rows_summed_wrong, "sum runs over j"),
+    (chapter_02.decay_step, no_tanh, "tanh is missing"),
+    (
+        chapter_02.decay_step,
+        with_trace(lambda pre, post, hebb, eta: (hebb + eta * (pairs(pre, post) - hebb)).clamp(-1, 1)),
+        "needs no clip",
+    ),
     (
         chapter_02.decay_step,
         with_trace(lambda pre, post, hebb, eta: (hebb + eta * pairs(pre, post)).clamp(-1, 1)),

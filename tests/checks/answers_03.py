@@ -1,5 +1,6 @@
 """Chapter 3: right answers, each written another way, and typical wrong ones with the hint they get."""
 
+import numpy as np
 import torch
 
 from bpa.checks import chapter_03
@@ -64,12 +65,14 @@ def swapped_at_once(net, inputs, cue_steps):
 RIGHT = [
     (chapter_03.masked_error, error_by_loops),
     (chapter_03.masked_error, error_by_weights),
+    (chapter_03.masked_error, lambda o, t, m: float(np.mean(((o - t).numpy() ** 2)[m.numpy()]))),
+    (chapter_03.alpha_gradient, lambda *a: gradient_by_loops(*a).tolist()),
     (chapter_03.alpha_gradient, gradient_by_loops),
     (chapter_03.alpha_gradient, gradient_by_matrices),
     (chapter_03.parameter_count, sizes),
     (chapter_03.parameter_count, by_state_dict),
-    (chapter_03.swapped_lives, swapped),
-    (chapter_03.swapped_lives, swapped_at_once),
+    (chapter_03.swapped_traces, swapped),
+    (chapter_03.swapped_traces, swapped_at_once),
 ]
 
 
@@ -79,6 +82,8 @@ WRONG = [
     (chapter_03.masked_error, lambda o, t, m: ((o - t)[-1] ** 2).mean(), "shown bits do not count"),
     (chapter_03.masked_error, lambda o, t, m: ((o - t) ** 2 * m).sum(), "This is the sum"),
     (chapter_03.masked_error, lambda o, t, m: ((o - t).abs() * m).sum() / m.sum(), "absolute error"),
+    (chapter_03.masked_error, lambda o, t, m: ((o - t) * m).sum() / m.sum(), "of both signs cancel"),
+    (chapter_03.masked_error, lambda o, t, m: (((o - t) * m).sum() / m.sum()) ** 2, "square the mean"),
     (chapter_03.masked_error, lambda o, t, m: error_by_loops(o, t, m) ** 0.5, "root of it"),
     (chapter_03.masked_error, lambda o, t, m: error_by_loops(o, t, ~m), "wrong way round"),
     (chapter_03.masked_error, lambda o, t, m: -error_by_loops(o, t, m), "largest difference"),
@@ -99,6 +104,16 @@ WRONG = [
         "Rows and columns are swapped",
     ),
     (chapter_03.alpha_gradient, lambda *a: gradient_by_loops(*a) / len(a[0]), "gradients add up"),
+    (
+        chapter_03.alpha_gradient,
+        lambda p, h, x, u: gradient_by_matrices(x, h, x, u),
+        "You use the new activity",
+    ),
+    (
+        chapter_03.alpha_gradient,
+        lambda p, h, x, u: (p[:, :, None] * h * (u * (1 - p**2))[:, None, :]).sum(0),
+        "belongs to the new activity",
+    ),
     (
         chapter_03.alpha_gradient,
         lambda p, h, x, u: gradient_by_loops(torch.ones_like(p), h, x, u),
@@ -127,12 +142,17 @@ WRONG = [
     ),
     (chapter_03.parameter_count, lambda *a: sizes(*a) + (a[0] != "none") * a[2] ** 2, "no parameter"),
     (chapter_03.parameter_count, lambda *a: sizes(*a) + 1000, "largest difference"),
-    (chapter_03.swapped_lives, lambda n, x, c: n.unroll(x).logits[-1], "Nothing is swapped"),
-    (chapter_03.swapped_lives, lambda *a: swapped(*a, order=lambda b, B: (b - 1) % B), "wrong way round"),
-    (chapter_03.swapped_lives, lambda *a: swapped(*a, keep=False), "activity too"),
-    (chapter_03.swapped_lives, lambda *a: swapped(*a, order=lambda b, B: B - 1 - b), "reverse the batch"),
-    (chapter_03.swapped_lives, lambda *a: swapped(*a, early=1), "too early"),
-    (chapter_03.swapped_lives, lambda *a: swapped(*a, order=lambda b, B: 0), "largest difference"),
-    (chapter_03.swapped_lives, lambda n, x, c: n.unroll(x).logits, "Its shape is"),
-    (chapter_03.swapped_lives, 3, "must be a function"),
+    (chapter_03.swapped_traces, lambda n, x, c: n.unroll(x).logits[-1], "Nothing is swapped"),
+    (chapter_03.swapped_traces, lambda *a: swapped(*a, order=lambda b, B: (b - 1) % B), "wrong way round"),
+    (chapter_03.swapped_traces, lambda *a: swapped(*a, keep=False), "activity too"),
+    (chapter_03.swapped_traces, lambda *a: swapped(*a, order=lambda b, B: B - 1 - b), "reverse the batch"),
+    (chapter_03.swapped_traces, lambda *a: swapped(*a, early=1), "too early"),
+    (
+        chapter_03.swapped_traces,
+        lambda *a: swapped(*a, order=lambda b, B: min(b + 1, B - 1)),
+        "keeps its own trace",
+    ),
+    (chapter_03.swapped_traces, lambda *a: swapped(*a, order=lambda b, B: 0), "largest difference"),
+    (chapter_03.swapped_traces, lambda n, x, c: n.unroll(x).logits, "Its shape is"),
+    (chapter_03.swapped_traces, 3, "must be a function"),
 ]

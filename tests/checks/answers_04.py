@@ -1,6 +1,8 @@
 """Chapter 4: right answers, each written another way, and typical wrong ones with the hint they get."""
 
+import numpy as np
 import torch
+from sklearn.linear_model import Ridge
 
 from bpa.checks import chapter_04
 
@@ -49,6 +51,27 @@ def nearest_by_product(shown, cue, hidden):
     return torch.einsum("nb,nbp->bp", chosen, shown)
 
 
+def hidden_by_numpy(pictures, half):
+    """A list of arrays, one for each picture."""
+    turns = ("top", "right", "bottom", "left").index(half)
+    results = []
+    for picture in pictures.numpy():
+        turned = np.rot90(picture, turns).copy()
+        turned[: len(turned) // 2] = 0
+        results.append(np.rot90(turned, -turns).copy())
+    return results
+
+
+def nearest_by_numpy(shown, cue, hidden):
+    known = ~hidden.numpy()
+    gaps = (((shown.numpy() - cue.numpy()) * known) ** 2).sum(-1)
+    return np.take_along_axis(shown.numpy(), gaps.argmin(0)[None, :, None], axis=0)[0]
+
+
+def ridge_of_scikit_learn(x, y, penalty):
+    return Ridge(alpha=penalty, fit_intercept=False).fit(x.numpy(), y.numpy()).coef_.T
+
+
 def ridge_by_inverse(x, y, penalty):
     return torch.inverse(x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype)) @ x.T @ y
 
@@ -64,10 +87,13 @@ def ridge_by_descent(x, y, penalty):
 RIGHT = [
     (chapter_04.hide_half, hidden_by_slices),
     (chapter_04.hide_half, hidden_by_coordinates),
+    (chapter_04.hide_half, hidden_by_numpy),
     (chapter_04.nearest_picture, nearest_by_loops),
+    (chapter_04.nearest_picture, nearest_by_numpy),
     (chapter_04.nearest_picture, nearest_by_product),
     (chapter_04.ridge, ridge_by_inverse),
     (chapter_04.ridge, ridge_by_descent),
+    (chapter_04.ridge, ridge_of_scikit_learn),
 ]
 
 
@@ -76,6 +102,16 @@ WRONG = [
     (chapter_04.hide_half, lambda p, half: hidden_by_slices(p, MIRROR[half]), "Rows and columns"),
     (chapter_04.hide_half, lambda p, half: p, "Nothing is hidden"),
     (chapter_04.hide_half, lambda p, half: hidden_by_slices(p, half, cut=1), "largest difference"),
+    (
+        chapter_04.hide_half,
+        lambda p, half: hidden_by_slices(p, half, p.shape[1] // 2 + (-1 if half in ("top", "left") else 1)),
+        "too few is hidden",
+    ),
+    (
+        chapter_04.hide_half,
+        lambda p, half: hidden_by_slices(p, half, p.shape[1] // 2 + (1 if half in ("top", "left") else -1)),
+        "too many is hidden",
+    ),
     (chapter_04.hide_half, lambda p, half: p.mul_(0), "changes its arguments"),
     (
         chapter_04.nearest_picture,
@@ -95,11 +131,30 @@ WRONG = [
         lambda *a: nearest_by_loops(*a, size=lambda gap: gap),
         "cancel",
     ),
+    (
+        chapter_04.nearest_picture,
+        lambda s, c, h: (s - c).masked_fill(h, 0).pow(2).sum(2).min(0).indices,
+        "number of the picture",
+    ),
+    (
+        chapter_04.nearest_picture,
+        lambda s, c, h: torch.stack(
+            [s[torch.einsum("kn,n->k", s[:, b], c[b]).argmax(), b] for b in range(len(c))]
+        ),
+        "largest product",
+    ),
     (chapter_04.nearest_picture, lambda s, c, h: s[0] * 0, "largest difference"),
     (chapter_04.ridge, lambda x, y, p: torch.linalg.pinv(x) @ y, "penalty is missing"),
     (chapter_04.ridge, lambda x, y, p: torch.linalg.pinv(x.T @ x + p) @ x.T @ y, "diagonal alone"),
     (chapter_04.ridge, lambda x, y, p: ridge_by_inverse(x, y, p * p), "squared|difference"),
     (chapter_04.ridge, lambda x, y, p: ridge_by_inverse(x, y, -p), "wrong sign"),
+    (
+        chapter_04.ridge,
+        lambda x, y, p: torch.linalg.solve(
+            x.T @ x / len(x) + p * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y / len(x)
+        ),
+        "means over the rows",
+    ),
     (chapter_04.ridge, lambda x, y, p: x @ ridge_by_inverse(x, y, p), "Return W"),
     (chapter_04.ridge, lambda x, y, p: ridge_by_inverse(x, y, p).T, "transposed"),
     (chapter_04.ridge, lambda x, y, p: 2 * ridge_by_inverse(x, y, p), "largest difference"),

@@ -1,5 +1,6 @@
 """Chapter 5: right answers, each written another way, and typical wrong ones with the hint they get."""
 
+import numpy as np
 import torch
 
 from bpa.checks import chapter_05
@@ -33,6 +34,24 @@ def trace_one_by_one(h, m, clip):
     return hebb
 
 
+def trace_by_numpy(h, m, clip):
+    """Nested lists of float64."""
+    h, m = h.double().numpy(), m.double().numpy()
+    hebb = np.zeros((h.shape[1], h.shape[2], h.shape[2]))
+    for pre, post, gain in zip(h, h[1:], m[1:], strict=False):
+        hebb = np.clip(hebb + np.einsum("b,bi,bj->bij", gain, pre, post), -clip, clip)
+    return hebb.tolist()
+
+
+def trace_one_step_early(h, m, clip):
+    """Each pair with the modulation of the step after it."""
+    return trace(h[:-1], m[1:], clip)
+
+
+def trace_wrapped_round(h, m, clip):
+    return trace(torch.cat([h[-1:], h]), torch.cat([m[:1], m]), clip)
+
+
 def recalled(hebb, pre, post):
     return (pre[:, None] @ hebb @ post[:, :, None])[:, 0, 0]
 
@@ -62,8 +81,10 @@ def stores_solved(group):
 RIGHT = [
     (chapter_05.gains, linear_gains),
     (chapter_05.gains, gains_loop),
+    (chapter_05.gains, lambda m, w, b: [(w[:, 0] * one + b).tolist() for one in m]),
     (chapter_05.modulated_trace, trace),
     (chapter_05.modulated_trace, trace_one_by_one),
+    (chapter_05.modulated_trace, trace_by_numpy),
     (chapter_05.erasing_modulation, erase),
     (chapter_05.erasing_modulation, erase_by_secant),
     (chapter_05.two_stores, stores),
@@ -81,6 +102,12 @@ WRONG = [
     (chapter_05.gains, lambda m, w, b: linear_gains(m, w, b).T, "Its shape is|largest difference"),
     (chapter_05.gains, lambda m, w, b: linear_gains(m, w, b).relu(), "largest difference"),
     (chapter_05.modulated_trace, lambda h, m, c: trace(h, m, c, late=1), "one step late"),
+    (chapter_05.modulated_trace, trace_one_step_early, "one step early"),
+    (chapter_05.modulated_trace, lambda h, m, c: trace(h[:2], m[:2], c), "inside the loop"),
+    (chapter_05.modulated_trace, lambda h, m, c: trace(h[1:], m[1:], c), "first pair is missing"),
+    (chapter_05.modulated_trace, lambda h, m, c: trace(h[:-1], m[:-1], c), "last pair is missing"),
+    (chapter_05.modulated_trace, trace_wrapped_round, "paired with the last one"),
+    (chapter_05.modulated_trace, lambda h, m, c: -trace(h, m, c), "wrong sign"),
     (chapter_05.modulated_trace, lambda h, m, c: trace(h, m**0, c), "M is not used"),
     (
         chapter_05.modulated_trace,

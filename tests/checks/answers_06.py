@@ -1,5 +1,6 @@
 """Chapter 6: right answers, each written another way, and typical wrong ones with the hint they get."""
 
+import numpy as np
 import torch
 
 from bpa.checks import chapter_06
@@ -57,11 +58,26 @@ def two_traces_from_history(h, m, eta, clip):
     return hebb
 
 
+def two_traces_by_numpy(h, m, eta, clip):
+    """Nested lists of float64."""
+    h, m = h.double().numpy(), m.double().numpy()
+    hebb = gathering = np.zeros((h.shape[1], h.shape[2], h.shape[2]))
+    for pre, post, gain in zip(h[:-1], h[1:], m[1:], strict=True):
+        hebb = (hebb + np.einsum("b,bij->bij", gain, gathering)).clip(-clip, clip)
+        gathering = gathering + eta * (np.einsum("bi,bj->bij", pre, post) - gathering)
+    return hebb.tolist()
+
+
 def simple(h, m, eta, clip):
     hebb = torch.zeros(h.shape[1], h.shape[2], h.shape[2])
     for t in range(1, len(h)):
         hebb = (hebb + m[t][:, None, None] * h[t - 1][:, :, None] * h[t][:, None]).clamp(-clip, clip)
     return hebb
+
+
+def wrapped_round(h):
+    """The activities, with the last ones before the first."""
+    return torch.cat([h[-1:], h])
 
 
 def rate(wait, kept):
@@ -97,7 +113,9 @@ RIGHT = [
     (chapter_06.eligibility_after, gathered_one_by_one),
     (chapter_06.retroactive_trace, two_traces),
     (chapter_06.retroactive_trace, two_traces_from_history),
+    (chapter_06.retroactive_trace, two_traces_by_numpy),
     (chapter_06.rate_for, rate),
+    (chapter_06.rate_for, lambda n, k: (1 - k.double() ** (1 / n)).numpy()),
     (chapter_06.rate_for, rate_by_bisection),
     (chapter_06.earned, earned),
     (chapter_06.earned, earned_pair_by_pair),
@@ -112,10 +130,38 @@ WRONG = [
     (chapter_06.eligibility_after, lambda h, e: gathered(h, e).mT, "Rows and columns are swapped"),
     (chapter_06.eligibility_after, with_itself, "new activity with itself"),
     (chapter_06.eligibility_after, lambda h, e: gathered(h[:-1], e), "last pair is missing"),
+    (chapter_06.eligibility_after, lambda h, e: gathered(h[1:], e), "first pair is missing"),
+    (chapter_06.eligibility_after, lambda h, e: gathered(h[:2], e), "inside the loop"),
+    (chapter_06.eligibility_after, lambda h, e: gathered(wrapped_round(h), e), "paired with the last one"),
     (chapter_06.eligibility_after, lambda h, e: gathered(h, e)[0], "Its shape is"),
     (chapter_06.eligibility_after, lambda h, e: -gathered(h, e), "largest difference"),
     (chapter_06.retroactive_trace, lambda *a: two_traces(*a, new_first=True), "You use the new E"),
     (chapter_06.retroactive_trace, lambda *a: two_traces(*a, late=1), "one step late"),
+    (
+        chapter_06.retroactive_trace,
+        lambda h, m, e, c: two_traces(h, torch.cat([m[1:], 0 * m[:1]]), e, c),
+        "one step early",
+    ),
+    (
+        chapter_06.retroactive_trace,
+        lambda h, m, e, c: h.new_zeros(*h.shape[1:], h.shape[2]),
+        "inside the loop",
+    ),
+    (
+        chapter_06.retroactive_trace,
+        lambda h, m, e, c: two_traces(h[1:], m[1:], e, c),
+        "first pair is missing",
+    ),
+    (
+        chapter_06.retroactive_trace,
+        lambda h, m, e, c: two_traces(h[:-1], m[:-1], e, c),
+        "last step is missing",
+    ),
+    (
+        chapter_06.retroactive_trace,
+        lambda h, m, e, c: two_traces(wrapped_round(h), torch.cat([m[:1], m]), e, c),
+        "paired with the last one",
+    ),
     (chapter_06.retroactive_trace, simple, "simple modulation"),
     (chapter_06.retroactive_trace, lambda h, m, e, c: two_traces(h, m**0, e, c), "M is not used"),
     (chapter_06.retroactive_trace, lambda *a: two_traces(*a, kept=1.0), "E forgets nothing"),

@@ -61,6 +61,10 @@ def best_gathered(pairs, possible):
 
 
 RIGHT = [
+    (chapter_07.was_in, lambda a, r: in_pair(a, r).numpy()),
+    (chapter_07.still_possible, lambda p, i, n: left(p, i, n).tolist()),
+    (chapter_07.right_by_trial, lambda a, w: by_trial(a, w).double().tolist()),
+    (chapter_07.best_answers, lambda p, c: best(p, c).float()),
     (chapter_07.was_in, in_pair),
     (chapter_07.was_in, in_pair_by_table),
     (chapter_07.still_possible, left),
@@ -117,6 +121,8 @@ WRONG = [
         "share of yes",
     ),
     (chapter_07.right_by_trial, lambda a, w: (a == w).float().mean(1), "steps without a Go"),
+    (chapter_07.right_by_trial, lambda a, w: by_trial(a, w)[1:], "first entry is missing"),
+    (chapter_07.right_by_trial, lambda a, w: by_trial(a, w).flip(0), "wrong way round"),
     (chapter_07.right_by_trial, lambda a, w: by_trial(a, w) / 2, "largest difference"),
     (chapter_07.best_answers, lambda p, c: best(p, c, lambda s, n: s >= n / 2), "exactly one half"),
     (chapter_07.best_answers, lambda p, c: best(p, c, lambda s, n: s > 0), "not enough for a yes"),

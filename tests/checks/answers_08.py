@@ -105,6 +105,10 @@ def returning(walls, goal):
 
 
 RIGHT = [
+    (chapter_08.read_observation, lambda o, T: tuple(part.numpy() for part in read(o, T))),
+    (chapter_08.looks_alike, lambda w: alike(w).tolist()),
+    (chapter_08.hitting_time, lambda w, g: hits(w, g).numpy()),
+    (chapter_08.senses_only, lambda o, m: (torch.tensor((a := straight(o, m))[0]), a[1])),
     (chapter_08.read_observation, read),
     (chapter_08.read_observation, read_at_once),
     (chapter_08.looks_alike, alike),
@@ -135,9 +139,12 @@ WRONG = [
         lambda w: torch.tensor([[p[1::2] for p in windows(w)].count(p[1::2]) for p in windows(w)]),
         "corners are sensed",
     ),
+    (chapter_08.looks_alike, lambda w: alike(w.T), "not column by column"),
+    (chapter_08.looks_alike, lambda w: alike(w)[:-1], "last entry is missing"),
     (chapter_08.looks_alike, lambda w: torch.ones(len(windows(w))), "not right yet"),
     (chapter_08.hitting_time, lambda w, g: hits(w, g, bump=False), "never bumps"),
     (chapter_08.hitting_time, lambda w, g: hits(w, g) - 1, "One step is missing"),
+    (chapter_08.hitting_time, lambda w, g: hits(w, g) + 1, "One step is too many"),
     (chapter_08.hitting_time, returning, "From the goal itself"),
     (chapter_08.hitting_time, lambda w, g: hits(w, g)[1:], "shape"),
     (chapter_08.hitting_time, lambda w, g: (~w).nonzero().sub(g).abs().sum(1), "not right yet"),

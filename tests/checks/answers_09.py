@@ -75,7 +75,22 @@ def by_matrix(returns):
     return returns @ (1 - torch.eye(B)) / (B - 1)
 
 
+def gae_numpy(rewards, values, gamma, lam):
+    """In float64, and a list of rows."""
+    rewards, values = rewards.double().numpy(), values.double().numpy()
+    rows, following, after = [], 0.0, 0.0
+    for reward, value in zip(rewards[::-1], values[::-1], strict=True):
+        following = reward + gamma * after - value + gamma * lam * following
+        after = value
+        rows.insert(0, following)
+    return rows
+
+
 RIGHT = [
+    (chapter_09.bootstrapped_returns, lambda r, v, g: bootstrapped(r, v, g).tolist()),
+    (chapter_09.generalised_advantage, gae_numpy),
+    (chapter_09.best_baseline, lambda p, r: by_weights(p, r).item()),
+    (chapter_09.leave_one_out, lambda R: by_matrix(R).numpy()),
     (chapter_09.bootstrapped_returns, bootstrapped),
     (chapter_09.bootstrapped_returns, bootstrapped_loop),
     (chapter_09.generalised_advantage, gae),
@@ -110,6 +125,8 @@ WRONG = [
         lambda r, v, g: bootstrapped_loop(r.flip(0), v, g).flip(0),
         "sum up the past",
     ),
+    (chapter_09.bootstrapped_returns, lambda r, v, g: bootstrapped(r, v, g)[1:], "first entry is missing"),
+    (chapter_09.bootstrapped_returns, lambda r, v, g: bootstrapped(r, v, g).flip(0), "wrong way round"),
     (chapter_09.bootstrapped_returns, lambda r, v, g: r + g * v, "largest difference"),
     (chapter_09.generalised_advantage, lambda r, v, g, lam: powers(g, len(r)) @ r - v, "lam is not used"),
     (
@@ -132,6 +149,18 @@ WRONG = [
         chapter_09.generalised_advantage,
         lambda r, v, g, lam: powers(g * lam, len(r)) @ (r + g * torch.cat([v[1:], v[-1:]]) - v),
         "V_T is 0",
+    ),
+    (
+        chapter_09.generalised_advantage,
+        lambda r, v, g, lam: (
+            powers(g * lam, len(r)) @ (r + g * v - torch.cat([v[1:], torch.zeros(1, v.shape[1])]))
+        ),
+        "two values are swapped",
+    ),
+    (
+        chapter_09.generalised_advantage,
+        lambda r, v, g, lam: powers(g * lam, len(r)).T @ deltas(r, v, g),
+        "sum up the past",
     ),
     (chapter_09.generalised_advantage, lambda r, v, g, lam: -gae(r, v, g, lam), "sign is turned round"),
     (chapter_09.generalised_advantage, lambda r, v, g, lam: r - v, "largest difference"),

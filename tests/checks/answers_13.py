@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 
+import numpy as np
 import torch
 
 from bpa.checks import chapter_13
@@ -80,6 +81,29 @@ def trace_turned(*arguments):
     return h, cell, hebb.mT
 
 
+def written_with_new_output(drive, pre, cell, hebb, w, alpha, eta, clip):
+    h, new_cell, _ = plastic_step(drive, pre, cell, hebb, w, alpha, eta, clip)
+    g = candidate(drive, pre, hebb, w, alpha)
+    return h, new_cell, (hebb + eta * torch.einsum("bi,bj->bij", h, g)).clamp(-clip, clip)
+
+
+def candidate(drive, pre, hebb, w, alpha):
+    H = pre.shape[1]
+    return ((drive + pre @ w)[:, 3 * H :] + torch.einsum("bi,bij->bj", pre, alpha * hebb)).tanh()
+
+
+def bare_cell(drive, pre, *rest):
+    _, cell, hebb = plastic_step(drive, pre, *rest)
+    H = pre.shape[1]
+    return torch.sigmoid((drive + pre @ rest[2])[:, 2 * H : 3 * H]) * cell, cell, hebb
+
+
+def written_turned(drive, pre, cell, hebb, w, alpha, eta, clip):
+    h, new_cell, _ = plastic_step(drive, pre, cell, hebb, w, alpha, eta, clip)
+    g = candidate(drive, pre, hebb, w, alpha)
+    return h, new_cell, (hebb + eta * torch.einsum("bi,bj->bij", g, pre)).clamp(-clip, clip)
+
+
 def changed(position, value):
     def answer(*arguments):
         arguments = list(arguments)
@@ -127,6 +151,10 @@ RIGHT = [
     (chapter_13.plastic_step, plastic_step),
     (chapter_13.mixed_losses, mixed),
     (chapter_13.mixed_losses, mixed_in_loops),
+    (chapter_13.perplexity, lambda losses, mask: np.exp(losses.numpy()[mask.numpy()].mean())),
+    (chapter_13.predict_next, lambda s, A, c: predict_next(s, A, c).tolist()),
+    (chapter_13.plastic_step, lambda *a: [part.numpy() for part in plastic_step(*a)]),
+    (chapter_13.mixed_losses, lambda x: mixed(x).numpy()),
 ]
 
 
@@ -167,6 +195,9 @@ WRONG = [
     (chapter_13.plastic_step, read_by_columns, "by columns"),
     (chapter_13.plastic_step, written_first, "write first"),
     (chapter_13.plastic_step, trace_turned, "Result 3: The largest difference"),
+    (chapter_13.plastic_step, written_turned, "written with its indices swapped"),
+    (chapter_13.plastic_step, written_with_new_output, "output before this step"),
+    (chapter_13.plastic_step, bare_cell, "tanh of the cell is missing"),
     (chapter_13.plastic_step, lambda *a: plastic_step(*a)[:2], "2 results where 3"),
     (chapter_13.mixed_losses, lambda x: weighed(x, torch.softmax(-x.cumsum(1), 0)), "present loss"),
     (chapter_13.mixed_losses, lambda x: weighed(x, torch.tensor(1 / len(x))), "never change"),

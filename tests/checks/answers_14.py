@@ -70,6 +70,11 @@ def mask_by_rows(gamma):
     return mask
 
 
+def mask_in_numpy(gamma):
+    gates = gamma.double().numpy()
+    return [[gates[s + 1 : t + 1].prod() * (s <= t) for s in range(len(gates))] for t in range(len(gates))]
+
+
 def mask_by_products(gamma):
     T = len(gamma)
     return torch.tensor(
@@ -134,6 +139,10 @@ RIGHT = [
     (chapter_14.retention_mask, mask_by_products),
     (chapter_14.written_values, written),
     (chapter_14.written_values, written_row_by_row),
+    (chapter_14.attend, lambda *a: attend(*(part.double() for part in a)).numpy()),
+    (chapter_14.gated_delta_step, lambda *a: list(gated(*a))),
+    (chapter_14.retention_mask, mask_in_numpy),
+    (chapter_14.written_values, lambda k, v, b: written(k, v, b).tolist()),
 ]
 
 

@@ -1,5 +1,6 @@
 """Chapter 16: right answers, each written another way, and typical wrong ones with the hint they get."""
 
+import numpy as np
 import torch
 
 from bpa.checks import chapter_16
@@ -41,6 +42,16 @@ def loss(logits, values, actions, rewards, axis=-1, keep=False, drop=False):
     chosen = torch.nn.functional.one_hot(actions, logits.shape[-1])
     policy_term = -(log_policy * chosen).sum(-1) * (advantage if keep else advantage.detach())
     return policy_term.mean() + 0.1 * (advantage**2).mean()
+
+
+def policy_term(logits, values, actions, rewards):
+    """The part of the loss that is no square."""
+    returns, ahead = [], torch.zeros(rewards.shape[1])
+    for reward in rewards.flip(0):
+        ahead = reward + 0.9 * ahead
+        returns.insert(0, ahead)
+    chosen = torch.log_softmax(logits, -1).gather(-1, actions[..., None])[..., 0]
+    return -(chosen * (torch.stack(returns) - values).detach()).mean()
 
 
 def loss_by_a2c(logits, values, actions, rewards):
@@ -100,6 +111,10 @@ RIGHT = [
     (chapter_16.first_parting, parting_with_a_guard),
     (chapter_16.treats_alone, alone),
     (chapter_16.treats_alone, alone_two_by_two),
+    (chapter_16.mended_trace, lambda *a: trace(*a).double().numpy()),
+    (chapter_16.first_parting, lambda a, b: parting(a, b).tolist()),
+    (chapter_16.first_parting, lambda a, b: parting(a, b).numpy().astype(float)),
+    (chapter_16.treats_alone, lambda *a: np.bool_(alone(*a))),
 ]
 
 
@@ -122,6 +137,14 @@ WRONG = [
     (chapter_16.mended_loss, lambda *a: -loss(*a), "largest difference"),
     (chapter_16.mended_loss, lambda *a: a2c_loss(*a, baseline="first"), "largest difference"),
     (chapter_16.mended_loss, 3, "must be a function"),
+    (chapter_16.mended_loss, lambda *a: loss(*a) - 2 * policy_term(*a), "minus before the policy"),
+    (
+        chapter_16.mended_loss,
+        lambda g, v, a, r: policy_term(g, v, a, r) + (loss(g, v, a, r) - policy_term(g, v, a, r)).detach(),
+        "value learns nothing",
+    ),
+    (chapter_16.mended_trace, lambda x, y, eta: trace(x[:1], y[:1], eta), "return stands inside the loop"),
+    (chapter_16.mended_trace, lambda x, y, eta: eta * torch.outer(x[-1], y[-1]), "begins anew"),
     (chapter_16.first_parting, lambda a, b: (a != b).int().argmax(0), "gets T"),
     (chapter_16.first_parting, lambda a, b: parting(a, b) + 1, "Count from 0"),
     (

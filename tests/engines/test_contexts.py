@@ -259,10 +259,10 @@ class Acting(nn.Module):
     def __init__(self, net, engine):
         super().__init__()
         self.net, self.engine = net, engine
-        self.chance = draw_noise(6, 3, seeded())
+        self.noise = draw_noise(6, 3, seeded())
 
     def forward(self):
-        seen = rollout(self.net, GridMaze(5, 3, 6), self.chance, self.engine)
+        seen = rollout(self.net, GridMaze(5, 3, 6), self.noise, self.engine)
         return seen.logits, seen.actions
 
 

@@ -56,10 +56,10 @@ def test_equals_the_definition(sizes):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_same_noise_gives_the_same_episodes_in_the_maze(seed):
     net = lively_lstm(seed, 20, input_size=17, num_actions=4)
-    chance = draw_noise(200, 15, torch.Generator().manual_seed(seed))
+    noise = draw_noise(200, 15, torch.Generator().manual_seed(seed))
     mazes = [GridMaze((5, 7, 9, 11)[seed], 15, 200, wall_penalty=0.1 * seed) for _ in range(2)]
     right, mine = (
-        rollout(net, maze, chance, engine) for maze, engine in zip(mazes, ("eager", "numba"), strict=True)
+        rollout(net, maze, noise, engine) for maze, engine in zip(mazes, ("eager", "numba"), strict=True)
     )
     assert len(right.actions.unique()) == 4
     assert right.rewards.max() > 5, "nobody found the goal: nothing was tested"
@@ -81,16 +81,16 @@ def test_the_same_noise_gives_the_same_episodes_in_the_maze(seed):
 
 def test_the_same_noise_gives_the_same_answers_to_cues():
     net = lively_lstm(5, 17, input_size=11, num_actions=2)
-    worlds = [CueReward(4, 5, 9, 200, wrong_penalty=0.3, generator=torch.Generator()) for _ in range(2)]
-    chance = worlds[0].sample_noise()
+    cues = [CueReward(4, 5, 9, 200, wrong_penalty=0.3, generator=torch.Generator()) for _ in range(2)]
+    noise = cues[0].sample_noise()
     right, mine = (
-        rollout(net, world, chance, engine) for world, engine in zip(worlds, ("eager", "numba"), strict=True)
+        rollout(net, env, noise, engine) for env, engine in zip(cues, ("eager", "numba"), strict=True)
     )
     assert len(right.rewards.unique()) == 3, "not every outcome was seen"
     for name in ("observations", "actions", "rewards"):
         assert torch.equal(getattr(mine, name), getattr(right, name)), name
     torch.testing.assert_close(mine.h, right.h, rtol=1e-4, atol=1e-4)
-    assert torch.equal(worlds[1].observation(), worlds[0].observation())
+    assert torch.equal(cues[1].observation(), cues[0].observation())
 
 
 def test_auto_takes_it_for_the_plain_one_alone(caplog):

@@ -298,7 +298,7 @@ def fresh_maze(size, batch_size, steps, **rewards):
     return GridMaze(size, batch_size, steps, device=DEVICE, **rewards)
 
 
-def luck(steps, batch_size, seed):
+def drawn_noise(steps, batch_size, seed):
     return draw_noise(steps, batch_size, torch.Generator().manual_seed(seed), DEVICE)
 
 
@@ -307,20 +307,20 @@ def luck(steps, batch_size, seed):
 def test_noise_out_of_range_is_refused(bad):
     nets, mazes = [lively_network(0), lively_network(1)], [fresh_maze(5, 2, 3) for _ in range(2)]
     for name in ("action", "teleport"):
-        chances = [luck(3, 2, seed) for seed in range(2)]
-        getattr(chances[1], name)[2, 1] = bad
-        for maze, chance in zip(mazes, chances, strict=True):
-            maze.reset(chance.goal)
+        noises = [drawn_noise(3, 2, seed) for seed in range(2)]
+        getattr(noises[1], name)[2, 1] = bad
+        for maze, noise in zip(mazes, noises, strict=True):
+            maze.reset(noise.goal)
         with pytest.raises(
             ValueError, match=rf"noises\[1\]\.{name} must hold numbers in \[0, 1\), got .* at \[2, 1\]"
         ):
-            act_together(nets, mazes, chances)
-    chance = luck(3, 2, 0)
+            act_together(nets, mazes, noises)
+    noise = drawn_noise(3, 2, 0)
     with pytest.raises(ValueError, match=r"noises\[0\]\.action must have shape \[3, 2\], got \[2, 2\]"):
-        act_together(nets[:1], mazes[:1], [chance._replace(action=chance.action[:2])])
+        act_together(nets[:1], mazes[:1], [noise._replace(action=noise.action[:2])])
     mazes[0].walls[0, 1] = False
     with pytest.raises(ValueError, match="mazes with a wall all round"):
-        act_together(nets[:1], mazes[:1], [chance])
+        act_together(nets[:1], mazes[:1], [noise])
 
 
 @needs_triton
@@ -335,9 +335,9 @@ def test_an_action_without_a_chance_is_never_taken():
         with torch.no_grad():
             net.h2o.weight.zero_()
             net.h2o.bias.copy_(torch.tensor(logits))
-            chance = luck(1, 4, 0)._replace(action=torch.tensor([numbers], device=DEVICE))
+            noise = drawn_noise(1, 4, 0)._replace(action=torch.tensor([numbers], device=DEVICE))
             mine, right = [
-                rollout(net, fresh_maze(5, 4, 1), chance, engine).actions[0].tolist()
+                rollout(net, fresh_maze(5, 4, 1), noise, engine).actions[0].tolist()
                 for engine in ("triton", "eager")
             ]
         assert mine == right, logits
@@ -363,12 +363,11 @@ def assert_same_episodes(mine, right, what=""):
     [("simple", 200, 1, 5, 0.0), ("retroactive", 60, 14, 7, 0.25)],
 )
 def test_the_same_noise_gives_the_same_episodes(plasticity, steps, seed, size, penalty):
-    net, chance = lively_network(seed, plasticity=plasticity), luck(steps, 1, seed)
+    net, noise = lively_network(seed, plasticity=plasticity), drawn_noise(steps, 1, seed)
     mazes = [fresh_maze(size, 1, steps, wall_penalty=penalty) for _ in range(2)]
     with torch.no_grad():
         right, mine = [
-            rollout(net, maze, chance, engine)
-            for maze, engine in zip(mazes, ("eager", "triton"), strict=True)
+            rollout(net, maze, noise, engine) for maze, engine in zip(mazes, ("eager", "triton"), strict=True)
         ]
     assert_same_episodes(mine, right)
     assert right.rewards.max() > 5, "nobody found the goal: nothing was tested"
@@ -384,10 +383,10 @@ def test_the_same_noise_gives_the_same_episodes(plasticity, steps, seed, size, p
 @needs_triton
 @pytest.mark.parametrize("variant", KINDS, ids=name_of)
 def test_gradients_of_an_episode_in_the_maze(variant, stored_often):
-    net, chance = lively_network(5, **variant), luck(7, 2, 5)
+    net, noise = lively_network(5, **variant), drawn_noise(7, 2, 5)
     gradients = []
     for engine in ("eager", "triton"):
-        seen = rollout(net, fresh_maze(5, 2, 7), chance, engine)
+        seen = rollout(net, fresh_maze(5, 2, 7), noise, engine)
         loss = seen.logits.square().sum() + (seen.values * seen.rewards).sum() + seen.hidden.h.sum()
         gradients.append(torch.autograd.grad(loss, list(net.parameters())))
     for (name, _), right, mine in zip(net.named_parameters(), *gradients, strict=True):
@@ -397,22 +396,22 @@ def test_gradients_of_an_episode_in_the_maze(variant, stored_often):
 @needs_triton
 def test_networks_that_act_together_do_as_they_do_alone(stored_often):
     nets = [lively_network(seed, clip=clip) for seed, clip in ((1, 1.0), (2, 0.3))]
-    chances = [luck(8, 2, seed) for seed in (3, 4)]
+    noises = [drawn_noise(8, 2, seed) for seed in (3, 4)]
     mazes = [fresh_maze(5, 2, 8, reward=reward, wall_penalty=1 / reward) for reward in (10.0, 4.0)]
-    for maze, chance in zip(mazes, chances, strict=True):
-        maze.reset(chance.goal)
-    together = act_together(nets, mazes, chances)
+    for maze, noise in zip(mazes, noises, strict=True):
+        maze.reset(noise.goal)
+    together = act_together(nets, mazes, noises)
     sum(seen[3].square().sum() * (s + 1) for s, seen in enumerate(together)).backward()
     assert [seen[2].min().item() for seen in together] == pytest.approx([-0.1, -0.25]), "nobody met a wall"
     for s, (net, seen) in enumerate(zip(nets, together, strict=True)):
         maze = fresh_maze(5, 2, 8, reward=mazes[s].reward, wall_penalty=mazes[s].wall_penalty)
-        alone = rollout(copy.deepcopy(net), maze, chances[s], "eager")
+        alone = rollout(copy.deepcopy(net), maze, noises[s], "eager")
         assert_same_episodes(type(alone)(*seen), alone, f"network {s}:")
         for name in ("agent", "previous_reward", "previous_action"):
             assert torch.equal(getattr(mazes[s], name), getattr(maze, name)), name
         right = copy.deepcopy(net)
         right.zero_grad()
-        (rollout(right, maze, chances[s], "eager").logits.square().sum() * (s + 1)).backward()
+        (rollout(right, maze, noises[s], "eager").logits.square().sum() * (s + 1)).backward()
         for (name, mine), other in zip(net.named_parameters(), right.parameters(), strict=True):
             assert (mine.grad is None) == (other.grad is None), name
             if other.grad is not None:
@@ -463,10 +462,10 @@ def test_networks_that_unroll_together_do_as_they_do_alone(stored_often):
 def test_what_cannot_share_a_launch_is_refused(change, message):
     nets = [lively_network(seed) for seed in range(2)]
     mazes = [fresh_maze(5, 2, 4) for _ in range(2)]
-    chances = [luck(4, 2, seed) for seed in range(2)]
+    noises = [drawn_noise(4, 2, seed) for seed in range(2)]
     change(nets, mazes)
     with pytest.raises(ValueError, match=message):
-        act_together(nets, mazes, chances)
+        act_together(nets, mazes, noises)
 
 
 @needs_triton
@@ -541,7 +540,7 @@ def test_the_rules_of_cues_are_refused():
 @needs_triton
 def test_another_environment_is_refused():
     with pytest.raises(ValueError, match=r"its loops know bpa\.GridMaze alone, not OtherMaze"):
-        rollout(lively_network(7), OtherMaze(5, 2, 5, device=DEVICE), luck(5, 2, 7), "triton")
+        rollout(lively_network(7), OtherMaze(5, 2, 5, device=DEVICE), drawn_noise(5, 2, 7), "triton")
 
 
 @pytest.mark.parametrize("name", ["triton", "bpa.engines.triton.kernels"])

@@ -312,7 +312,7 @@ def test_a_score_is_mean_and_standard_error_of_whole_episodes(policy):
         "random": lambda: baselines.RandomWalk(maze.generator),
         "oracle": lambda: baselines.Oracle(baselines.maze_map(7)),
         "explorer": lambda: baselines.Explorer(baselines.maze_map(7), baselines.covering_path(7, 45)),
-        "ideal": lambda: baselines.Ideal(baselines.maze_map(7), baselines.covering_path(7, 45), 45),
+        "ideal": lambda: baselines.Ideal(baselines.maze_map(7), baselines.ideal_path(7, 45), 45),
     }[policy]()
     total = baselines.play(maze, act).numpy()
     assert score.mean == pytest.approx(total.mean())

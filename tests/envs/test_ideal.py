@@ -81,10 +81,12 @@ def test_in_the_smallest_maze_no_agent_of_any_kind_does_better(T):
     assert baselines.ideal_bound(5, T, 3.0) >= best - 1e-12
 
 
-def test_in_a_larger_maze_no_agent_of_any_kind_does_better():
-    best = float(best_of_all(7, 7, Fraction(1), Fraction(0)))
-    assert baselines.expected_reward("ideal", 7, 7, 1.0) == pytest.approx(best, rel=1e-12)
-    assert baselines.ideal_bound(7, 7, 1.0) >= best - 1e-12
+@pytest.mark.parametrize(("n", "T"), [(7, 6), (9, 5), (11, 5)])
+def test_in_larger_mazes_no_agent_of_any_kind_does_better(n, T):
+    """There cells look alike, so that it can be lost; and so few steps let the search try all ways."""
+    best = float(best_of_all(n, T, Fraction(1), Fraction(0)))
+    assert baselines.expected_reward("ideal", n, T, 1.0) == pytest.approx(best, rel=1e-12)
+    assert baselines.ideal_bound(n, T, 1.0) >= best - 1e-12
 
 
 def plain_goals_to_come(n, goal, steps):
@@ -174,7 +176,7 @@ def test_more_time_earns_more_but_never_more_than_a_goal_a_step():
         assert (gained < 1).all()
         told = baselines.finding_values(grid, 60)[distinct_goals(grid)[0], 60::-1] - 1
         assert (coming <= told + 1e-12).all(), "nobody gains by forgetting where it is"
-    earned = [baselines.expected_reward("ideal", 7, T) for T in range(1, 40)]
+    earned = [baselines.expected_reward("ideal", 7, T) for T in range(1, 40, 4)]
     assert (np.diff(earned) > 0).all()
 
 
@@ -190,9 +192,9 @@ def test_it_stands_between_chance_and_those_who_are_told_more(n, T):
     ("n", "T", "figure", "bound"),
     [
         (7, 100, 242.75, 244.63),
-        (9, 200, 360.91, 363.45),
+        (9, 200, 360.97, 363.45),
         (11, 200, 227.21, 228.86),
-        (13, 200, 177.84, 180.64),
+        (13, 200, 177.89, 180.64),
     ],
 )
 def test_the_figures_that_the_docstrings_name(n, T, figure, bound):
@@ -211,7 +213,7 @@ def test_what_is_measured_in_other_mazes_is_what_is_expected(n, T):
 @pytest.mark.parametrize("n", [7, 9, 11])
 def test_it_is_always_in_one_of_the_cells_in_which_it_could_be(n):
     grid, T = maze_map(n), 120
-    agent = ideal.Ideal(grid, baselines.covering_path(n, T), T)
+    agent = ideal.Ideal(grid, baselines.ideal_path(n, T), T)
     maze = GridMaze(n, 60, T, generator=seeded(1))
     where = []
 
@@ -245,14 +247,14 @@ def test_it_reads_nothing_but_what_is_sensed():
             self.device, self.time, self.episode_length = maze.device, maze.time, maze.episode_length
 
     maze, twin = (GridMaze(9, 80, 100, generator=seeded(5)) for _ in range(2))
-    agents = [ideal.Ideal(maze_map(9), baselines.covering_path(9, 100), 100) for _ in range(2)]
+    agents = [ideal.Ideal(maze_map(9), baselines.ideal_path(9, 100), 100) for _ in range(2)]
     sensing = baselines.play(maze, lambda maze: agents[0](Senses(maze)))
     assert torch.equal(sensing, baselines.play(twin, agents[1]))
     assert sensing.mean() > 100
 
 
 def test_it_begins_every_episode_anew():
-    grid, path = maze_map(7), baselines.covering_path(7, 60)
+    grid, path = maze_map(7), baselines.ideal_path(7, 60)
     agent = ideal.Ideal(grid, path, 60)
     maze, twin = (GridMaze(7, 50, 60, generator=seeded(3)) for _ in range(2))
     totals = []
@@ -265,7 +267,7 @@ def test_it_begins_every_episode_anew():
 def test_it_keeps_up_with_somebody_else_who_acts():
     """Asked for advice only, it follows what is done in its place, walks into walls included."""
     grid, T = maze_map(7), 80
-    agent, random = ideal.Ideal(grid, baselines.covering_path(7, T), T), baselines.RandomWalk(seeded(0))
+    agent, random = ideal.Ideal(grid, baselines.ideal_path(7, T), T), baselines.RandomWalk(seeded(0))
     maze = GridMaze(7, 200, T, wall_penalty=0.5, generator=seeded(2))
     maze.reset()
     done = False
@@ -294,9 +296,19 @@ def test_mazes_that_are_too_large_and_mazes_of_another_length_are_refused():
     maze = GridMaze(5, 2, 30)
     maze.reset()
     with pytest.raises(ValueError, match=r"maze must have episodes of 20 steps.*got 30"):
-        ideal.Ideal(maze_map(5), baselines.covering_path(5, 20), 20)(maze)
+        ideal.Ideal(maze_map(5), baselines.ideal_path(5, 20), 20)(maze)
     with pytest.raises(ValueError, match="episode_length must be a whole number of at least 1, got 0"):
-        ideal.Ideal(maze_map(5), baselines.covering_path(5, 20), 0)
+        ideal.Ideal(maze_map(5), baselines.ideal_path(5, 20), 0)
+
+
+@pytest.mark.parametrize(("n", "T"), [(7, 100), (9, 200), (11, 5), (11, 200)])
+def test_its_sweep_is_as_good_as_the_explorers_and_near_the_bound(n, T):
+    grid = maze_map(n)
+    values = baselines.ideal_values(grid, T)
+    earned = baselines.sweep_earnings(grid, baselines.ideal_path(n, T), values)
+    assert earned >= baselines.sweep_earnings(grid, baselines.covering_path(n, T), values)
+    assert 10 * earned == baselines.expected_reward("ideal", n, T)
+    assert T < 100 or 10 * earned > 0.99 * baselines.ideal_bound(n, T)
 
 
 def test_what_takes_minutes_is_known_before():

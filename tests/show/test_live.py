@@ -12,6 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from bpa import GridMaze, Network
 from bpa.show import explore, plots, predict, widgets
+from bpa.show.picture import READABLE
 
 matplotlib.use("Agg")
 CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -40,7 +41,7 @@ def opened(browser, tmp_path):
     """Opens a live figure in a page from a file, offline; any request or error fails the test."""
     faults, contexts = [], []
 
-    def open_live(live, width=800, theme="light"):
+    def open_live(live, width=800, theme="light", motion="no-preference"):
         path = tmp_path / "page.html"
         path.write_text(
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
@@ -49,7 +50,11 @@ def opened(browser, tmp_path):
             encoding="utf-8",
         )
         context = browser.new_context(
-            viewport={"width": width, "height": 700}, color_scheme=theme, offline=True, has_touch=True
+            viewport={"width": width, "height": 700},
+            color_scheme=theme,
+            offline=True,
+            has_touch=True,
+            reduced_motion=motion,
         )
         contexts.append(context)
         page = context.new_page()
@@ -164,6 +169,29 @@ def test_an_agent_lives_in_the_page(opened):
     assert reading(frame, "time") == "0 / 200"
 
 
+def test_an_agent_plays_by_itself_from_episode_to_episode_until_the_reader_does_something(opened):
+    net = Network(17, 8, 4, generator=torch.Generator().manual_seed(0))
+    page, frame = opened(widgets.watch_agent(net, episode_length=8, autoplay=True, seed=1))
+    expect(frame.locator("#with")).to_contain_text("in 1 episode", timeout=5000)
+    expect(frame.locator("#with")).to_contain_text("in 2 episodes", timeout=10000)
+    frame.locator("#traces").uncheck()  # the figure goes on
+    frame.locator("#speed").select_option("40")
+    expect(frame.locator("#without")).to_contain_text("in 1 episode", timeout=10000)
+    frame.locator("#play").click()
+    now = reading(frame, "time")
+    page.wait_for_timeout(2500)
+    assert reading(frame, "time") == now
+
+
+@pytest.mark.parametrize(("autoplay", "motion"), [(True, "reduce"), (False, "no-preference")])
+def test_an_agent_waits_where_it_is_not_to_play_by_itself(opened, autoplay, motion):
+    net = Network(17, 8, 4, generator=torch.Generator().manual_seed(0))
+    page, frame = opened(widgets.watch_agent(net, autoplay=autoplay), motion=motion)
+    page.wait_for_timeout(500)
+    assert reading(frame, "time") == "0 / 200"
+    assert reading(frame, "play") == "Play"
+
+
 @pytest.mark.parametrize(("plasticity", "hidden"), [("none", True), ("plastic", False), ("simple", False)])
 def test_a_network_without_traces_or_modulator_shows_none(opened, plasticity, hidden):
     _, frame = opened(widgets.watch_agent(Network(17, 10, 4, plasticity=plasticity), seed=1))
@@ -171,6 +199,16 @@ def test_a_network_without_traces_or_modulator_shows_none(opened, plasticity, hi
     assert frame.locator("#modulation").is_hidden() == (plasticity != "simple")
     frame.locator("#many").click()
     assert "in 20 episodes" in reading(frame, "with")
+
+
+def test_the_letters_of_a_wide_frame_do_not_shrink_on_a_phone(opened):
+    figures = [plt.subplots(figsize=(6.4, 2))[0] for _ in range(2)]
+    page, frame = opened(widgets.frames(figures, ["one", "two"], title="Lines", alt="A line"), 390)
+    assert frame.locator("#picture").bounding_box()["width"] == READABLE
+    scroll = frame.locator(".scroll")
+    assert scroll.evaluate("element => element.scrollWidth > element.clientWidth")
+    assert scroll.evaluate("element => getComputedStyle(element).overflowX") == "auto"
+    assert page.evaluate("document.documentElement.scrollWidth <= 390")
 
 
 def test_frames_turn_by_key_and_play_to_the_end(opened):
@@ -221,7 +259,10 @@ def test_controls_change_the_picture(opened):
     frame.get_by_label("kind").select_option("dots")
     assert picture.get_attribute("alt") == "A curve (exponent 3, shade True, kind dots)"
     seen.add(picture.get_attribute("src"))
-    assert len(seen) == 4
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_timeout(200)
+    seen.add(picture.get_attribute("src"))
+    assert len(seen) == 5
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -118,9 +118,8 @@ def contrast(one, other):
     return high / low
 
 
-@pytest.mark.parametrize(
-    "ground", ["#ffffff", "#14181e", "#111111"]
-)  # of the book twice, of JupyterLab's dark
+# The book's ground, light and dark, what other books of its kind have, and JupyterLab's dark.
+@pytest.mark.parametrize("ground", ["#ffffff", "#121212", "#14181e", "#111111"])
 @pytest.mark.parametrize("name", plots.COLORS)
 def test_every_colour_can_be_seen_on_a_light_and_on_a_dark_page(name, ground):
     if name == "black":

@@ -38,12 +38,12 @@ def test_the_maze_in_the_page_is_the_maze(size, reward, penalty, seed):
     generator = torch.Generator().manual_seed(seed)
     T = 400
     maze = GridMaze(size, 1, T, reward, penalty)
-    chance = draw_noise(T, 1, generator)
-    chance.teleport[:3] = torch.tensor([0.0, 1 - 2**-24, 0.5])[:, None]
+    noise = draw_noise(T, 1, generator)
+    noise.teleport[:3] = torch.tensor([0.0, 1 - 2**-24, 0.5])[:, None]
     actions = torch.randint(4, (T, 1), generator=generator)
-    observations, rewards, agents = [maze.reset(chance.goal)], [torch.zeros(1)], [maze.agent]
+    observations, rewards, agents = [maze.reset(noise.goal)], [torch.zeros(1)], [maze.agent]
     for t in range(T):
-        observation, reward_now, _ = maze.step(actions[t], chance.teleport[t])
+        observation, reward_now, _ = maze.step(actions[t], noise.teleport[t])
         observations.append(observation)
         rewards.append(reward_now)
         agents.append(maze.agent)
@@ -51,9 +51,9 @@ def test_the_maze_in_the_page_is_the_maze(size, reward, penalty, seed):
         WALK,
         {
             "settings": widgets.maze_settings(size, T, reward, penalty),
-            "goal": chance.goal.item(),
+            "goal": noise.goal.item(),
             "actions": actions[:, 0].tolist(),
-            "uniforms": chance.teleport[:, 0].tolist(),
+            "uniforms": noise.teleport[:, 0].tolist(),
         },
     )
     assert got["walls"] == maze.walls.tolist()
@@ -109,30 +109,30 @@ def lively(net: Network, seed: int) -> Network:
     return net
 
 
-def javascript_life(net: Network, chance, size: int = 11, traces: bool = True) -> dict:
-    """The life that the page's own network leads with the luck of the first episode of `chance`."""
+def javascript_life(net: Network, noise, size: int = 11, traces: bool = True) -> dict:
+    """The life that the page's own network leads with the noise of the first episode of `noise`."""
     return run_javascript(
         LIVE,
         {
-            "settings": widgets.maze_settings(size, len(chance.action), 10.0, 0.0),
+            "settings": widgets.maze_settings(size, len(noise.action), 10.0, 0.0),
             "network": widgets.network_settings(net),
             "parameters": widgets.network_parameters(net),
             "traces": traces,
-            "goal": chance.goal[0].item(),
-            "action": chance.action[:, 0].tolist(),
-            "teleport": chance.teleport[:, 0].tolist(),
+            "goal": noise.goal[0].item(),
+            "action": noise.action[:, 0].tolist(),
+            "teleport": noise.teleport[:, 0].tolist(),
         },
     )
 
 
-def double_life(net: Network, chance, size: int = 11) -> tuple[dict, object]:
+def double_life(net: Network, noise, size: int = 11) -> tuple[dict, object]:
     """The same life by the definition, in double precision; the maze keeps its own float32."""
     net = net.double()
-    maze = GridMaze(size, 1, len(chance.action))
-    observation, hidden = maze.reset(chance.goal), net.initial_state(1)
+    maze = GridMaze(size, 1, len(noise.action))
+    observation, hidden = maze.reset(noise.goal), net.initial_state(1)
     seen = {"action": [], "reward": [], "logits": [], "value": [], "modulation": [], "h": []}
     with torch.no_grad():
-        for uniform, teleport in zip(chance.action, chance.teleport, strict=True):
+        for uniform, teleport in zip(noise.action, noise.teleport, strict=True):
             logits, value, hidden = net(observation.double(), hidden)
             action = sample(logits, uniform)
             observation, reward, _ = maze.step(action, teleport)
@@ -150,9 +150,9 @@ def double_life(net: Network, chance, size: int = 11) -> tuple[dict, object]:
 def test_the_network_in_the_page_is_the_network(variant):
     T = 200
     net = lively(Network(17, 13, 4, generator=torch.Generator().manual_seed(5), **variant), seed=6)
-    chance = draw_noise(T, 1, torch.Generator().manual_seed(7))
-    got = javascript_life(net, chance)
-    want, hidden = double_life(net, chance)
+    noise = draw_noise(T, 1, torch.Generator().manual_seed(7))
+    got = javascript_life(net, noise)
+    want, hidden = double_life(net, noise)
     for name, values in want.items():
         ours = [step[name] for step in got["seen"]]
         if name in ("action", "reward", "modulation") and (None in values or name == "action"):
@@ -178,32 +178,32 @@ def test_the_network_in_the_page_is_the_network(variant):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_page_and_rollout_live_the_same_life_action_by_action(seed):
     net = lively(Network(17, 100, 4, generator=torch.Generator().manual_seed(seed)), seed)
-    chance = draw_noise(200, 1, torch.Generator().manual_seed(10 + seed))
+    noise = draw_noise(200, 1, torch.Generator().manual_seed(10 + seed))
     with torch.no_grad():
-        trajectory = rollout(net, GridMaze(batch_size=1), chance)
-    seen = javascript_life(net, chance)["seen"]
+        trajectory = rollout(net, GridMaze(batch_size=1), noise)
+    seen = javascript_life(net, noise)["seen"]
     assert [step["action"] for step in seen] == trajectory.actions[:, 0].tolist()
     assert [step["reward"] for step in seen] == trajectory.rewards[:, 0].tolist()
 
 
 def test_silenced_traces_are_a_network_with_alpha_zero():
     net = lively(Network(17, 13, 4, generator=torch.Generator().manual_seed(1)), seed=1)
-    chance = draw_noise(200, 1, torch.Generator().manual_seed(2))
-    with_traces, silenced = (javascript_life(net, chance, traces=traces) for traces in (True, False))
+    noise = draw_noise(200, 1, torch.Generator().manual_seed(2))
+    with_traces, silenced = (javascript_life(net, noise, traces=traces) for traces in (True, False))
     with torch.no_grad():
         net.alpha.zero_()
-    want, _ = double_life(net, chance)
+    want, _ = double_life(net, noise)
     assert [step["action"] for step in silenced["seen"]] == want["action"]
     assert [step["action"] for step in with_traces["seen"]] != want["action"]
 
 
 def test_a_network_that_forgets_the_row_and_column_order_is_caught():
     net = lively(Network(17, 13, 4, generator=torch.Generator().manual_seed(5)), seed=6)
-    chance = draw_noise(200, 1, torch.Generator().manual_seed(7))
-    want, _ = double_life(net, chance)
+    noise = draw_noise(200, 1, torch.Generator().manual_seed(7))
+    want, _ = double_life(net, noise)
     with torch.no_grad():
         net.w.copy_(net.w.T.clone())
-    assert [step["action"] for step in javascript_life(net, chance)["seen"]] != want["action"]
+    assert [step["action"] for step in javascript_life(net, noise)["seen"]] != want["action"]
 
 
 def document(live: widgets.Live) -> str:
@@ -241,7 +241,7 @@ def test_frames_close_their_figures_and_carry_every_text():
     assert plt.get_fignums() == []
     assert live.data["alts"] == ["A plot (0)", "A plot (1)", "A plot (2)"]
     assert "Look &lt;here&gt;" in live.document()
-    assert len(set(live.data["frames"])) == 1  # three empty figures: the same bytes
+    assert [len(set(frames)) for frames in live.data["frames"]] == [1, 1]  # empty figures: the same bytes
 
 
 def test_parameters_survive_the_way_into_the_page():

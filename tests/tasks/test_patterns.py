@@ -15,7 +15,7 @@ def seeded(seed):
 
 
 @st.composite
-def worlds(draw):
+def tasks(draw):
     pattern_size = draw(st.integers(2, 14))
     missing = draw(st.floats(0.01, 0.99))
     shown = pattern_size - min(max(round(missing * pattern_size), 1), pattern_size - 1)
@@ -30,44 +30,44 @@ def worlds(draw):
     }
 
 
-def shown_in(world, inputs, episode):
+def shown_in(task, inputs, episode):
     """The patterns that an episode shows, in order, read from its inputs step by step."""
     seen, t = [], 0
-    for _ in range(world.presentations * world.num_patterns):
-        steps = [tuple(inputs[t + k, episode].tolist()) for k in range(world.show_steps)]
+    for _ in range(task.presentations * task.num_patterns):
+        steps = [tuple(inputs[t + k, episode].tolist()) for k in range(task.show_steps)]
         assert len(set(steps)) == 1, "a pattern stays the same while it is shown"
         seen.append(steps[0])
-        t += world.show_steps
-        for _ in range(world.pause_steps):
+        t += task.show_steps
+        for _ in range(task.pause_steps):
             assert not inputs[t, episode].any()
             t += 1
     return seen, t
 
 
-@given(worlds(), st.integers(0, 2**32))
+@given(tasks(), st.integers(0, 2**32))
 def test_an_episode_shows_its_patterns_and_asks_for_one_of_them(settings, seed):
-    world = Patterns(**settings, generator=seeded(seed))
-    inputs, targets, mask = world.sample()
-    N, P = world.num_patterns, world.pattern_size
-    assert inputs.shape == targets.shape == mask.shape == (world.episode_length, world.batch_size, P)
-    assert world.input_size == world.output_size == P
+    task = Patterns(**settings, generator=seeded(seed))
+    inputs, targets, mask = task.sample()
+    N, P = task.num_patterns, task.pattern_size
+    assert inputs.shape == targets.shape == mask.shape == (task.episode_length, task.batch_size, P)
+    assert task.input_size == task.output_size == P
     assert not mask[:-1].any()
     assert not targets[:-1].any()
-    for episode in range(world.batch_size):
-        seen, t = shown_in(world, inputs, episode)
+    for episode in range(task.batch_size):
+        seen, t = shown_in(task, inputs, episode)
         rounds = [seen[k : k + N] for k in range(0, len(seen), N)]
         assert all(len(set(one)) == N for one in rounds), "each pattern once a round"
         assert all(set(one) == set(rounds[0]) for one in rounds)
         assert set(sum(rounds[0], ())) <= {-1.0, 1.0}
         cue = [tuple(step.tolist()) for step in inputs[t:, episode]]
-        assert len(cue) == world.show_steps
+        assert len(cue) == task.show_steps
         assert len(set(cue)) == 1
         answer = tuple(targets[-1, episode].tolist())
         assert answer in rounds[0]
         missing = [bit == 0 for bit in cue[0]]
         assert missing == mask[-1, episode].tolist(), "what counts is what is missing"
         share = min(max(round(settings["missing"] * P), 1), P - 1)
-        assert 0 < sum(missing) == world.num_missing == share < P
+        assert 0 < sum(missing) == task.num_missing == share < P
         matching = [
             one
             for one in rounds[0]
@@ -77,8 +77,8 @@ def test_an_episode_shows_its_patterns_and_asks_for_one_of_them(settings, seed):
 
 
 def test_missing_bits_cannot_be_guessed_from_the_shown_ones_or_from_the_order():
-    world = Patterns(6, 3, batch_size=20_000, presentations=1, show_steps=1, generator=seeded(0))
-    inputs, targets, mask = world.sample()
+    task = Patterns(6, 3, batch_size=20_000, presentations=1, show_steps=1, generator=seeded(0))
+    inputs, targets, mask = task.sample()
     cue, answer, missing = inputs[-1], targets[-1], mask[-1]
     # Every product of one missing and one shown bit, over many episodes: mean 0 within sampling error.
     pairs = missing[:, :, None] & ~missing[:, None, :]
@@ -95,8 +95,8 @@ def test_missing_bits_cannot_be_guessed_from_the_shown_ones_or_from_the_order():
 
 
 def test_the_order_changes_from_round_to_round():
-    world = Patterns(8, 3, batch_size=6000, presentations=2, show_steps=1, pause_steps=0, generator=seeded(1))
-    first, second = world.sample().inputs[:-1].transpose(0, 1).split(3, dim=1)
+    task = Patterns(8, 3, batch_size=6000, presentations=2, show_steps=1, pause_steps=0, generator=seeded(1))
+    first, second = task.sample().inputs[:-1].transpose(0, 1).split(3, dim=1)
     moved = (first[:, :, None] == second[:, None]).all(-1).long().argmax(2)  # [B, 3], a permutation
     order = moved[:, 0] * 9 + moved[:, 1] * 3 + moved[:, 2]
     counts = torch.bincount(order)
@@ -105,8 +105,8 @@ def test_the_order_changes_from_round_to_round():
 
 
 def test_noise_turns_shown_bits_and_then_every_bit_counts():
-    world = Patterns(40, 2, batch_size=2000, missing=0.25, noise=0.2, generator=seeded(2))
-    inputs, targets, mask = world.sample()
+    task = Patterns(40, 2, batch_size=2000, missing=0.25, noise=0.2, generator=seeded(2))
+    inputs, targets, mask = task.sample()
     cue = inputs[-1]
     assert mask[-1].all()
     shown = cue != 0
@@ -157,8 +157,8 @@ def test_the_same_generator_gives_the_same_codes_dealt_or_drawn_until_distinct(c
 
 def test_a_lesson_is_where_it_is_wanted():
     for device in ("cpu", "meta"):
-        lesson = Patterns(device=device).sample()
-        assert {part.device.type for part in lesson} == {device}
+        batch = Patterns(device=device).sample()
+        assert {part.device.type for part in batch} == {device}
     assert Patterns().device.type == "cpu"
 
 

@@ -44,9 +44,9 @@ def test_the_photographs_are_scikit_learns_averaged_over_squares():
 def test_no_test_patch_shares_a_pixel_with_any_training_patch(size, shrink):
     covered = {}
     for split in ("train", "test"):
-        world = Pictures("photographs", split, 1, patch_size=size, shrink=shrink)
-        pixels = torch.zeros(world.pictures.shape, dtype=torch.bool)
-        for picture, row, column in world.corners.tolist():
+        task = Pictures("photographs", split, 1, patch_size=size, shrink=shrink)
+        pixels = torch.zeros(task.pictures.shape, dtype=torch.bool)
+        for picture, row, column in task.corners.tolist():
             pixels[picture, row : row + size, column : column + size] = True
         covered[split] = pixels.repeat_interleave(shrink, 1).repeat_interleave(shrink, 2)
     assert not (covered["train"] & covered["test"]).any()
@@ -56,31 +56,31 @@ def test_no_test_patch_shares_a_pixel_with_any_training_patch(size, shrink):
 
 @pytest.mark.parametrize(("split", "size", "shrink"), [("train", 7, 8), ("test", 3, 8), ("test", 10, 5)])
 def test_patches_are_all_those_in_a_strip_with_something_to_see(split, size, shrink):
-    world = Pictures("photographs", split, 1, patch_size=size, shrink=shrink)
-    rows, columns = world.pictures.shape[1:]
+    task = Pictures("photographs", split, 1, patch_size=size, shrink=shrink)
+    rows, columns = task.pictures.shape[1:]
     strips = [k for k in range(10) if (k in (3, 7)) == (split == "test")]
     expected, width = [], columns // 10
     for picture, row, column in itertools.product(
         range(2), range(rows - size + 1), range(columns - size + 1)
     ):
         inside = any(k * width <= column and column + size <= (k + 1) * width for k in strips)
-        patch = world.pictures[picture, row : row + size, column : column + size]
+        patch = task.pictures[picture, row : row + size, column : column + size]
         if inside and np.std(patch.double().numpy()) > 0.02:
             expected.append([picture, row, column])
-    assert world.corners.tolist() == expected
+    assert task.corners.tolist() == expected
     assert len(expected) < 2 * (rows - size + 1) * (width - size + 1) * len(strips), "none is flat"
     picture, row, column = expected[-1]
-    patch = world.pictures[picture, row : row + size, column : column + size].numpy()
-    assert np.allclose(world.cut(world.corners[-1]), (patch - patch.mean()) / patch.std(), atol=1e-4)
+    patch = task.pictures[picture, row : row + size, column : column + size].numpy()
+    assert np.allclose(task.cut(task.corners[-1]), (patch - patch.mean()) / patch.std(), atol=1e-4)
 
 
 def test_every_picture_is_as_likely_as_any_other():
-    world = Pictures("digits", "test", 2, batch_size=20_000, generator=seeded(8))
-    drawn = world.draw()[..., 0]
+    task = Pictures("digits", "test", 2, batch_size=20_000, generator=seeded(8))
+    drawn = task.draw()[..., 0]
     assert chisquare(torch.bincount(drawn.flatten(), minlength=450).numpy()).pvalue > 1e-3
     # Pictures of an episode need not be apart in more than place: nothing but an overlap is refused.
-    world = Pictures("photographs", "test", 2, batch_size=20_000, patch_size=12, generator=seeded(9))
-    first, second = world.draw().unbind(1)
+    task = Pictures("photographs", "test", 2, batch_size=20_000, patch_size=12, generator=seeded(9))
+    first, second = task.draw().unbind(1)
     apart = (first - second).abs()
     assert ((apart[:, 0] == 1) & (apart[:, 1:] < 12).all(1)).any(), "same place, other photograph"
     assert ((apart[:, 0] == 0) & (apart[:, 1] < 12)).any(), "same photograph, same rows"
@@ -89,18 +89,18 @@ def test_every_picture_is_as_likely_as_any_other():
 
 @pytest.mark.parametrize("source", ["digits", "photographs"])
 def test_what_a_half_gives_away_is_measured_by_a_ridge_regression(source):
-    """The guess against scikit-learn's ridge, from the same lessons."""
+    """The guess against scikit-learn's ridge, from the same batches."""
     kind = {"source": source, "num_pictures": 1, "patch_size": None if source == "digits" else 6}
 
-    def world(split, seed):
+    def task(split, seed):
         return Pictures(split=split, generator=seeded(seed), **kind)
 
-    def asked(lessons):
-        parts = [(one.inputs[-1], one.targets[-1], one.mask[-1]) for one in lessons]
+    def asked(batches):
+        parts = [(one.inputs[-1], one.targets[-1], one.mask[-1]) for one in batches]
         return (torch.cat(part).numpy() for part in zip(*parts, strict=True))
 
-    found = guess_error(world("train", 10), world("test", 11), batches=20, ridge=0.3)
-    train, test = world("train", 10), world("test", 11)
+    found = guess_error(task("train", 10), task("test", 11), batches=20, ridge=0.3)
+    train, test = task("train", 10), task("test", 11)
     cues, answers, masks = asked([train.sample() for _ in range(20)])
     new_cues, new_answers, new_masks = asked([test.sample() for _ in range(20)])
     errors = []
@@ -116,12 +116,12 @@ def test_what_a_half_gives_away_is_measured_by_a_ridge_regression(source):
         guess_error(train, test, batches=0)
 
 
-def located(world, picture):
-    """Where in the world's pictures a scaled picture [S, S] comes from: all corners that fit."""
+def located(task, picture):
+    """Where in the task's pictures a scaled picture [S, S] comes from: all corners that fit."""
     found = []
-    for begin in range(0, len(world.corners), 4096):
-        corners = world.corners[begin : begin + 4096]
-        fits = (world.cut(corners) - picture).abs().amax((-2, -1)) < 1e-4
+    for begin in range(0, len(task.corners), 4096):
+        corners = task.corners[begin : begin + 4096]
+        fits = (task.cut(corners) - picture).abs().amax((-2, -1)) < 1e-4
         found += corners[fits].tolist()
     return found
 
@@ -129,10 +129,10 @@ def located(world, picture):
 @pytest.mark.parametrize("source", ["digits", "photographs"])
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_an_episode_shows_different_pictures_of_its_split_and_asks_for_half_of_one(source, split):
-    world = Pictures(source, split, 3, batch_size=3, presentations=2, generator=seeded(0))
-    inputs, targets, mask = world.sample()
-    S, P = world.size, world.size**2
-    assert inputs.shape == targets.shape == mask.shape == (27, 3, P) == (world.episode_length, 3, P)
+    task = Pictures(source, split, 3, batch_size=3, presentations=2, generator=seeded(0))
+    inputs, targets, mask = task.sample()
+    S, P = task.size, task.size**2
+    assert inputs.shape == targets.shape == mask.shape == (27, 3, P) == (task.episode_length, 3, P)
     assert not mask[:-1].any()
     assert not targets[:-1].any()
     assert not inputs[3:24:4].any(), "a pause after each picture"
@@ -142,7 +142,7 @@ def test_an_episode_shows_different_pictures_of_its_split_and_asks_for_half_of_o
             assert torch.equal(shown, inputs[later:24:4, episode])
         first, second = (one.tolist() for one in shown.split(3))
         assert sorted(first) == sorted(second)
-        places = [located(world, one.reshape(S, S)) for one in shown[:3]]
+        places = [located(task, one.reshape(S, S)) for one in shown[:3]]
         assert all(places), "each picture comes from the split"
         for one in range(3):
             for other in range(one):
@@ -158,8 +158,8 @@ def test_an_episode_shows_different_pictures_of_its_split_and_asks_for_half_of_o
 
 
 def test_patches_of_an_episode_never_overlap_however_many_there_are():
-    world = Pictures("photographs", "test", 12, batch_size=100, patch_size=8, generator=seeded(7))
-    for places in world.draw().tolist():
+    task = Pictures("photographs", "test", 12, batch_size=100, patch_size=8, generator=seeded(7))
+    for places in task.draw().tolist():
         for one in range(12):
             for other in range(one):
                 (a, row, column), (b, other_row, other_column) = places[one], places[other]
@@ -169,8 +169,8 @@ def test_patches_of_an_episode_never_overlap_however_many_there_are():
 @pytest.mark.parametrize("half", ["top", "bottom", "left", "right"])
 @pytest.mark.parametrize("size", [2, 5, 8, 9])
 def test_the_hidden_half_is_the_one_asked_for(half, size):
-    world = Pictures("photographs", "train", 1, 2, hidden=half, patch_size=size, generator=seeded(size))
-    mask = world.sample().mask[-1].reshape(2, size, size)
+    task = Pictures("photographs", "train", 1, 2, hidden=half, patch_size=size, generator=seeded(size))
+    mask = task.sample().mask[-1].reshape(2, size, size)
     for row in range(size):
         for column in range(size):
             far = {"top": row, "left": column, "bottom": size - 1 - row, "right": size - 1 - column}[half]
@@ -178,10 +178,8 @@ def test_the_hidden_half_is_the_one_asked_for(half, size):
 
 
 def test_the_picture_asked_for_and_its_half_are_random():
-    world = Pictures(
-        "digits", "train", 3, batch_size=6000, presentations=1, show_steps=1, generator=seeded(1)
-    )
-    inputs, targets, mask = world.sample()
+    task = Pictures("digits", "train", 3, batch_size=6000, presentations=1, show_steps=1, generator=seeded(1))
+    inputs, targets, mask = task.sample()
     place = (inputs[:-1:2] == targets[-1]).all(-1).long().argmax(0)
     assert chisquare(torch.bincount(place).numpy()).pvalue > 1e-3
     halves, counts = mask[-1].unique(dim=0, return_counts=True)

@@ -29,18 +29,18 @@ languages = st.builds(
 
 @given(languages, st.integers(0, 2**32))
 def test_the_bayesian_counts_as_plain_loops_do_and_its_total_is_the_evidence(kind, seed):
-    world = Languages(**kind, generator=seeded(seed))
-    lesson = world.sample()
+    task = Languages(**kind, generator=seeded(seed))
+    batch = task.sample()
     A, k, a = kind["num_symbols"], kind["order"], kind["concentration"]
-    losses = world.bayes_loss(lesson)
+    losses = task.bayes_loss(batch)
     T = kind["sequence_length"] - 1
-    assert lesson.inputs.shape == (T, kind["batch_size"], A)
-    assert world.input_size == world.output_size == A
-    assert not lesson.targets[~lesson.mask].any()
-    assert torch.equal(lesson.mask, torch.arange(T)[:, None].expand(T, kind["batch_size"]) >= k - 1)
+    assert batch.inputs.shape == (T, kind["batch_size"], A)
+    assert task.input_size == task.output_size == A
+    assert not batch.targets[~batch.mask].any()
+    assert torch.equal(batch.mask, torch.arange(T)[:, None].expand(T, kind["batch_size"]) >= k - 1)
     for b in range(kind["batch_size"]):
-        symbols = [row.index(1.0) for row in lesson.inputs[:, b].tolist()] + [lesson.targets[-1, b].item()]
-        assert lesson.targets[k - 1 :, b].tolist() == symbols[k:]
+        symbols = [row.index(1.0) for row in batch.inputs[:, b].tolist()] + [batch.targets[-1, b].item()]
+        assert batch.targets[k - 1 :, b].tolist() == symbols[k:]
         seen = {}
         for t in range(T):
             if t < k - 1:
@@ -65,9 +65,9 @@ def test_contexts_are_numbers_to_base_a_with_the_newest_digit_last():
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_sequences_follow_their_tables(order):
-    world = Languages(3, 10_000, order, concentration=1.0, batch_size=2, generator=seeded(0))
-    tables = world.draw_tables()
-    symbols = world.draw_symbols(tables)
+    task = Languages(3, 10_000, order, concentration=1.0, batch_size=2, generator=seeded(0))
+    tables = task.draw_tables()
+    symbols = task.draw_symbols(tables)
     context = contexts(symbols[:-1], 3, order)
     for b in range(2):
         for row in range(3**order):
@@ -80,46 +80,46 @@ def test_sequences_follow_their_tables(order):
 
 
 def test_tables_are_dirichlet_and_differ_from_sequence_to_sequence():
-    world = Languages(4, concentration=0.3, batch_size=4000, generator=seeded(1))
-    tables = world.draw_tables()
+    task = Languages(4, concentration=0.3, batch_size=4000, generator=seeded(1))
+    tables = task.draw_tables()
     assert torch.allclose(tables.sum(2), torch.ones(4000, 4, dtype=torch.float64))
     # Moments of a symmetric Dirichlet: mean 1 / A, variance (1 / A)(1 - 1 / A) / (A a + 1).
     assert abs(tables.mean() - 0.25) < 1e-6
     assert tables.mean(0).sub(0.25).abs().max() < 0.02
     assert abs(tables.var(dim=0).mean() - 0.25 * 0.75 / 2.2) < 0.003
     assert len(tables[:, 0, 0].unique()) == 4000
-    again = [world.draw_tables()[0, 0, 0].item() for _ in range(10)]
+    again = [task.draw_tables()[0, 0, 0].item() for _ in range(10)]
     assert len(set(again)) == 10
 
 
 def test_sequences_of_one_language_are_drawn_independently():
-    world = Languages(3, 20, batch_size=9000, generator=seeded(8))
-    symbols = world.draw_symbols(world.draw_tables()[:1].expand(9000, 3, 3))
+    task = Languages(3, 20, batch_size=9000, generator=seeded(8))
+    symbols = task.draw_symbols(task.draw_tables()[:1].expand(9000, 3, 3))
     assert abs(np.corrcoef(symbols[-1, ::2], symbols[-1, 1::2])[0, 1]) < 4 / 4500**0.5
     first = symbols[0, ::2] * 3 + symbols[0, 1::2]
     assert chisquare(torch.bincount(first, minlength=9).numpy()).pvalue > 1e-3
 
 
 def test_no_predictor_beats_the_bayesian_and_it_beats_those_that_assume_otherwise():
-    world = Languages(4, 60, concentration=0.3, batch_size=1500, generator=seeded(2))
-    lesson = world.sample()
-    floor = world.bayes_loss(lesson)[lesson.mask].mean()
+    task = Languages(4, 60, concentration=0.3, batch_size=1500, generator=seeded(2))
+    batch = task.sample()
+    floor = task.bayes_loss(batch)[batch.mask].mean()
     for other in (0.1, 1.0):
         wrong = Languages(4, 60, concentration=other, batch_size=1500)
-        assert wrong.bayes_loss(lesson)[lesson.mask].mean() > floor + 0.005
-    uniform = masked_cross_entropy(torch.zeros(59, 1500, 4), lesson.targets, lesson.mask)
+        assert wrong.bayes_loss(batch)[batch.mask].mean() > floor + 0.005
+    uniform = masked_cross_entropy(torch.zeros(59, 1500, 4), batch.targets, batch.mask)
     assert uniform.item() == pytest.approx(math.log(4))
     assert floor < 1.0 < uniform
-    late = world.bayes_loss(lesson)
+    late = task.bayes_loss(batch)
     assert late[-10:].mean() < late[5:15].mean() < late[0].mean() == pytest.approx(math.log(4))
 
 
 def test_over_all_languages_no_symbol_and_no_step_is_special():
-    lesson = Languages(4, 30, batch_size=8000, generator=seeded(3)).sample()
+    batch = Languages(4, 30, batch_size=8000, generator=seeded(3)).sample()
     for t in (0, 5, 28):
-        pair = lesson.inputs[t].argmax(1) * 4 + lesson.targets[t]
+        pair = batch.inputs[t].argmax(1) * 4 + batch.targets[t]
         same = torch.bincount(pair, minlength=16)[::5]
-        assert chisquare(torch.bincount(lesson.targets[t], minlength=4).numpy()).pvalue > 1e-3
+        assert chisquare(torch.bincount(batch.targets[t], minlength=4).numpy()).pvalue > 1e-3
         assert chisquare(same.numpy()).pvalue > 1e-3
 
 
@@ -136,16 +136,16 @@ recalls = st.integers(1, 6).flatmap(
 
 @given(recalls, st.integers(0, 2**32))
 def test_every_question_is_about_a_pair_that_was_shown(kind, seed):
-    world = AssociativeRecall(**kind, generator=seeded(seed))
-    lesson = world.sample()
+    task = AssociativeRecall(**kind, generator=seeded(seed))
+    batch = task.sample()
     N, K, V = kind["num_pairs"], kind["num_keys"], kind["num_values"]
-    assert (world.input_size, world.output_size, world.episode_length) == (K + V + 1, V, 3 * N)
-    assert not lesson.targets[~lesson.mask].any()
-    assert lesson.inputs.shape == (3 * N, kind["batch_size"], K + V + 1)
+    assert (task.input_size, task.output_size, task.episode_length) == (K + V + 1, V, 3 * N)
+    assert not batch.targets[~batch.mask].any()
+    assert batch.inputs.shape == (3 * N, kind["batch_size"], K + V + 1)
     for b in range(kind["batch_size"]):
         known = {}
         for n in range(N):
-            key, value, question = lesson.inputs[3 * n : 3 * n + 3, b].tolist()
+            key, value, question = batch.inputs[3 * n : 3 * n + 3, b].tolist()
             assert sum(key) == sum(value) == 1
             assert 1.0 in key[:K]
             assert 1.0 in value[K : K + V]
@@ -153,20 +153,20 @@ def test_every_question_is_about_a_pair_that_was_shown(kind, seed):
             known[key.index(1.0)] = value.index(1.0) - K
             assert question[-1] == 1.0
             assert sum(question) == 2
-            assert lesson.targets[3 * n + 2, b] == known[question.index(1.0)]
-            assert lesson.mask[3 * n : 3 * n + 3, b].tolist() == [False, False, True]
+            assert batch.targets[3 * n + 2, b] == known[question.index(1.0)]
+            assert batch.mask[3 * n : 3 * n + 3, b].tolist() == [False, False, True]
 
 
 def test_questions_and_values_are_uniform_and_a_key_says_nothing_about_its_value():
-    world = AssociativeRecall(4, 6, 3, batch_size=6000, generator=seeded(4))
-    lesson = world.sample()
-    keys = lesson.inputs[0::3, :, :6].argmax(2)
-    asked = (lesson.inputs[2::3, :, :6].argmax(2)[:, None] == keys).long()  # [question, key, B]
+    task = AssociativeRecall(4, 6, 3, batch_size=6000, generator=seeded(4))
+    batch = task.sample()
+    keys = batch.inputs[0::3, :, :6].argmax(2)
+    asked = (batch.inputs[2::3, :, :6].argmax(2)[:, None] == keys).long()  # [question, key, B]
     for n in range(1, 4):
         counts = asked[n].sum(1)
         assert counts[n + 1 :].sum() == 0
         assert chisquare(counts[: n + 1].numpy()).pvalue > 1e-3
-    values = lesson.inputs[1::3, :, 6:9].argmax(2)
+    values = batch.inputs[1::3, :, 6:9].argmax(2)
     together = torch.bincount((keys[2] * 3 + values[2]), minlength=18)
     assert chisquare(together.numpy()).pvalue > 1e-3
     # Values of one episode, and of neighbouring episodes, know nothing of each other; nor do keys.
@@ -179,42 +179,42 @@ def test_questions_and_values_are_uniform_and_a_key_says_nothing_about_its_value
 
 
 def test_accuracy_is_counted_at_each_load():
-    lesson = AssociativeRecall(3, 5, 4, batch_size=50, generator=seeded(5)).sample()
-    outputs = torch.nn.functional.one_hot(lesson.targets, 4).float()
-    assert accuracy_by_load(outputs, lesson).tolist() == [1.0, 1.0, 1.0]
+    batch = AssociativeRecall(3, 5, 4, batch_size=50, generator=seeded(5)).sample()
+    outputs = torch.nn.functional.one_hot(batch.targets, 4).float()
+    assert accuracy_by_load(outputs, batch).tolist() == [1.0, 1.0, 1.0]
     outputs[5, :20] = outputs[5, :20].roll(1, dims=-1)
-    assert accuracy_by_load(outputs, lesson).tolist() == [1.0, 0.6, 1.0]
+    assert accuracy_by_load(outputs, batch).tolist() == [1.0, 0.6, 1.0]
     with pytest.raises(ValueError, match="outputs must have shape"):
-        accuracy_by_load(outputs[:, :-1], lesson)
+        accuracy_by_load(outputs[:, :-1], batch)
 
 
 def test_a_lesson_of_another_shape_has_no_floor():
-    world = Languages(3, 20, batch_size=4, generator=seeded(9))
+    task = Languages(3, 20, batch_size=4, generator=seeded(9))
     with pytest.raises(ValueError, match=r"batch\.inputs must have shape"):
-        world.bayes_loss(Languages(3, 10, batch_size=4).sample())
+        task.bayes_loss(Languages(3, 10, batch_size=4).sample())
 
 
 def test_the_largest_and_the_shortest_languages_are_allowed():
     assert Languages(10, 5, order=4, batch_size=1, generator=seeded(0)).sample().inputs.shape == (4, 1, 10)
-    lesson = Languages(2, 3, order=2, batch_size=2, generator=seeded(0)).sample()
-    assert lesson.mask.tolist() == [[False, False], [True, True]]
+    batch = Languages(2, 3, order=2, batch_size=2, generator=seeded(0)).sample()
+    assert batch.mask.tolist() == [[False, False], [True, True]]
 
 
-@pytest.mark.parametrize("world", [Languages, AssociativeRecall])
-def test_the_same_seed_gives_the_same_lessons(world):
+@pytest.mark.parametrize("task", [Languages, AssociativeRecall])
+def test_the_same_seed_gives_the_same_lessons(task):
     before = torch.get_rng_state()
-    one, other = world(generator=seeded(6)), world(generator=seeded(6))
+    one, other = task(generator=seeded(6)), task(generator=seeded(6))
     first = one.sample()
     assert all(torch.equal(a, b) for a, b in zip(first, other.sample(), strict=True))
     assert not torch.equal(first.inputs, one.sample().inputs)
     assert torch.equal(before, torch.get_rng_state())
-    assert not torch.equal(world().sample().inputs, world().sample().inputs)
+    assert not torch.equal(task().sample().inputs, task().sample().inputs)
     for device in ("cpu", "meta"):
-        assert {part.device.type for part in world(device=device).sample()} == {device}
+        assert {part.device.type for part in task(device=device).sample()} == {device}
 
 
 @pytest.mark.parametrize(
-    ("world", "wrong", "said"),
+    ("task", "wrong", "said"),
     [
         (Languages, {"num_symbols": 1}, "num_symbols must be a whole number from 2 to 10000, got 1"),
         (Languages, {"num_symbols": 10_001}, "num_symbols must be a whole number from 2 to 10000, got 10001"),
@@ -235,6 +235,6 @@ def test_the_same_seed_gives_the_same_lessons(world):
         (AssociativeRecall, {"num_values": 1}, "num_values must be a whole number of at least 2, got 1"),
     ],
 )
-def test_a_wrong_setting_is_refused(world, wrong, said):
+def test_a_wrong_setting_is_refused(task, wrong, said):
     with pytest.raises(ValueError, match=said):
-        world(**wrong)
+        task(**wrong)

@@ -72,25 +72,25 @@ def test_what_does_not_fit_is_refused():
         masked_squared_error(three, three, three + 1)
     with pytest.raises(ValueError, match=r"targets must have shape \[3, 2\]"):
         masked_cross_entropy(three, three, three[..., 0] > -1)
-    world = Patterns(6, 2)
+    task = Patterns(6, 2)
     with pytest.raises(ValueError, match="net must have 6 inputs and 6 outputs for this task, got 5 and 6"):
-        fit(world, Network(5, 4, 6), 1)
+        fit(task, Network(5, 4, 6), 1)
     for wrong in ({"iterations": 0}, {"learning_rate": 0.0}, {"max_gradient_norm": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            fit(world, Network(6, 4, 6), **{"iterations": 1, **wrong})
+            fit(task, Network(6, 4, 6), **{"iterations": 1, **wrong})
     net = Network(6, 4, 6)
     with torch.no_grad():
         net.w[0, 0] = math.nan
     with pytest.raises(ArithmeticError, match="iteration 1: the loss is nan"):
-        fit(world, net, 1)
+        fit(task, net, 1)
 
 
 def test_the_same_seed_gives_the_same_weights_and_the_loss_is_that_of_the_lesson():
     def trained(seed):
         generator = seeded(seed)
-        world = Patterns(8, 2, 5, generator=generator)
+        task = Patterns(8, 2, 5, generator=generator)
         net = Network(8, 7, 8, generator=generator)
-        return fit(world, net, 3), net
+        return fit(task, net, 3), net
 
     (history, net), (again, twin), (_, other) = trained(1), trained(1), trained(2)
     assert history == again
@@ -98,11 +98,11 @@ def test_the_same_seed_gives_the_same_weights_and_the_loss_is_that_of_the_lesson
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), twin.parameters(), strict=True))
     assert not torch.equal(net.w, other.w)
     generator = seeded(1)
-    world = Patterns(8, 2, 5, generator=generator)
+    task = Patterns(8, 2, 5, generator=generator)
     net = Network(8, 7, 8, generator=generator)
-    lesson = world.sample()
-    outputs = net.unroll(lesson.inputs, engine="eager").logits
-    assert history[0].loss == pytest.approx(batch_loss(outputs, lesson).item(), rel=1e-4)
+    batch = task.sample()
+    outputs = net.unroll(batch.inputs, engine="eager").logits
+    assert history[0].loss == pytest.approx(batch_loss(outputs, batch).item(), rel=1e-4)
 
 
 def test_a_plastic_network_completes_patterns_and_an_equally_large_plain_one_does_not():
@@ -117,9 +117,9 @@ def test_a_plastic_network_completes_patterns_and_an_equally_large_plain_one_doe
     assert abs(count_parameters(plain) / count_parameters(plastic) - 1) < 0.03
     marks = []
     for net in (plastic, plain):
-        world = Patterns(16, 2, 30, presentations=1, show_steps=2, generator=seeded(7))
-        fit(world, net, 400, learning_rate=3e-3)
-        marks.append(examine(world, net))
+        task = Patterns(16, 2, 30, presentations=1, show_steps=2, generator=seeded(7))
+        fit(task, net, 400, learning_rate=3e-3)
+        marks.append(examine(task, net))
     (plastic_loss, plastic_right), (plain_loss, plain_right) = marks
     assert plastic_loss < 0.7 < 0.8 < plain_loss, marks
     assert plastic_right > 0.8 > 0.7 > plain_right, marks

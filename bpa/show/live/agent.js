@@ -8,7 +8,9 @@ const chance = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const EPISODES = 20; // what the button "Run 20 episodes" runs
 const tally = { with: [], without: [] }; // reward of whole episodes, with the traces and without
+const PAUSE = 2000; // milliseconds between two episodes of a figure that plays by itself
 let observation, path, modulation, rewardSteps, score, mixed, timer = null;
+let byItself = false;
 
 function begin() {
   observation = maze.reset(chance());
@@ -109,10 +111,16 @@ function draw() {
   element("step").disabled = maze.done;
 }
 
-function pause() {
+// What the reader does ends the playing by itself; the figure itself only goes on to the next episode.
+function halt() {
   clearInterval(timer);
   timer = null;
   element("play").textContent = "Play";
+}
+
+function pause() {
+  byItself = false;
+  halt();
 }
 
 function play() {
@@ -120,7 +128,10 @@ function play() {
   element("play").textContent = "Pause";
   timer = setInterval(() => {
     act();
-    if (maze.done) pause();
+    if (maze.done && byItself) {
+      clearInterval(timer);
+      timer = setTimeout(play, PAUSE);
+    } else if (maze.done) halt();
     draw();
   }, 1000 / Number(element("speed").value));
 }
@@ -141,7 +152,7 @@ element("new").addEventListener("click", () => {
 });
 element("speed").addEventListener("change", () => {
   if (timer === null) return;
-  pause();
+  halt();
   play();
 });
 element("many").addEventListener("click", () => {
@@ -163,3 +174,14 @@ addEventListener("themechange", draw);
 addEventListener("resize", draw);
 begin();
 draw();
+if (data.autoplay) {
+  addEventListener(
+    "themechange", // the first word of the page around it, which says whether its reader wants less motion
+    () => {
+      if (document.documentElement.dataset.motion !== "any" || timer !== null || maze.time > 0) return;
+      byItself = true;
+      play();
+    },
+    { once: true },
+  );
+}

@@ -12,7 +12,7 @@ function showCombination() {
   data.controls.forEach((control, number) => {
     index = index * control.values.length + places[number];
   });
-  picture.src = data.frames[index];
+  picture.src = data.frames[themeNumber()][index];
   picture.alt = data.alts[index];
   said.textContent = data.texts[index];
   said.hidden = !data.texts[index];
@@ -77,3 +77,4 @@ data.controls.forEach((control, number) => {
   document.getElementById("controls").append(row);
 });
 showCombination();
+addEventListener("themechange", showCombination);

@@ -6,11 +6,12 @@ const picture = document.getElementById("picture");
 const slider = document.getElementById("slider");
 const label = document.getElementById("label");
 const play = document.getElementById("play");
+const READABLE = 480; // CSS pixels, as in bpa.show.picture: a narrower picture scrolls, its letters do not shrink
 let timer = null;
 
 function showFrame(index) {
   slider.value = index;
-  picture.src = data.frames[index];
+  picture.src = data.frames[themeNumber()][index];
   picture.alt = data.alts[index];
   label.textContent = data.labels[index];
   slider.setAttribute("aria-valuetext", data.labels[index]);
@@ -23,18 +24,19 @@ function stop() {
 }
 
 function start() {
-  if (Number(slider.value) === data.frames.length - 1) showFrame(0);
+  if (Number(slider.value) === data.labels.length - 1) showFrame(0);
   play.textContent = "Pause";
   timer = setInterval(() => {
     const next = Number(slider.value) + 1;
-    if (next < data.frames.length) showFrame(next);
-    if (next >= data.frames.length - 1) stop();
+    if (next < data.labels.length) showFrame(next);
+    if (next >= data.labels.length - 1) stop();
   }, 700);
 }
 
 picture.width = data.width;
 picture.height = data.height;
-slider.max = data.frames.length - 1;
+picture.style.minWidth = Math.min(data.width, READABLE) + "px";
+slider.max = data.labels.length - 1;
 slider.setAttribute("aria-label", document.title);
 play.addEventListener("click", () => (timer === null ? start() : stop()));
 slider.addEventListener("input", () => {
@@ -42,3 +44,4 @@ slider.addEventListener("input", () => {
   showFrame(Number(slider.value));
 });
 showFrame(0);
+addEventListener("themechange", () => showFrame(Number(slider.value)));

@@ -1,5 +1,6 @@
 (() => {
-  // Runs in the page, once: gives each live figure on it the height it asks for, and the page's theme.
+  // Runs in the page, once: gives each live figure on it the height it asks for, the page's theme, and its
+  // reader's wish for less motion.
   if (window.bpaLive) return;
   window.bpaLive = true;
   const frames = () => document.querySelectorAll("iframe.bpa-live");
@@ -10,7 +11,9 @@
     if (lab) return lab === "true" ? "light" : "dark";
     return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   };
-  const tell = (frame) => frame.contentWindow && frame.contentWindow.postMessage({ bpaTheme: theme() }, "*");
+  const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const tell = (frame) =>
+    frame.contentWindow && frame.contentWindow.postMessage({ bpaTheme: theme(), bpaStill: still() }, "*");
   addEventListener("message", (event) => {
     for (const frame of frames()) {
       if (frame.contentWindow !== event.source || !event.data) continue;
