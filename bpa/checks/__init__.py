@@ -18,7 +18,7 @@ from bpa.checks.chapter_09 import (
     generalised_advantage,
     leave_one_out,
 )
-from bpa.checks.chapter_10 import around_rewards, clip_gradients, live_frozen, times_between
+from bpa.checks.chapter_10 import around_rewards, clip_gradients, play_frozen, times_between
 from bpa.checks.chapter_11 import holm, improvement_interval, matching_size, quantile
 from bpa.checks.chapter_12 import held_out_score, keep_sign, transplanted, triggered
 from bpa.checks.chapter_13 import mixed_losses, perplexity, plastic_step, predict_next
@@ -56,7 +56,6 @@ __all__ = [
     "improvement_interval",
     "keep_sign",
     "leave_one_out",
-    "live_frozen",
     "looks_alike",
     "masked_error",
     "matching_size",
@@ -70,6 +69,7 @@ __all__ = [
     "parameter_count",
     "perplexity",
     "plastic_step",
+    "play_frozen",
     "predict_next",
     "quantile",
     "rate_for",

@@ -51,16 +51,16 @@ def emptied(before: Hidden, after: Hidden) -> Hidden:
     return Hidden(after.h, torch.zeros_like(before.hebb), after.eligibility)  # type: ignore[arg-type]
 
 
-def lived(net: Network, maze: GridMaze, chance: MazeNoise, freeze: int, kept: Freeze) -> Tensor:
-    """Actions [T, B] of a life whose state goes through `kept(before, after)` from step `freeze` on."""
-    observation, hidden = maze.reset(chance.goal), net.initial_state(maze.batch_size)
+def played(net: Network, maze: GridMaze, noise: MazeNoise, freeze: int, kept: Freeze) -> Tensor:
+    """Actions [T, B] of episodes whose state goes through `kept(before, after)` from step `freeze` on."""
+    observation, hidden = maze.reset(noise.goal), net.initial_state(maze.batch_size)
     actions = []
     with torch.no_grad():
         for t in range(maze.episode_length):
             logits, _, after = net(observation, hidden)
             hidden = kept(hidden, after) if t >= freeze else after
-            actions.append(sample(logits, chance.action[t]))
-            observation, _, _ = maze.step(actions[-1], chance.teleport[t])
+            actions.append(sample(logits, noise.action[t]))
+            observation, _, _ = maze.step(actions[-1], noise.teleport[t])
     return torch.stack(actions)
 
 
@@ -69,9 +69,9 @@ def keep_hebb(before: Hidden, after: Hidden) -> Hidden:
     return Hidden(after.h, before.hebb, after.eligibility)
 
 
-def frozen_life(net: Network, maze: GridMaze, chance: MazeNoise, freeze: int) -> Tensor:
-    """Actions [T, B] of a life in which Hebb acts all the time and stops changing at step `freeze`."""
-    return lived(net, maze, chance, freeze, keep_hebb)
+def frozen_play(net: Network, maze: GridMaze, noise: MazeNoise, freeze: int) -> Tensor:
+    """Actions [T, B] of episodes in which Hebb acts all the time and stops changing at step `freeze`."""
+    return played(net, maze, noise, freeze, keep_hebb)
 
 
 @exercise
@@ -107,6 +107,10 @@ def times_between(answer: Callable[..., Any]) -> None:
         Slip(
             "The time from the last reward to the end was not rewarded: leave it out.",
             lambda rewards: torch.cat([gaps(rewards), len(rewards) - hits(rewards)[-1:]]),
+        ),
+        Slip(
+            "Only the first wait comes back. Is the return inside the loop?",
+            lambda rewards: gaps(rewards)[:1],
         ),
         Slip(
             "A negative reward, for a bump into a wall, is no hit.",
@@ -158,6 +162,12 @@ def around_rewards(answer: Callable[..., Any]) -> None:
         ),
         Slip("The window is shifted: lag 0 is the step that was rewarded.", shifted),
         Slip(
+            "These are sums. Divide by the number of rewards whose lags all exist.",
+            lambda values, rewards, before, after: (
+                around(values, rewards, before, after) * (rewards[before : len(values) - after] > 0).sum()
+            ),
+        ),
+        Slip(
             "The window is the wrong way round: the first number belongs to the earliest step.",
             lambda values, rewards, before, after: around(values, rewards, before, after).flip(0),
         ),
@@ -197,6 +207,11 @@ def clip_gradients(answer: Callable[..., Any]) -> None:
                 for gradient in gradients
             ],
         ),
+        Slip("The gradients come back as they were: nothing is clipped.", lambda gradients, bound: gradients),
+        Slip(
+            "The sign is turned round: scale by a positive factor.",
+            lambda gradients, bound: [-gradient for gradient in scaled_down(gradients, bound)],
+        ),
         Slip(
             "The root is missing: the norm is the root of the sum of squares.",
             lambda gradients, bound: [
@@ -226,8 +241,8 @@ def clip_gradients(answer: Callable[..., Any]) -> None:
 
 
 @exercise
-def live_frozen(answer: Callable[..., Any]) -> None:
-    """Check `live_frozen(net, maze, chance, freeze)` -> actions [T, B], Hebb kept from step `freeze` on.
+def play_frozen(answer: Callable[..., Any]) -> None:
+    """Check `play_frozen(net, maze, noise, freeze)` -> actions [T, B], Hebb kept from step `freeze` on.
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -239,28 +254,32 @@ def live_frozen(answer: Callable[..., Any]) -> None:
         with torch.no_grad():  # traces that matter, and a policy that follows from them
             for name, spread in (("w", 0.8), ("alpha", 1.5), ("h2o.weight", 6.0)):
                 net.get_parameter(name).normal_(0, spread / hidden_size**0.5, generator=generator)
-        chance = draw_noise(length, batch, generator)
-        cases.append((net, GridMaze(7, batch, length), chance, freeze))
+        noise = draw_noise(length, batch, generator)
+        cases.append((net, GridMaze(7, batch, length), noise, freeze))
     slips = [
         Slip(
             "The trace never stops changing. The new state has the new h, and the Hebb from before the step.",
-            lambda net, maze, chance, freeze: frozen_life(net, maze, chance, maze.episode_length),
+            lambda net, maze, noise, freeze: frozen_play(net, maze, noise, maze.episode_length),
         ),
         Slip(
             "The trace never changes at all. It is kept from step `freeze` on.",
-            lambda net, maze, chance, freeze: frozen_life(net, maze, chance, 0),
+            lambda net, maze, noise, freeze: frozen_play(net, maze, noise, 0),
         ),
         Slip(
             "The trace is emptied. It should stay as it is at step `freeze`, and go on acting.",
-            lambda net, maze, chance, freeze: lived(net, maze, chance, freeze, emptied),
+            lambda net, maze, noise, freeze: played(net, maze, noise, freeze, emptied),
         ),
         Slip(
             "The activity is frozen too. Only Hebb is kept; h goes on.",
-            lambda net, maze, chance, freeze: lived(net, maze, chance, freeze, lambda before, after: before),
+            lambda net, maze, noise, freeze: played(net, maze, noise, freeze, lambda before, after: before),
         ),
         Slip(
             "The freeze comes a step late: step `freeze`, counted from 0, is the first that changes nothing.",
-            lambda net, maze, chance, freeze: frozen_life(net, maze, chance, freeze + 1),
+            lambda net, maze, noise, freeze: frozen_play(net, maze, noise, freeze + 1),
+        ),
+        Slip(
+            "The freeze comes a step early: every step before step `freeze` still changes the trace.",
+            lambda net, maze, noise, freeze: frozen_play(net, maze, noise, freeze - 1),
         ),
     ]
-    check_answer("live_frozen", answer, frozen_life, cases, slips)
+    check_answer("play_frozen", answer, frozen_play, cases, slips)

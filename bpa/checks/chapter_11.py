@@ -264,7 +264,7 @@ def improvement_interval(answer: Callable[..., Any]) -> None:
             "Nothing varies: drawn without replacement, each resample is the same runs in another order.",
             shuffled,
         ),
-        Slip("Only the first side is resampled. The second is a matter of luck too.", one_side),
+        Slip("Only the first side is resampled. The second is noisy too.", one_side),
         Slip("You draw both sides from all runs together. Each side is drawn from its own.", pooled),
         Slip("A tie counts one half, not nothing.", functools.partial(improvement_interval_of, tie=0.0)),
         Slip("A tie counts one half, not one.", functools.partial(improvement_interval_of, tie=1.0)),

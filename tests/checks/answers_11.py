@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from bpa.checks import chapter_11
+from bpa.experiments import statistics
 
 
 def by_fractions(scores, q):
@@ -135,12 +136,16 @@ RIGHT = [
     (chapter_11.quantile, by_fractions),
     (chapter_11.quantile, lambda s, q: torch.quantile(s, q)),
     (chapter_11.quantile, lambda s, q: np.quantile(s.numpy(), q)),
+    (chapter_11.quantile, lambda s, q: float(np.quantile(s.tolist(), q))),
     (chapter_11.matching_size, by_trying),
     (chapter_11.matching_size, by_halving),
     (chapter_11.improvement_interval, one_by_one),
     (chapter_11.improvement_interval, by_index),
+    (chapter_11.improvement_interval, lambda *case: np.array(by_index(*case))),
     (chapter_11.holm, step_down),
     (chapter_11.holm, cumulative),
+    (chapter_11.holm, lambda p: cumulative(p).tolist()),
+    (chapter_11.holm, lambda p: statistics.holm(p.tolist())),
 ]
 
 

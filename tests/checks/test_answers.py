@@ -19,7 +19,7 @@ WRONG = [(check, answer, hint) for table in TABLES for check, answer, hint in ta
 FIRST = dict(reversed(RIGHT))  # the first right answer to each check
 
 # There is one way to run a network step by step; every other exercise has two right answers or more.
-ONE_WAY = {chapter_10.live_frozen, chapter_12.transplanted, chapter_13.plastic_step}
+ONE_WAY = {chapter_10.play_frozen, chapter_12.transplanted, chapter_13.plastic_step}
 
 
 def name(check):
