@@ -61,16 +61,16 @@ def score_on_others(features: Tensor, targets: Tensor, train: Tensor, price: flo
 Exchange = Callable[[int, Hidden], Hidden]
 
 
-def lived(net: Network, maze: GridMaze, chance: MazeNoise, exchange: Exchange) -> Tensor:
-    """Actions [T, B] of lives whose state goes through `exchange(t, after)` after each step."""
-    observation, hidden = maze.reset(chance.goal), net.initial_state(maze.batch_size)
+def acted(net: Network, maze: GridMaze, noise: MazeNoise, exchange: Exchange) -> Tensor:
+    """Actions [T, B] of episodes whose state goes through `exchange(t, after)` after each step."""
+    observation, hidden = maze.reset(noise.goal), net.initial_state(maze.batch_size)
     actions = []
     with torch.no_grad():
         for t in range(maze.episode_length):
             logits, _, hidden = net(observation, hidden)
             hidden = exchange(t, hidden)
-            actions.append(sample(logits, chance.action[t]))
-            observation, _, _ = maze.step(actions[-1], chance.teleport[t])
+            actions.append(sample(logits, noise.action[t]))
+            observation, _, _ = maze.step(actions[-1], noise.teleport[t])
     return torch.stack(actions)
 
 
@@ -79,9 +79,9 @@ def given(hidden: Hidden, donor: Tensor) -> Hidden:
     return hidden._replace(hebb=hidden.hebb[donor])  # type: ignore[index]
 
 
-def lived_after_exchange(net: Network, maze: GridMaze, chance: MazeNoise, step: int, donor: Tensor) -> Tensor:
-    """Actions [T, B] of lives whose traces are exchanged once, after step `step`."""
-    return lived(net, maze, chance, lambda t, hidden: given(hidden, donor) if t == step else hidden)
+def acted_after_exchange(net: Network, maze: GridMaze, noise: MazeNoise, step: int, donor: Tensor) -> Tensor:
+    """Actions [T, B] of episodes whose traces are exchanged once, after step `step`."""
+    return acted(net, maze, noise, lambda t, hidden: given(hidden, donor) if t == step else hidden)
 
 
 def random_network(hidden_size: int, generator: torch.Generator) -> Network:
@@ -183,6 +183,10 @@ def triggered(answer: Callable[..., Any]) -> None:
         Slip("Some windows wrap round: what is beyond the end of an episode is not its start.", wrapped),
         Slip("Leave out rewards too close to the end. Do not take the last step instead.", stopped),
         Slip("It is off by one step: lag 0 is the rewarded step itself.", shifted_by(1)),
+        Slip(
+            "It looks `lag` steps before the reward. Wanted is after it.",
+            lambda values, rewards, lag: after_rewards(values.flip(0), rewards.flip(0), lag),
+        ),
         Slip("The control is missing: take the next episode's values off.", alone),
         Slip(
             "The control is the mean of everything. Take the same steps of the next episode.",
@@ -215,13 +219,14 @@ def held_out_score(answer: Callable[..., Any]) -> None:
     """
     generator = fresh_generator()
     cases = []
-    for T, B, D, K, price in ((6, 12, 4, 2, 0.5), (10, 9, 3, 1, 5.0), (8, 14, 6, 2, 20.0)):
+    # Two targets at least: for one, scikit-learn's Ridge predicts [N] and not [N, 1].
+    for T, B, D, K, price in ((6, 12, 4, 2, 0.5), (10, 9, 3, 3, 5.0), (8, 14, 6, 2, 20.0)):
         hidden = torch.randn(1, B, K, generator=generator, dtype=torch.float64)  # one for each episode
         mix = torch.randn(K, D, generator=generator, dtype=torch.float64)
-        noise = torch.randn(T, B, D, generator=generator, dtype=torch.float64)
+        spread = torch.randn(T, B, D, generator=generator, dtype=torch.float64)
         train = torch.zeros(B, dtype=torch.bool)
         train[torch.randperm(B, generator=generator)[: B // 2]] = True
-        cases.append((1 + hidden @ mix + noise, 2 + hidden.expand(T, -1, -1).clone(), train, price))
+        cases.append((1 + hidden @ mix + spread, 2 + hidden.expand(T, -1, -1).clone(), train, price))
 
     def by_steps(features: Tensor, targets: Tensor, train: Tensor, price: float) -> Tensor:
         half = len(features) // 2
@@ -234,12 +239,16 @@ def held_out_score(answer: Callable[..., Any]) -> None:
         wrong = (1 - score_on_others(features, targets, train, price)) * (test - guess).square().sum()
         return 1 - wrong / (test - test.mean(0)).square().sum()
 
+    def own_centre(features: Tensor, targets: Tensor, train: Tensor, price: float) -> Tensor:
+        (x, y), (test_x, test_y) = moments(features, targets, train), moments(features, targets, ~train)
+        return score((x, y), (test_x - test_x.mean(0) + x.mean(0), test_y), price)
+
     def everything(train: Tensor) -> Tensor:
         return torch.ones_like(train)
 
     slips = [
         Slip(
-            "It is tested on the episodes that it was fitted on: that measures how well it learnt by heart.",
+            "It is tested on the episodes that it was fitted on: that measures how well it learned by heart.",
             lambda x, y, train, price: score(moments(x, y, train), moments(x, y, train), price),
         ),
         Slip(
@@ -253,6 +262,10 @@ def held_out_score(answer: Callable[..., Any]) -> None:
         Slip(
             "Fitted and tested episodes have changed places.",
             lambda x, y, train, price: score_on_others(x, y, ~train, price),
+        ),
+        Slip(
+            "The test moments lost their own means. Take the means of the fitted ones off them.",
+            own_centre,
         ),
         Slip("The guess may not know the test episodes: it is the mean of the fitted ones.", own_mean),
         Slip(
@@ -274,7 +287,7 @@ def halves(half: int) -> tuple[slice, slice]:
 
 @exercise
 def transplanted(answer: Callable[..., Any]) -> None:
-    """Check `transplanted(net, maze, chance, step, donor)` -> actions [T, B], traces exchanged once.
+    """Check `transplanted(net, maze, noise, step, donor)` -> actions [T, B], traces exchanged once.
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -282,60 +295,60 @@ def transplanted(answer: Callable[..., Any]) -> None:
     generator = fresh_generator()
     cases = []
     for hidden_size, length, batch, step in ((12, 40, 5, 8), (16, 30, 4, 5)):
-        chance = draw_noise(length, batch, generator)
+        noise = draw_noise(length, batch, generator)
         place = torch.randperm(batch, generator=generator)
         donor = torch.empty_like(place)
         donor[place] = place.roll(1)  # one ring, so that to give and to get are not the same
         net = random_network(hidden_size, generator)
-        cases.append((net, GridMaze(7, batch, length), chance, step, donor))
+        cases.append((net, GridMaze(7, batch, length), noise, step, donor))
     slips = [
         Slip(
             "Nothing is exchanged.",
-            lambda net, maze, chance, step, donor: lived(net, maze, chance, lambda t, hidden: hidden),
+            lambda net, maze, noise, step, donor: acted(net, maze, noise, lambda t, hidden: hidden),
         ),
         Slip(
             "The activity goes along. Only the traces change their owner.",
-            lambda net, maze, chance, step, donor: lived(
+            lambda net, maze, noise, step, donor: acted(
                 net,
                 maze,
-                chance,
+                noise,
                 lambda t, hidden: given(hidden, donor)._replace(h=hidden.h[donor]) if t == step else hidden,
             ),
         ),
         Slip(
             "Only the activity changes its owner. It should be the traces.",
-            lambda net, maze, chance, step, donor: lived(
+            lambda net, maze, noise, step, donor: acted(
                 net,
                 maze,
-                chance,
+                noise,
                 lambda t, hidden: hidden._replace(h=hidden.h[donor]) if t == step else hidden,
             ),
         ),
         Slip(
             "The traces are exchanged again at every later step. Once is enough.",
-            lambda net, maze, chance, step, donor: lived(
-                net, maze, chance, lambda t, hidden: given(hidden, donor) if t >= step else hidden
+            lambda net, maze, noise, step, donor: acted(
+                net, maze, noise, lambda t, hidden: given(hidden, donor) if t >= step else hidden
             ),
         ),
         Slip(
             "They are exchanged from the very start. Wanted is once, after step `step`.",
-            lambda net, maze, chance, step, donor: lived(
-                net, maze, chance, lambda t, hidden: given(hidden, donor) if t <= step else hidden
+            lambda net, maze, noise, step, donor: acted(
+                net, maze, noise, lambda t, hidden: given(hidden, donor) if t <= step else hidden
             ),
         ),
         Slip(
-            "The exchange comes a step early: step `step`, counted from 0, is lived with the own traces.",
-            lambda net, maze, chance, step, donor: lived_after_exchange(net, maze, chance, step - 1, donor),
+            "The exchange comes a step early: step `step`, counted from 0, still has the agent's own traces.",
+            lambda net, maze, noise, step, donor: acted_after_exchange(net, maze, noise, step - 1, donor),
         ),
         Slip(
             "The exchange comes a step late: step `step` is counted from 0.",
-            lambda net, maze, chance, step, donor: lived_after_exchange(net, maze, chance, step + 1, donor),
+            lambda net, maze, noise, step, donor: acted_after_exchange(net, maze, noise, step + 1, donor),
         ),
         Slip(
             "To give and to get are mixed up: agent b gets the traces of agent donor[b].",
-            lambda net, maze, chance, step, donor: lived_after_exchange(
-                net, maze, chance, step, donor.argsort()
+            lambda net, maze, noise, step, donor: acted_after_exchange(
+                net, maze, noise, step, donor.argsort()
             ),
         ),
     ]
-    check_answer("transplanted", answer, lived_after_exchange, cases, slips)
+    check_answer("transplanted", answer, acted_after_exchange, cases, slips)

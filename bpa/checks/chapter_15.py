@@ -39,7 +39,7 @@ def stored_alone(steps: int, copies: int) -> int:
 
 
 def soft_clip_gradients(hebb: Tensor, increment: Tensor, clip: float, dnew: Tensor) -> list[Tensor]:
-    """Derivatives of Hebb + increment * room by Hebb and by the increment."""
+    """Gradients of Hebb and of the increment, from Hebb + increment * room."""
     up = increment > 0
     room = torch.where(up, 1 - hebb / clip, 1 + hebb / clip)
     by_hebb = 1 + torch.where(up, -increment, increment) / clip
@@ -61,10 +61,10 @@ def retroactive_gradients(
     old: bool = True,
     sign: float = 1.0,
 ) -> list[Tensor]:
-    """Derivatives of one step of the two traces by x, y, m, hebb, eligibility and eta.
+    """Gradients of x, y, m, hebb, eligibility and eta after one step of the two traces.
 
     Each option is a planted slip: a clip without its mask, the new eligibility in place of the old one, the
-    sign of the derivative by eta.
+    sign of the gradient of eta.
     """
     cut = (hebb + m * eligibility).abs() > clip
     ds = dhebb.masked_fill(cut, 0) if masked else dhebb
@@ -92,10 +92,10 @@ def oja_gradients(
     rated: bool = True,
     term: bool = True,
 ) -> list[Tensor]:
-    """Derivatives of Hebb + eta y_j (x_i - y_j Hebb) by x, y, eta and Hebb.
+    """Gradients of x, y, eta and Hebb after Hebb + eta y_j (x_i - y_j Hebb).
 
     Each option is a slip: the square of y counted once, the old trace handed on whole, eta missing in the
-    derivatives by the activities, the second term missing in that by eta.
+    gradients of the activities, the second term missing in that by eta.
     """
     rate = eta if rated else 1.0
     forgotten = dnew * hebb  # what stands behind - eta y_j^2
@@ -153,7 +153,7 @@ def shortest_stretch(answer: Callable[..., Any]) -> None:
 
 @exercise
 def soft_clip_back(answer: Callable[..., Any]) -> None:
-    """Check `soft_clip_back(hebb, increment, clip, dnew)` -> derivatives by hebb and by increment.
+    """Check `soft_clip_back(hebb, increment, clip, dnew)` -> gradients of hebb and increment.
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -171,11 +171,11 @@ def soft_clip_back(answer: Callable[..., Any]) -> None:
 
     slips = [
         Slip(
-            "The derivative by hebb passes whole. Hebb stands in the room as well.",
+            "The gradient of hebb passes whole. Hebb stands in the room as well.",
             lambda h, i, c, d: [d, soft_clip_gradients(h, i, c, d)[1]],
         ),
         Slip(
-            "Of the derivative by hebb only the part from the room is there. Hebb stands alone as well.",
+            "Of the gradient of hebb only the part from the room is there. Hebb stands alone as well.",
             lambda h, i, c, d: [-d * i.abs() / c, soft_clip_gradients(h, i, c, d)[1]],
         ),
         Slip("An increment downwards changes the room the other way: take its size, |increment|.", signed),
@@ -188,7 +188,7 @@ def soft_clip_back(answer: Callable[..., Any]) -> None:
             lambda h, i, c, d: [soft_clip_gradients(h, i, c, d)[0], soft_clip_gradients(h, -i, c, d)[1]],
         ),
         Slip(
-            "The derivative by the increment is not scaled by the room.",
+            "The gradient of the increment is not scaled by the room.",
             lambda h, i, c, d: [soft_clip_gradients(h, i, c, d)[0], d],
         ),
         Slip("The clip is missing in the quotients.", lambda h, i, c, d: soft_clip_gradients(h, i, 1.0, d)),
@@ -207,13 +207,13 @@ def soft_clip_back(answer: Callable[..., Any]) -> None:
 PLANTED: dict[str, tuple[Any, str]] = {  # what a slip is called where others are left with it
     "masked": (False, "the clip: it must stop the gradient where it cut"),
     "old": (False, "which eligibility M was multiplied by: the old one"),
-    "sign": (-1.0, "the sign of the derivative by eta"),
+    "sign": (-1.0, "the sign of the gradient of eta"),
 }
 
 
 @exercise
 def mended_back(answer: Callable[..., Any]) -> None:
-    """Check `mended_back(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility)` -> six derivatives.
+    """Check `mended_back(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility)` -> six gradients.
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -250,7 +250,7 @@ def mended_back(answer: Callable[..., Any]) -> None:
     slips = [left(names) for count in (3, 2, 1) for names in itertools.combinations(PLANTED, count)] + [
         Slip("The clip is asked about the trace before the step. It cut the sum, S.", by_the_old_trace),
         Slip(
-            "The derivatives by x and y are swapped: row i is pre-synaptic.",
+            "The gradients of x and y are swapped: row i is pre-synaptic.",
             lambda x, y, *rest: [
                 rest[3] * torch.mv(rest[6].T, x),
                 rest[3] * torch.mv(rest[6], y),
@@ -263,7 +263,7 @@ def mended_back(answer: Callable[..., Any]) -> None:
 
 @exercise
 def oja_back(answer: Callable[..., Any]) -> None:
-    """Check `oja_back(x, y, eta, hebb, dnew)` -> derivatives by x, y, eta and hebb.
+    """Check `oja_back(x, y, eta, hebb, dnew)` -> gradients of x, y, eta and hebb.
 
     Raises:
         NotYet: the answer differs from the definition.
@@ -285,10 +285,10 @@ def oja_back(answer: Callable[..., Any]) -> None:
 
     slips = [
         slip("y stands squared before Hebb, so its derivative has a factor 2 there.", twice=1.0),
-        slip("The forgetting term is missing in the derivative by y.", twice=0.0),
+        slip("The forgetting term is missing in the gradient of y.", twice=0.0),
         slip("Hebb is handed on whole. Oja's rule takes eta y_j^2 of it away.", faded=False),
-        slip("Eta is missing in the derivatives by x and y.", rated=False),
-        slip("The derivative by eta lacks the forgetting term.", term=False),
+        slip("Eta is missing in the gradients of x and y.", rated=False),
+        slip("The gradient of eta lacks the forgetting term.", term=False),
         slip("This is Hebb's rule: nothing is forgotten.", twice=0.0, faded=False, term=False),
         Slip("Pre and post are swapped: y, the post-synaptic one, is squared.", turned),
     ]

@@ -82,6 +82,16 @@ def scored(features, targets, fit, test, price, guess=None):
     return 1 - ((read.reshape(truth.shape) - truth) ** 2).sum() / ((mean - truth) ** 2).sum()
 
 
+def by_ridge(features, targets, train, price, own_centre=False):
+    """As the hint has it, with what scikit-learn predicts as it comes."""
+    x, test = (features[:, chosen].flatten(0, 1).numpy() for chosen in (train, ~train))
+    y, truth = (targets[:, chosen].flatten(0, 1).numpy() for chosen in (train, ~train))
+    if own_centre:
+        x, test = x - x.mean(0), test - test.mean(0)
+    read = Ridge(alpha=price).fit(x, y).predict(test)
+    return 1 - ((read - truth) ** 2).sum() / ((y.mean(0) - truth) ** 2).sum()
+
+
 ALL = slice(None)
 
 
@@ -95,28 +105,28 @@ def by_augmented_rows(features, targets, train, price):
     D, K = x.shape[1], y.shape[1]
     rows = torch.cat([x - x.mean(0), price**0.5 * torch.eye(D, dtype=x.dtype)])
     weights = torch.linalg.lstsq(rows, torch.cat([y - y.mean(0), torch.zeros(D, K, dtype=x.dtype)])).solution
-    wrong, chance = 0.0, 0.0
+    wrong, guessed = 0.0, 0.0
     for b in (~train).nonzero()[:, 0]:
         for t in range(len(features)):
             truth = targets[t, b] - y.mean(0)
             wrong += ((features[t, b] - x.mean(0)) @ weights - truth).square().sum()
-            chance += truth.square().sum()
-    return 1 - wrong / chance
+            guessed += truth.square().sum()
+    return 1 - wrong / guessed
 
 
-def exchanged(net, maze, chance, step, donor, when=lambda t, step: t == step, parts=("hebb",)):
-    observation, hidden, actions = maze.reset(chance.goal), net.initial_state(maze.batch_size), []
+def exchanged(net, maze, noise, step, donor, when=lambda t, step: t == step, parts=("hebb",)):
+    observation, hidden, actions = maze.reset(noise.goal), net.initial_state(maze.batch_size), []
     with torch.no_grad():
-        for t in range(len(chance.action)):
+        for t in range(len(noise.action)):
             if when(t - 1, step):
                 hidden = hidden._replace(
                     **{part: torch.stack([getattr(hidden, part)[d] for d in donor]) for part in parts}
                 )
             logits, _, hidden = net(observation, hidden)
             reached = logits.softmax(-1).cumsum(-1)
-            action = (chance.action[t][:, None] >= reached[:, :3]).sum(-1)
+            action = (noise.action[t][:, None] >= reached[:, :3]).sum(-1)
             actions.append(action)
-            observation, _, _ = maze.step(action, chance.teleport[t])
+            observation, _, _ = maze.step(action, noise.teleport[t])
     return torch.stack(actions)
 
 
@@ -125,8 +135,11 @@ RIGHT = [
     (chapter_12.keep_sign, rebuilt),
     (chapter_12.triggered, triggered),
     (chapter_12.triggered, triggered_at_once),
+    (chapter_12.triggered, lambda *case: float(triggered(*case))),
     (chapter_12.held_out_score, held_out),
     (chapter_12.held_out_score, by_augmented_rows),
+    (chapter_12.held_out_score, by_ridge),
+    (chapter_12.held_out_score, lambda *case: by_ridge(*case).item()),
     (chapter_12.transplanted, exchanged),
 ]
 
@@ -165,12 +178,13 @@ WRONG = [
     ),
     (chapter_12.triggered, lambda v, r, n: triggered(v, r, n, next_one=-1), "episode before"),
     (chapter_12.triggered, lambda v, r, n: triggered(v, r, n, hit=lambda x: x != 0), "negative reward"),
+    (chapter_12.triggered, lambda v, r, n: triggered(v.flip(0), r.flip(0), n), "before the reward"),
     (chapter_12.triggered, lambda v, r, n: -triggered(v, r, n), "sign is turned"),
     (chapter_12.triggered, lambda v, r, n: v[r > 0].mean(), "not right yet"),
     (
         chapter_12.held_out_score,
         lambda x, y, train, price: scored(x, y, (ALL, train), (ALL, train), price),
-        "learnt by heart",
+        "learned by heart",
     ),
     (
         chapter_12.held_out_score,
@@ -194,6 +208,7 @@ WRONG = [
         lambda x, y, train, price: scored(x, y, (ALL, train), (ALL, ~train), price, guess=(ALL, ~train)),
         "may not know the test",
     ),
+    (chapter_12.held_out_score, lambda *case: by_ridge(*case, own_centre=True), "lost their own means"),
     (chapter_12.held_out_score, lambda x, y, train, price: held_out(x, y, train, 0), "price"),
     (chapter_12.held_out_score, lambda *case: 1 - held_out(*case), "not.*explained"),
     (chapter_12.held_out_score, lambda *case: 0.5, "not right yet"),
@@ -214,7 +229,7 @@ WRONG = [
     (chapter_12.transplanted, lambda *case: exchanged(*case, when=lambda t, s: t == s + 1), "step late"),
     (
         chapter_12.transplanted,
-        lambda net, maze, chance, step, donor: exchanged(net, maze, chance, step, donor.argsort()),
+        lambda net, maze, noise, step, donor: exchanged(net, maze, noise, step, donor.argsort()),
         "give and to get",
     ),
     (chapter_12.transplanted, 3, "must be a function"),

@@ -128,12 +128,14 @@ RIGHT = [
     (chapter_15.shortest_stretch, stretch_by_counting),
     (chapter_15.soft_clip_back, soft),
     (chapter_15.soft_clip_back, soft_by_autograd),
+    (chapter_15.soft_clip_back, lambda *case: [part.tolist() for part in soft(*case)]),
     (chapter_15.mended_back, mended),
     (chapter_15.mended_back, mended_by_autograd),
     (chapter_15.mended_back, mended_number_by_number),
     (chapter_15.oja_back, oja),
     (chapter_15.oja_back, oja_by_autograd),
     (chapter_15.oja_back, oja_by_network),
+    (chapter_15.oja_back, lambda *case: tuple(part.numpy() for part in oja(*case))),
 ]
 
 
@@ -185,10 +187,10 @@ WRONG = [
     (chapter_15.mended_back, lambda *c: mended(*c)[:5], "results where 6 are wanted"),
     (chapter_15.mended_back, lambda *c: [-part for part in mended(*c)], "largest difference"),
     (chapter_15.oja_back, lambda *c: oja(*c, power=1), "factor 2"),
-    (chapter_15.oja_back, lambda *c: oja(*c, power=0), "missing in the derivative by y"),
+    (chapter_15.oja_back, lambda *c: oja(*c, power=0), "missing in the gradient of y"),
     (chapter_15.oja_back, lambda *c: oja(*c, back=1), "handed on whole"),
     (chapter_15.oja_back, lambda *c: oja(*c, rate=1), "Eta is missing"),
-    (chapter_15.oja_back, lambda *c: oja(*c, forgetting=0), "by eta lacks"),
+    (chapter_15.oja_back, lambda *c: oja(*c, forgetting=0), "of eta lacks"),
     (chapter_15.oja_back, lambda *c: oja(*c, power=0, back=1, forgetting=0), "This is Hebb's rule"),
     (
         chapter_15.oja_back,
