@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bpa import TrainConfig, cli
+from bpa import TrainConfig, cli, commands
 from bpa.envs.base import entry
 from bpa.fields import Real, Whole, check_fields, ranged, ranges
 from bpa.training.config import SETTINGS
@@ -16,11 +16,11 @@ from bpa.training.config import SETTINGS
 ROOT = Path(__file__).parents[1]
 COMMANDS = {
     "train": TrainConfig,
-    "evaluate": cli.EvaluateArguments,
-    "play": cli.PlayArguments,
-    "plot": cli.PlotArguments,
-    "bench": cli.BenchArguments,
-    "reproduce": cli.ReproduceArguments,
+    "evaluate": commands.EvaluateArguments,
+    "play": commands.PlayArguments,
+    "plot": commands.PlotArguments,
+    "bench": commands.BenchArguments,
+    "reproduce": commands.ReproduceArguments,
 }
 FIELDS = [(name, field) for name, kind in (COMMANDS | SETTINGS).items() for field in ranges(kind)]
 # Where the class itself is asked too: what a setting at its bound needs of the others.
