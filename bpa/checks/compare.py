@@ -6,6 +6,7 @@ import dis
 import functools
 import inspect
 import itertools
+import textwrap
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeVar
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+WIDTH = 74  # characters that a page and a notebook show without scrolling
 SMALL = 12  # numbers in an argument that a message can still show
 IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "POP_TOP", "RETURN_GENERATOR"}
 
@@ -28,7 +30,7 @@ class NotYet(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the message alone. Where in `bpa` it was raised helps nobody."""
-        return [f"Not yet. {self}"]
+        return [textwrap.fill(line, WIDTH) for line in f"Not yet. {self}".splitlines()]
 
 
 class Alike(Exception):

@@ -201,6 +201,9 @@ def test_a_message_shows_the_smallest_wrong_case():
 def test_a_notebook_shows_the_message_and_no_path_through_the_package():
     (line,) = NotYet("double is not right yet.")._render_traceback_()
     assert line == "Not yet. double is not right yet."
+    shown = NotYet("word " * 40 + "\nFor example,\n  x = 1")._render_traceback_()
+    assert max(len(line) for part in shown for line in part.splitlines()) <= 74
+    assert shown[-2:] == ["For example,", "  x = 1"]
 
 
 def test_inputs_that_tell_two_answers_apart_are_drawn_anew():
