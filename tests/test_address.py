@@ -38,6 +38,7 @@ def project(tmp_path):
         "LICENSE",
         "results/README.md",
         "book/_config.yml",
+        "book/chapters/ruff.toml",
     ]
     for name in [*files, *(path.relative_to(ROOT) for path in CHAPTERS)]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ def as_tensor(value: Any) -> Tensor:
         parts = [as_tensor(part) for part in value]
         if any(part.shape != parts[0].shape for part in parts):
             raise ValueError("expected entries of one shape")
-        return torch.stack(parts) if parts else torch.zeros(0, dtype=torch.float64)
+        return torch.stack(parts) if parts else torch.zeros(0, dtype=torch.float64, device="cpu")
     try:
         return torch.as_tensor(value, dtype=torch.float64, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError):
