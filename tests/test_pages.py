@@ -6,6 +6,7 @@ BPA_REQUIRE_PAGES is set, as on a continuous integration server: then they fail.
 
 import functools
 import http.server
+import json
 import os
 import shutil
 import threading
@@ -260,6 +261,22 @@ def test_nothing_is_cut_off_on_a_laptop_and_what_scrolls_on_a_phone_shows_it(bro
         assert cut_off(visit.page) == []
     with Visit(browser, f"{address}/{name}", PHONE) as visit:
         assert silently_cut_off(visit.page) == []
+
+
+CHAPTERS = sorted((HTML.parents[1] / "chapters").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_every_prediction_and_every_live_figure_has_its_face_for_a_page(chapter):
+    """A widget needs a kernel: shown in the place of its other face, it is nothing at all."""
+    if not PAGES:
+        missing(f"the book is not built, there is no page below {HTML} (make book)")
+    cells = json.loads(chapter.read_text(encoding="utf-8"))["cells"]
+    tags = [cell["metadata"].get("tags", []) for cell in cells if cell["cell_type"] == "code"]
+    page = (HTML / "chapters" / chapter.with_suffix(".html").name).read_text(encoding="utf-8")
+    assert page.count('class="bpa-predict"') == sum("predict" in each for each in tags) > 0
+    assert page.count('class="bpa-live"') >= sum("play" in each for each in tags) > 0
+    assert "application/vnd.jupyter.widget-view" not in page
 
 
 BAD_PAGE = """<!doctype html><html lang="en"><title>bad</title>
