@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import inspect
@@ -17,7 +18,7 @@ from torch import Tensor
 
 WIDTH = 74  # characters that a page and a notebook show without scrolling
 SMALL = 12  # numbers in an argument that a message can still show
-IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "POP_TOP", "RETURN_GENERATOR"}
+IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "POP_TOP"}
 
 DRAWS = 20  # of inputs, before those that leave two answers alike are taken as they are
 
@@ -110,18 +111,8 @@ def as_tensors(value: Any, wanted: int | None = None) -> list[Tensor]:
         ValueError: it holds something that is no number.
     """
     if wanted == 1:
-        try:
+        with contextlib.suppress(ValueError):  # parts of several shapes are several results
             return [as_tensor(value)]
-        except ValueError as error:
-            if not str(error).startswith("expected entries"):
-                raise
-    if isinstance(value, tuple | list):
-        return [as_tensor(part) for part in value]
-    return [as_tensor(value)]
-
-
-def expected_tensors(value: Any) -> list[Tensor]:
-    """The results of a definition: several only where it returns a tuple or a list."""
     return [as_tensor(part) for part in value] if isinstance(value, tuple | list) else [as_tensor(value)]
 
 
@@ -140,13 +131,13 @@ def close(got: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -
 
 def same(got: Any, expected: Any, tolerance: float) -> bool:
     """`close` for what an answer and a definition returned."""
-    right = expected_tensors(expected)
+    right = as_tensors(expected)
     return close(as_tensors(got, len(right)), right, tolerance)
 
 
 def difference(got: Any, expected: Any) -> str:
     """One sentence on how `got` differs from `expected`."""
-    right = expected_tensors(expected)
+    right = as_tensors(expected)
     mine = as_tensors(got, len(right))
     if len(mine) != len(right):
         return (
@@ -196,7 +187,7 @@ def common_slip(results: Sequence[tuple[Any, Any]], tolerance: float) -> str:
     """The hint of `COMMON` that explains every result, or an empty text."""
     pairs = []
     for got, expected in results:
-        right = expected_tensors(expected)
+        right = as_tensors(expected)
         mine = as_tensors(got, len(right))
         if len(mine) != 1 or len(right) != 1:
             return ""
@@ -236,7 +227,7 @@ def argument_names(answer: Callable[..., Any], count: int) -> list[str]:
 
 def example(answer: Callable[..., Any], case: Sequence[Any], got: Any, expected: Any) -> str:
     """Input, result and what was wanted of one small case; empty where they do not fit on a few lines."""
-    right = expected_tensors(expected)
+    right = as_tensors(expected)
     mine = as_tensors(got, len(right))
     given = [written(argument) for argument in case]
     if len(mine) != len(right) or not all(given):
@@ -310,7 +301,7 @@ def check_answer(
         if got is None:
             raise NotYet(f"{name} returns nothing yet. Does it end with a return?")
         try:
-            as_tensors(got, len(expected_tensors(expected)))
+            as_tensors(got, len(as_tensors(expected)))
         except ValueError as error:
             raise NotYet(f"{name}: {error}.") from None
         if not all(

@@ -19,7 +19,7 @@ from bpa.show.plots import require_text, show
 from bpa.show.stills import still
 from bpa.show.widgets import Live
 
-MOST_FRAMES = 60  # of one figure in a page; each weighs 10 to 40 KB
+MOST_FRAMES = 60  # of one figure in a page; in the book one weighs 5 to 90 KB, both themes together
 
 Drawn = Figure | tuple[Figure, str]
 

@@ -72,8 +72,8 @@ PRESETS = {
         warmup_iterations=101,
         clip=2.0,
     ),
-    # The cue task by the paper's text [2019, sec. 4.1], see `bpa.envs.cue_reward.SHARED`, in our trials; how
-    # it is trained, by the published programs of the maze, with each episode's own baseline.
+    # The cue task by the paper's text [2019, sec. 4.1], see `bpa.envs.cue_reward.PUBLISHED`, in our trials;
+    # how it is trained, by the published programs of the maze, with each episode's own baseline.
     "paper-cues": TrainConfig(
         task="cues",
         iterations=200_000,

@@ -7,21 +7,10 @@ from collections import deque
 import numpy as np
 import pytest
 import torch
+from mazes import MOVES, free_cells, seeded
 
 from bpa import GridMaze
 from bpa.envs import baselines
-
-MOVES = [(-1, 0), (1, 0), (0, -1), (0, 1)]
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def free_cells(n):
-    """The free cells, from the rules."""
-    inside = itertools.product(range(1, n - 1), repeat=2)
-    return [cell for cell in inside if cell == (n // 2, n // 2) or cell[0] % 2 or cell[1] % 2]
 
 
 def search(start, free):
