@@ -82,8 +82,8 @@ def run_faults(notebook: NotebookNode) -> Iterator[str]:
     if not questions:
         yield "nothing is to be predicted"
     for cell in tagged(notebook, "predict", "markdown"):
-        if "**Predict.**" not in cell.source or "<details>" in cell.source:
-            yield f"{cell.id} is no question, or gives its answer away"
+        if "> **Predict.**" not in cell.source or "<details>" in cell.source:
+            yield f"{cell.id} is no question in a box, or gives its answer away"
         if cells[cells.index(cell) + 1] not in questions:
             yield f"{cell.id} is followed by no choice of answers"
     for cell in questions:
@@ -255,7 +255,7 @@ def whole() -> NotebookNode:
             metadata={"tags": ["goals"]},
         ),
         code('widgets.play_maze(alt="A maze", caption="Play.")', id="hero", metadata={"tags": ["play"]}),
-        text("**Predict.** What is $x + x$?", id="ask", metadata={"tags": ["predict"]}),
+        text("> **Predict.** What is $x + x$?", id="ask", metadata={"tags": ["predict"]}),
         code(
             '# @title Predict\npredict("What?", ["x", "2 x"], right=1, why="So.")',
             id="ask-choice",
@@ -355,7 +355,11 @@ MUTATIONS = [
     (replaced("hero", "widgets.play_maze", "print"), "there is nothing to play with"),
     (replaced("hero", "widgets.play_maze", "widgets.frames"), "nothing moves that the author did not draw"),
     (replaced("ask", "**Predict.**", "Now"), "ask is no question"),
-    (replaced("ask", "$x + x$?", "$x + x$? <details>$2 x$</details>"), "ask is no question, or gives"),
+    (replaced("ask", "> ", ""), "ask is no question in a box"),
+    (
+        replaced("ask", "$x + x$?", "$x + x$? <details>$2 x$</details>"),
+        "ask is no question in a box, or gives",
+    ),
     (moved("ask-choice", 1), "ask is followed by no choice"),
     (shown("ask-choice"), "ask-choice shows its answer before it asks"),
     (retagged("ask-choice", "predict"), "ask-choice shows its answer before it asks"),
