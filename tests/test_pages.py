@@ -198,6 +198,21 @@ def silently_cut_off(page: Page) -> list[str]:
     )
 
 
+def broken_names(page: Page) -> list[str]:
+    """Code in a table that stands on more lines than it has words: broken between two letters."""
+    return page.evaluate(
+        r"""() => [...document.querySelectorAll('article.bd-article .pst-scrollable-table-container code')]
+            .filter(code => code.checkVisibility())
+            .filter(code => {
+                const range = document.createRange();
+                range.selectNodeContents(code);
+                const lines = new Set([...range.getClientRects()].map(box => Math.round(box.bottom)));
+                return lines.size > code.textContent.trim().split(/[\s-]+/).length;
+            })
+            .map(code => code.textContent)"""
+    )
+
+
 # Markup of the tools that axe's rules for lists do not know, harmless to a screen reader.
 TOLERATED = {
     ("aria-required-children", '<div role="list" class="citation-list">'),  # links back from an entry
@@ -261,6 +276,7 @@ def test_nothing_is_cut_off_on_a_laptop_and_what_scrolls_on_a_phone_shows_it(bro
         assert cut_off(visit.page) == []
     with Visit(browser, f"{address}/{name}", PHONE) as visit:
         assert silently_cut_off(visit.page) == []
+        assert broken_names(visit.page) == []
 
 
 CHAPTERS = sorted((HTML.parents[1] / "chapters").glob("*.ipynb"))
@@ -312,5 +328,12 @@ def test_a_bad_page_is_caught(browser, tmp_path):
         )
         assert len(cut_off(visit.page)) == 4
         assert len(silently_cut_off(visit.page)) == 3
+        cells = "".join(
+            f"<div class='pst-scrollable-table-container' style='width: 3ch; overflow-wrap: {wrap}'>"
+            f"<code>{name}</code></div>"
+            for wrap, name in (("anywhere", "landmark"), ("normal", "landmark"), ("normal", "cue steps"))
+        )
+        visit.page.set_content(f"<article class='bd-article'>{cells}</article>")
+        assert broken_names(visit.page) == ["landmark"]
         visit.page.set_content('<span class="math">x^2</span>')
         assert undrawn_maths(visit.page) == ["x^2"]
