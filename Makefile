@@ -55,8 +55,8 @@ test: $(STAMP) ## run every test, chapters included
 pages: $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -rl --include='test_*.py' mark.pages tests)
 
-lab: $(STAMP) ## open the chapters in JupyterLab
-	$(BIN)/python tools/prepare.py $(BIN)/jupyter lab --notebook-dir=$(CHAPTERS)
+lab: $(STAMP) ## open the first chapter in JupyterLab, the others beside it
+	$(BIN)/python tools/prepare.py $(BIN)/jupyter lab --notebook-dir=$(CHAPTERS) --LabApp.default_url=/lab/tree/01_hebb.ipynb
 
 check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml, what ships
 	$(BIN)/ruff check .

@@ -273,6 +273,12 @@ def test_commands_that_the_text_names_exist(page):
     assert {"book", "test", "lab"} <= named <= targets
 
 
+def test_lab_opens_the_first_chapter():
+    chapters = sorted(path.name for path in (ROOT / "book" / "chapters").glob("*.ipynb"))
+    opened = re.findall(r"default_url=/lab/tree/(\S+)", (ROOT / "Makefile").read_text())
+    assert opened == chapters[:1]
+
+
 def test_readme_names_commands_of_the_console_script():
     named = set(re.findall(r"^bpa ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     usage = subprocess.run([sys.executable, "-m", "bpa", "--help"], capture_output=True, text=True).stdout
