@@ -291,7 +291,8 @@ def treats_alone(answer: Callable[..., Any]) -> None:
         ),
         Slip("True and False are swapped.", lambda *case: not mean_of_each(*case)),
         Slip(
-            "You compare without any tolerance, or with the sum: nothing passes. Take the mean, to 1e-4.",
+            "You compare without any tolerance, with the sum, or with one episode alone: nothing passes. "
+            "Take the mean of all, to 1e-4.",
             lambda *case: False,
         ),
         Slip("Everything passes. Is it the same episode each time?", lambda *case: True),

@@ -97,6 +97,10 @@ def same_in_any_order(loss, *parts):
     return bool((loss(*parts) - loss(*(part.flip(1) for part in parts))).abs() < 1e-4)
 
 
+def equals_the_first(loss, *parts):
+    return bool((loss(*parts) - loss(*(part[:, :1] for part in parts))).abs() < 1e-4)
+
+
 def copies_of_the_first(loss, *parts):
     copies = [torch.cat([part[:, :1]] * 4, dim=1) for part in parts]
     return bool((loss(*copies) - loss(*(part[:, :1] for part in parts))).abs() < 1e-4)
@@ -162,5 +166,6 @@ WRONG = [
     (chapter_16.treats_alone, copies_of_the_first, "one episode only"),
     (chapter_16.treats_alone, lambda *a: not alone(*a), "swapped"),
     (chapter_16.treats_alone, lambda *a: False, "nothing passes"),
+    (chapter_16.treats_alone, equals_the_first, "with one episode alone"),
     (chapter_16.treats_alone, lambda *a: True, "Everything passes"),
 ]
