@@ -122,9 +122,13 @@ def fresh(case: Sequence[Any]) -> list[Any]:
 
 
 def close(got: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> bool:
-    """Whether both are the same numbers in the same shapes, to `tolerance` relative and absolute."""
+    """Whether both are the same numbers in the same shapes, to `tolerance` relative and absolute.
+
+    Where one number is wanted, an array that holds just one will do.
+    """
     return len(got) == len(expected) and all(
-        mine.shape == right.shape and torch.allclose(mine, right, rtol=tolerance, atol=tolerance)
+        (mine.shape == right.shape or mine.numel() == 1 == 1 + right.ndim)
+        and torch.allclose(mine.reshape(right.shape), right, rtol=tolerance, atol=tolerance)
         for mine, right in zip(got, expected, strict=True)
     )
 
@@ -141,16 +145,19 @@ def difference(got: Any, expected: Any) -> str:
     mine = as_tensors(got, len(right))
     if len(mine) != len(right):
         return (
-            f"It returns {len(mine)} results where {len(right)} {'is' if len(right) == 1 else 'are'} wanted."
+            f"It returns {len(mine)} {'result' if len(mine) == 1 else 'results'} where {len(right)} "
+            f"{'is' if len(right) == 1 else 'are'} wanted."
         )
     for number, (one, other) in enumerate(zip(mine, right, strict=True), start=1):
         which = "" if len(mine) == 1 else f"Result {number}: "
-        if one.shape != other.shape:
+        if one.shape != other.shape and not other.ndim and one.numel() != 1:
+            return f"{which}One number is wanted, and its shape is {list(one.shape)}."
+        if one.shape != other.shape and other.ndim:
             return f"{which}Its shape is {list(one.shape)}, it should be {list(other.shape)}."
         if not one.isfinite().all() and other.isfinite().all():
             return f"{which}It holds numbers that are not finite."
     gaps = [
-        (one - other).abs().max().item() if one.numel() else 0.0
+        (one.reshape(other.shape) - other).abs().max().item() if one.numel() else 0.0
         for one, other in zip(mine, right, strict=True)
     ]
     worst = max(range(len(gaps)), key=gaps.__getitem__)

@@ -156,6 +156,19 @@ def test_right_answers_in_unusual_form_pass(answer, capsys):
     assert "right on 2" in capsys.readouterr().out
 
 
+def test_where_one_number_is_wanted_an_array_of_one_will_do(capsys):
+    def total(x):
+        return x.sum()
+
+    for answer in (lambda x: [x.sum()], lambda x: x.sum().reshape(1, 1), lambda x: x.sum().numpy()[None]):
+        check_answer("total", answer, total, CASES)
+    assert capsys.readouterr().out.count("right on 2") == 3
+    with pytest.raises(NotYet, match=r"One number is wanted, and its shape is \[2\]"):
+        check_answer("total", lambda x: x, total, CASES)
+    with pytest.raises(NotYet, match="largest difference from the definition is 1"):
+        check_answer("total", lambda x: [x.sum() + 1], total, CASES)
+
+
 SEVEN = [(torch.arange(1.0, 8.0) / 10,)]
 
 
