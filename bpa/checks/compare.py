@@ -133,23 +133,39 @@ def close(got: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -
     )
 
 
-def same(got: Any, expected: Any, tolerance: float) -> bool:
-    """`close` for what an answer and a definition returned."""
-    right = as_tensors(expected)
-    return close(as_tensors(got, len(right)), right, tolerance)
+def both(got: Any, expected: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """What an answer and a definition returned, as one tensor a result.
 
-
-def difference(got: Any, expected: Any) -> str:
-    """One sentence on how `got` differs from `expected`."""
+    Several results of one shape may come stacked, as one tensor or array.
+    """
     right = as_tensors(expected)
     mine = as_tensors(got, len(right))
+    stacked = len(mine) == 1 < len(right) and mine[0].ndim > 0
+    if stacked and [part.shape for part in mine[0]] == [part.shape for part in right]:
+        mine = list(mine[0])
+    return mine, right
+
+
+def same(got: Any, expected: Any, tolerance: float) -> bool:
+    """`close` for what an answer and a definition returned."""
+    return close(*both(got, expected), tolerance)
+
+
+def called(number: int, names: Sequence[str]) -> str:
+    """One of several results in a message: "3", or "3 (dx)" where it has a name."""
+    return f"{number} ({names[number - 1]})" if names else f"{number}"
+
+
+def difference(got: Any, expected: Any, names: Sequence[str] = ()) -> str:
+    """One sentence on how `got` differs from `expected`; `names` says what each result is."""
+    mine, right = both(got, expected)
     if len(mine) != len(right):
         return (
             f"It returns {len(mine)} {'result' if len(mine) == 1 else 'results'} where {len(right)} "
             f"{'is' if len(right) == 1 else 'are'} wanted."
         )
     for number, (one, other) in enumerate(zip(mine, right, strict=True), start=1):
-        which = "" if len(mine) == 1 else f"Result {number}: "
+        which = "" if len(mine) == 1 else f"Result {called(number, names)}: "
         if one.shape != other.shape and not other.ndim and one.numel() != 1:
             return f"{which}One number is wanted, and its shape is {list(one.shape)}."
         if one.shape != other.shape and other.ndim:
@@ -161,8 +177,26 @@ def difference(got: Any, expected: Any) -> str:
         for one, other in zip(mine, right, strict=True)
     ]
     worst = max(range(len(gaps)), key=gaps.__getitem__)
-    which = "" if len(mine) == 1 else f"Result {worst + 1}: "
+    which = "" if len(mine) == 1 else f"Result {called(worst + 1, names)}: "
     return f"{which}The largest difference from the definition is {gaps[worst]:.3g}."
+
+
+def right_already(results: Sequence[tuple[Any, Any]], tolerance: float, names: Sequence[str] = ()) -> str:
+    """A sentence on which of several results are right in every case; empty where none is."""
+    pairs = [both(got, expected) for got, expected in results]
+    count = len(pairs[0][1])
+    if any(len(mine) != count or len(right) != count for mine, right in pairs):
+        return ""
+    found = [
+        called(place + 1, names)
+        for place in range(count)
+        if all(close([mine[place]], [right[place]], tolerance) for mine, right in pairs)
+    ]
+    if not found:
+        return ""
+    if len(found) == 1:
+        return f" Result {found[0]} is right already."
+    return f" Results {', '.join(found[:-1])} and {found[-1]} are right already."
 
 
 def shifted(tensor: Tensor, steps: int) -> Tensor:
@@ -194,8 +228,7 @@ def common_slip(results: Sequence[tuple[Any, Any]], tolerance: float) -> str:
     """The hint of `COMMON` that explains every result, or an empty text."""
     pairs = []
     for got, expected in results:
-        right = as_tensors(expected)
-        mine = as_tensors(got, len(right))
+        mine, right = both(got, expected)
         if len(mine) != 1 or len(right) != 1:
             return ""
         pairs.append((mine, right))
@@ -233,9 +266,11 @@ def argument_names(answer: Callable[..., Any], count: int) -> list[str]:
 
 
 def example(answer: Callable[..., Any], case: Sequence[Any], got: Any, expected: Any) -> str:
-    """Input, result and what was wanted of one small case; empty where they do not fit on a few lines."""
-    right = as_tensors(expected)
-    mine = as_tensors(got, len(right))
+    """Input, result and what was wanted of one small case; empty where they do not fit on a few lines.
+
+    Of several results it shows those that differ.
+    """
+    mine, right = both(got, expected)
     given = [written(argument) for argument in case]
     if len(mine) != len(right) or not all(given):
         return ""
@@ -244,6 +279,8 @@ def example(answer: Callable[..., Any], case: Sequence[Any], got: Any, expected:
         f"  {name} = {text}" for name, text in zip(argument_names(answer, len(case)), given, strict=True)
     ]
     for number, (one, other) in enumerate(zip(mine, right, strict=True), start=1):
+        if len(right) > 1 and close([one], [other], 1e-5):
+            continue
         which = "" if len(right) == 1 else f"result {number}: "
         yours, wanted = written(one), written(other)
         if not yours or not wanted:
@@ -256,6 +293,14 @@ def example(answer: Callable[..., Any], case: Sequence[Any], got: Any, expected:
                 f"{other[tuple(place)]:.4g}."
             )
     return "\n" + "\n".join(lines)
+
+
+def told_inputs(answer: Callable[..., Any], case: Sequence[Any]) -> str:
+    """As in " for steps = 3, copies = 2": the arguments of a case of plain numbers; empty for others."""
+    if not all(isinstance(argument, bool | int | float | str) for argument in case):
+        return ""
+    given = zip(argument_names(answer, len(case)), case, strict=True)
+    return " for " + ", ".join(f"{name} = {written(argument)}" for name, argument in given)
 
 
 def size_of(case: Sequence[Any]) -> int:
@@ -278,6 +323,7 @@ def check_answer(
     cases: Sequence[Sequence[Any]],
     slips: Sequence[Slip] = (),
     tolerance: float = 1e-5,
+    names: Sequence[str] = (),
 ) -> None:
     """Compare `answer` with `definition` on every case; print a line if they agree.
 
@@ -288,6 +334,7 @@ def check_answer(
         cases: argument lists, fresh random ones for every call of a check.
         slips: typical wrong answers. One that explains every case is named in the message.
         tolerance: relative and absolute, in float64 comparison.
+        names: what each of several results is, for the messages.
 
     Raises:
         NotYet: the answer is not a function, fails, changes its arguments, or differs.
@@ -298,15 +345,18 @@ def check_answer(
     slipped = [[slip.function(*fresh(case)) for case in cases] for slip in slips]
     if redraw.get() and any_alike([wanted, *slipped], tolerance):
         raise Alike(name)
-    results = []
+    results: list[tuple[Any, Any]] = []
     for case, expected in zip(cases, wanted, strict=True):
         arguments = fresh(case)
         try:
             got = answer(*arguments)
+        except NotYet:  # from a check that looks at the result first
+            raise
         except Exception as error:
             raise NotYet(f"{name} stopped with {type(error).__name__}: {error}") from error
         if got is None:
-            raise NotYet(f"{name} returns nothing yet. Does it end with a return?")
+            way = "Does every way through it end with a return?" if results else "Does it end with a return?"
+            raise NotYet(f"{name} returns nothing{told_inputs(answer, case) or ' yet'}. {way}")
         try:
             as_tensors(got, len(as_tensors(expected)))
         except ValueError as error:
@@ -330,5 +380,5 @@ def check_answer(
         ):
             raise NotYet(f"{name} is not right yet. {slip.hint}{shown}")
     hint = common_slip(results, tolerance)
-    told = difference(*results[wrong[0]])
+    told = difference(*results[wrong[0]], names) + right_already(results, tolerance, names)
     raise NotYet(f"{name} is not right yet. {hint}{' ' if hint else ''}{told}{shown}")

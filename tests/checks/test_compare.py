@@ -93,6 +93,33 @@ def test_numbers_arrays_and_several_results_are_compared():
         check_answer("pair", lambda x: (x, 3 * x), lambda x: (x, 2 * x), case)
 
 
+def test_of_several_results_each_is_named_and_those_that_are_right_are_said_to_be():
+    def three(x, by):
+        return x, by * x, x.sum()
+
+    case = [(torch.tensor([1.0, 2.0]), 0.5)]
+    check_answer("pair", lambda x: torch.stack([x, 2 * x]), lambda x: (x, 2 * x), [case[0][:1]])
+    with pytest.raises(NotYet) as refused:
+        check_answer("three", lambda x, by: (x, x, x.sum()), three, case, names=("same", "scaled", "total"))
+    assert str(refused.value).splitlines() == [
+        "three is not right yet. Result 2 (scaled): The largest difference from the definition is 1. "
+        "Results 1 (same) and 3 (total) are right already.",
+        "For example,",
+        "  x = [1., 2.]",
+        "  by = 0.5",
+        "  result 2: yours  [1., 2.]",
+        "  result 2: wanted [0.5, 1. ]",
+        "  They differ first at [0]: 1 in place of 0.5.",
+    ]
+    with pytest.raises(NotYet, match="It returns 1 result where 3 are wanted"):
+        check_answer("three", lambda x, by: x, three, case)
+
+
+def test_a_way_without_a_return_is_shown_with_its_arguments():
+    with pytest.raises(NotYet, match=r"root returns nothing for n = 4\. Does every way through it end with"):
+        check_answer("root", lambda n: 3 if n == 9 else None, lambda n: n**0.5, [(9,), (4,)])
+
+
 def test_gradients_do_not_matter_to_the_comparison():
     scale = torch.tensor(2.0, requires_grad=True)
     check_answer("double", lambda x: scale * x, double, CASES)
