@@ -244,6 +244,19 @@ def torn_formulas(page: Page) -> list[str]:
     )
 
 
+def cut_formulas(page: Page) -> list[str]:
+    """Formulas within a line that reach beyond the page; others may scroll."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('article.bd-article')].flatMap(article => {
+            const edge = article.getBoundingClientRect().right;
+            return [...article.querySelectorAll('span.math')]
+                .filter(formula => !formula.closest('.pst-scrollable-table-container'))
+                .filter(formula => formula.checkVisibility() && formula.getBoundingClientRect().right > edge)
+                .map(formula => formula.parentElement.textContent.slice(0, 80));
+        })"""
+    )
+
+
 def cut_titles(page: Page) -> list[str]:
     """Titles of the pages before and after this one that are wider than their place."""
     return page.evaluate(
@@ -330,7 +343,9 @@ def test_nothing_is_cut_off_on_a_laptop_and_what_scrolls_on_a_phone_shows_it(bro
     with Visit(browser, f"{address}/{name}", PHONE) as visit:
         assert silently_cut_off(visit.page) == []
         assert broken_names(visit.page) == []
+        visit.page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
         assert torn_formulas(visit.page) == []
+        assert cut_formulas(visit.page) == []
         assert cut_titles(visit.page) == []
         assert wrong_folds(visit.page) == []
 
@@ -402,6 +417,12 @@ def test_a_bad_page_is_caught(browser, tmp_path):
         )
         assert torn_formulas(visit.page) == ["x.", "see (x", "(x x"]
         assert cut_titles(visit.page) == ["Backpropamine"]
+        wide = formula.replace("50px", "2000px")
+        visit.page.set_content(
+            f"<article class='bd-article' style='width: 300px'><p>{wide}</p><p>{formula}</p>"
+            f"<div class='pst-scrollable-table-container'>{wide}</div></article>"
+        )
+        assert len(cut_formulas(visit.page)) == 1
         output, code = "<div class='cell_output'>1</div>", "<div class='cell_input'>1</div>"
         visit.page.set_content(
             "".join(
