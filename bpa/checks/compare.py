@@ -31,7 +31,7 @@ class NotYet(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the message alone. Where in `bpa` it was raised helps nobody."""
-        return [textwrap.fill(line, WIDTH) for line in f"Not yet. {self}".splitlines()]
+        return [textwrap.fill(line, WIDTH) for line in str(self).splitlines()]
 
 
 class Alike(Exception):
@@ -256,6 +256,11 @@ def written(value: Any) -> str:
     return str(np.array2string(tensor.numpy(), precision=3, suppress_small=True, separator=", "))
 
 
+def below(label: str, text: str) -> str:
+    """The text behind a label, the rows of a matrix one below the other."""
+    return label + text.replace("\n", "\n" + " " * len(label))
+
+
 def argument_names(answer: Callable[..., Any], count: int) -> list[str]:
     """The names that a function gives its arguments, as far as it says."""
     try:
@@ -276,7 +281,8 @@ def example(answer: Callable[..., Any], case: Sequence[Any], got: Any, expected:
         return ""
     lines = ["For example,"]
     lines += [
-        f"  {name} = {text}" for name, text in zip(argument_names(answer, len(case)), given, strict=True)
+        below(f"  {name} = ", text)
+        for name, text in zip(argument_names(answer, len(case)), given, strict=True)
     ]
     for number, (one, other) in enumerate(zip(mine, right, strict=True), start=1):
         if len(right) > 1 and close([one], [other], 1e-5):
@@ -285,7 +291,7 @@ def example(answer: Callable[..., Any], case: Sequence[Any], got: Any, expected:
         yours, wanted = written(one), written(other)
         if not yours or not wanted:
             return ""
-        lines += [f"  {which}yours  {yours}", f"  {which}wanted {wanted}"]
+        lines += [below(f"  {which}yours  ", yours), below(f"  {which}wanted ", wanted)]
         if one.shape == other.shape and one.ndim and not torch.allclose(one, other, rtol=1e-5, atol=1e-5):
             place = (~torch.isclose(one, other, rtol=1e-5, atol=1e-5)).nonzero()[0].tolist()
             lines.append(

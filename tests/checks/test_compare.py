@@ -238,9 +238,17 @@ def test_a_message_shows_the_smallest_wrong_case():
     ]
 
 
+def test_the_rows_of_a_matrix_stand_one_below_the_other():
+    with pytest.raises(NotYet) as refused:
+        check_answer("double", lambda x: x, double, [(torch.eye(2),)])
+    lines = str(refused.value).splitlines()[2:]
+    assert len(lines) == 7
+    assert [lines[top].index("[[") + 1 for top in (0, 2, 4)] == [lines[top].index("[") for top in (1, 3, 5)]
+
+
 def test_a_notebook_shows_the_message_and_no_path_through_the_package():
     (line,) = NotYet("double is not right yet.")._render_traceback_()
-    assert line == "Not yet. double is not right yet."
+    assert line == "double is not right yet."
     shown = NotYet("word " * 40 + "\nFor example,\n  x = 1")._render_traceback_()
     assert max(len(line) for part in shown for line in part.splitlines()) <= 74
     assert shown[-2:] == ["For example,", "  x = 1"]
