@@ -3,7 +3,8 @@
 The first cell of every chapter is written here, so that all are the same: where `bpa` is missing it installs
 it from that address, or, while none is set, says what to do. The links of README.md, pyproject.toml and
 CITATION.cff follow too; the book's launch buttons read it themselves. No address is made up: while none is
-set, README.md links to no file of the project, since a relative link is dead on the page of a package index.
+set, README.md links to no file of the project, since a relative link is dead on the page of a package index;
+its picture alone is looked for beside it.
 """
 
 import argparse
@@ -71,7 +72,12 @@ def with_cell(text: str, address: str) -> str:
 
 
 def with_links(text: str, address: str, root: Path) -> str:
-    """A page where every file that it names in code is a link, or none of them while there is no address."""
+    """A page where every file that it names in code is a link, or none of them while there is no address.
+
+    The pictures of the project lie beside the page, or at the address.
+    """
+    raw = f"{address}/raw/HEAD/" if address else ""
+    text = re.sub(r'(<img src=")(?:https://[^"\n]+/raw/HEAD/)?(?!\w+:)', rf"\g<1>{raw}", text)
     text = re.sub(r"\[(`[^`\n]+`)\]\(https://[^)\n]+/blob/HEAD/[^)\n]+\)", r"\1", text)
     if not address:
         return text
