@@ -125,6 +125,7 @@ def test_set_it_reaches_every_file_and_can_be_taken_back(project, monkeypatch):
     readme = (root / "README.md").read_text(encoding="utf8")
     assert f"[`results/README.md`]({OURS}/blob/HEAD/results/README.md)" in readme
     assert f"[`LICENSE`]({OURS}/blob/HEAD/LICENSE)" in readme
+    assert f'<img src="{OURS}/raw/HEAD/.github/agent.svg"' in readme
     assert "conda env create -f environment.yml\n" in readme  # in a block of code nothing is a link
     project_file = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf8"))
     assert project_file["project"]["urls"] == {"Repository": OURS}

@@ -2,8 +2,9 @@
 
 The first cell of every chapter is written here, so that all are the same: where `bpa` is missing it installs
 it from that address, or, while none is set, says what to do. The links of README.md, pyproject.toml and
-CITATION.cff follow too. No address is made up: while none is set, README.md links to no file of the project,
-since a relative link is dead on the page of a package index.
+CITATION.cff follow too; the book's launch buttons read it themselves. No address is made up: while none is
+set, README.md links to no file of the project, since a relative link is dead on the page of a package index;
+its picture alone is looked for beside it.
 """
 
 import argparse
@@ -42,9 +43,9 @@ except ModuleNotFoundError:
 """
 
 
-def read_address(root: Path) -> str:
-    """The address of the repository, or "" while none is set; ValueError if it is no address."""
-    address = yaml.safe_load((root / "book" / "_config.yml").read_text(encoding="utf-8-sig")).get("address")
+def read_address(config: Path) -> str:
+    """The address that a `_config.yml` names, or "" while none is set; ValueError if it is no address."""
+    address = yaml.safe_load(config.read_text(encoding="utf-8-sig")).get("address")
     if not address:
         return ""
     if not isinstance(address, str) or not ALLOWED.fullmatch(address):
@@ -71,7 +72,12 @@ def with_cell(text: str, address: str) -> str:
 
 
 def with_links(text: str, address: str, root: Path) -> str:
-    """A page where every file that it names in code is a link, or none of them while there is no address."""
+    """A page where every file that it names in code is a link, or none of them while there is no address.
+
+    The pictures of the project lie beside the page, or at the address.
+    """
+    raw = f"{address}/raw/HEAD/" if address else ""
+    text = re.sub(r'(<img src=")(?:https://[^"\n]+/raw/HEAD/)?(?!\w+:)', rf"\g<1>{raw}", text)
     text = re.sub(r"\[(`[^`\n]+`)\]\(https://[^)\n]+/blob/HEAD/[^)\n]+\)", r"\1", text)
     if not address:
         return text
@@ -121,10 +127,11 @@ def main() -> int:
     )
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the project")
     options = parser.parse_args()
+    config = options.root / "book" / "_config.yml"
     try:
-        address = read_address(options.root)
+        address = read_address(config)
     except ValueError as error:
-        print(f"{options.root / 'book' / '_config.yml'}: {error}", file=sys.stderr)
+        print(f"{config}: {error}", file=sys.stderr)
         return 2
     texts = written(options.root, address)
     changed = {path: text for path, text in texts.items() if path.read_text(encoding="utf-8-sig") != text}
