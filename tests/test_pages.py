@@ -249,7 +249,7 @@ def cut_formulas(page: Page) -> list[str]:
     return page.evaluate(
         """() => [...document.querySelectorAll('article.bd-article')].flatMap(article => {
             const edge = article.getBoundingClientRect().right;
-            return [...article.querySelectorAll('span.math')]
+            return [...article.querySelectorAll('span.math mjx-container')]
                 .filter(formula => !formula.closest('.pst-scrollable-table-container'))
                 .filter(formula => formula.checkVisibility() && formula.getBoundingClientRect().right > edge)
                 .map(formula => formula.parentElement.textContent.slice(0, 80));
@@ -419,7 +419,12 @@ def test_a_bad_page_is_caught(browser, tmp_path):
         )
         assert torn_formulas(visit.page) == ["x.", "see (x", "(x x"]
         assert cut_titles(visit.page) == ["Backpropamine"]
-        wide = formula.replace("50px", "2000px")
+        # The theme gives the element around a formula the width of the line.
+        formula = (
+            "<span class='math' style='display: inline-block; max-width: 100%; overflow: auto'>{}</span>"
+        )
+        drawn = "<mjx-container style='display: inline-block; width: {}px'>x</mjx-container>"
+        wide, formula = (formula.format(drawn.format(width)) for width in (2000, 50))
         visit.page.set_content(
             f"<article class='bd-article' style='width: 300px'><p>{wide}</p><p>{formula}</p>"
             f"<div class='pst-scrollable-table-container'>{wide}</div></article>"
