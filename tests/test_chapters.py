@@ -181,11 +181,16 @@ IN_LAB = {"hide-input": "source_hidden", "remove-input": "source_hidden", "hide-
 
 
 def fold_faults(notebook: NotebookNode) -> Iterator[str]:
-    """What the page folds is folded in JupyterLab too."""
+    """What the page folds is folded in JupyterLab too, and the other way round."""
     for cell in notebook.cells:
-        for tag in cell.metadata.get("tags", []):
-            if tag in IN_LAB and not cell.metadata.get("jupyter", {}).get(IN_LAB[tag]):
-                yield f"{cell.id} has {tag}, but not {IN_LAB[tag]}"
+        tags, folded = cell.metadata.get("tags", []), cell.metadata.get("jupyter", {})
+        for tag, name in IN_LAB.items():
+            if tag in tags and not folded.get(name):
+                yield f"{cell.id} has {tag}, but not {name}"
+        for name in ("source_hidden", "outputs_hidden"):
+            shown = not {"remove-cell", *(tag for tag in IN_LAB if IN_LAB[tag] == name)} & {*tags}
+            if folded.get(name) and shown:
+                yield f"{cell.id} has {name}, and the page shows it"
 
 
 def end_faults(notebook: NotebookNode) -> Iterator[str]:
@@ -374,6 +379,7 @@ MUTATIONS = [
     (replaced("e1-solution", "# @title Solution", "# The solution"), "the solution of e1"),
     (shown("e2-solution"), "e2-solution is not folded"),
     (shown("ask-result"), "ask-result has hide-output, but not outputs_hidden"),
+    (retagged("ask-result"), "ask-result has outputs_hidden, and the page shows it"),
     (retagged("e2-solution", "solution"), "e2 has no folded solution"),
     (replaced("e3", "Exercise 3", "Exercise 4"), "e3 has no number"),
     (replaced("figure", "alt=", "title="), "figure shows a figure without alt"),
