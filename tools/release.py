@@ -23,6 +23,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -170,7 +171,8 @@ def build(folder: Path) -> None:
 
 def test_range(trial: Trial, python: str, resolution: str) -> None:
     """Run tests, without the package beside them, where every extra is installed."""
-    extras = ("book", "lab", "popgym", "sb3", "tensorboard", "test")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
     interpreter = trial.environment(python, trial.wheel(*extras), resolution=resolution)
     source = trial.unpacked()
     shutil.rmtree(source / "bpa")
