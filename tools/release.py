@@ -23,6 +23,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -47,7 +48,9 @@ RANGE_TESTS = (
     "tests/test_network.py",
     "tests/test_maze.py",
     "tests/test_package.py",
-    "tests/test_examples.py",
+    "tests/test_examples.py::test_a_memory_task_of_popgym_is_trained",
+    "tests/test_examples.py::test_the_checker_of_stable_baselines_has_nothing_to_say",
+    "tests/test_train.py::test_the_history_goes_to_tensorboard_too",
     "tests/envs/test_gymnasium.py",
     "tests/envs/test_vector.py",
     "tests/training/test_checkpoint.py",
@@ -113,9 +116,9 @@ class Trial:
         self.run(*UV, "venv", "--quiet", "--python", python, home)
         wanted, pinned = self.folder / "wanted.txt", self.folder / "pinned.txt"
         wanted.write_text("\n".join(requirements), encoding="utf-8")
-        options = ["--python", interpreter, "--only-binary", ":all:", "--no-binary", "backpropamine"]
-        options += torch_builds()
-        self.run(*UV, "pip", "compile", "--quiet", "--resolution", resolution, *options, wanted, "-o", pinned)
+        options = ["--python", interpreter, *torch_builds()]
+        chosen = ["--resolution", resolution, "--only-binary", ":all:", "--no-binary", "backpropamine"]
+        self.run(*UV, "pip", "compile", "--quiet", *chosen, *options, wanted, "-o", pinned)
         self.run(*UV, "pip", "install", *options, "-r", pinned)
         return interpreter
 
@@ -168,7 +171,8 @@ def build(folder: Path) -> None:
 
 def test_range(trial: Trial, python: str, resolution: str) -> None:
     """Run tests, without the package beside them, where every extra is installed."""
-    extras = ("book", "lab", "popgym", "sb3", "tensorboard", "test")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
     interpreter = trial.environment(python, trial.wheel(*extras), resolution=resolution)
     source = trial.unpacked()
     shutil.rmtree(source / "bpa")

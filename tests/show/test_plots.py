@@ -83,7 +83,7 @@ def test_a_figure_too_large_for_the_page_is_a_picture_on_a_card(axes, monkeypatc
     assert image["alt"] == 'A "line" <up>'
     assert image["src"].startswith("data:image/png;base64,iVBOR")
     pixels = plt.imread(io.BytesIO(base64.b64decode(image["src"].partition(",")[2])))
-    assert (pixels[:5, :5] == 1).all(), "white, and not transparent"
+    assert (pixels[0] == 1).all(), "white, and not transparent"
 
 
 def test_a_wide_figure_scrolls_on_a_phone_rather_than_shrink_its_letters():
