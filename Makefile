@@ -1,37 +1,54 @@
-# Needs Python 3.11 to 3.13 and make, nothing else.  `make help` lists the targets.
+# Needs Python 3.11 to 3.14 and make, nothing else.  `make help` lists the targets.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade pyproject.toml
+READER := $(VENV)/.reader
+DEVELOPER := $(VENV)/.developer
 HTML := book/_build/html
 BUILT := book/_build/.built
 PORT ?= 8000
 CHAPTERS := book/chapters
 
+# The index's torch for Linux brings CUDA along, gigabytes; PyTorch's own page has small builds for the CPU.
+# Where the page does not answer, pip takes what it finds.  `make TORCH_BUILDS= ...` asks for CUDA.
+TORCH_BUILDS := $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu/torch/)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup book serve test pages lab check format data lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1|/' | \
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1|/' | \
 		while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 
-# The stamp is newer than the lock and pyproject.toml exactly when nothing is left to install.
-$(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; choose one with: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
-	@# Python compiles a module when it is first imported; compiling all of them now takes half as long again.
-	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements.lock
-	@# Once the package was called bpa, as somebody else's on the public index is: one may own the import.
-	@rm -rf bpa.egg-info
-	$(BIN)/python -m pip uninstall --disable-pip-version-check -qq -y bpa
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python tools/prepare.py
-	@touch $(STAMP)
+# A stamp is newer than its lock and pyproject.toml exactly when nothing is left to install.  Who works on the
+# book needs all that a reader needs, so that the developer's lock alone, installed first, gives both stamps.
+$(READER): requirements.lock pyproject.toml
+	$(call install,requirements.lock)
+	@touch $(READER)
 
-setup: $(STAMP) ## make .venv and install the locked packages
+$(DEVELOPER): requirements-dev.lock requirements.lock pyproject.toml
+	$(call install,requirements-dev.lock)
+	@touch $(READER) $(DEVELOPER)
 
-book: $(STAMP) ## build the book from scratch, warnings are errors
+define install
+@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 14) else f"Python 3.11 to 3.14 is needed, $(PYTHON) is {v[0]}.{v[1]}; choose one with: make PYTHON=python3.12 ...")'
+$(PYTHON) -m venv $(VENV)
+$(if $(TORCH_BUILDS),-$(PIP) install --retries 2 --timeout 10 --no-compile --find-links $(TORCH_BUILDS) --no-deps -c $(1) torch)
+@# Python compiles a module when it is first imported; compiling all of them now takes half as long again.
+$(PIP) install --no-compile -r $(1)
+@# Once the package was called bpa, as somebody else's on the public index is: one may own the import.
+@rm -rf bpa.egg-info
+$(PIP) uninstall -qq -y bpa
+$(PIP) install --no-deps --no-build-isolation -e .
+$(BIN)/python tools/prepare.py
+endef
+
+setup: $(READER) ## make .venv and install what a reader needs
+
+book: $(READER) ## build the book from scratch, warnings are errors
 	rm -rf book/_build
 	OMP_NUM_THREADS=1 $(BIN)/python tools/execute.py
 	OMP_NUM_THREADS=1 $(BIN)/python tools/prepare.py $(BIN)/jupyter-book build -W -n --keep-going book
@@ -49,16 +66,16 @@ serve: $(BUILT) ## serve the built book on this machine (PORT=8000)
 # Two files at a time, each in one thread; a notebook is one file, since its cells share a kernel.
 # The notebooks come first: a long one begun last would leave a core idle.
 # A cell that hangs is interrupted after the timeout; without one a dead kernel would hang for half an hour.
-test: $(STAMP) ## run every test, chapters included
+test: $(DEVELOPER) ## run every test, chapters included
 	OMP_NUM_THREADS=1 $(BIN)/python tools/portable.py -n 2 --dist loadfile --no-loadscope-reorder -m "not pages" --nbval-cell-timeout=600 tests
 
-pages: $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
+pages: $(DEVELOPER) $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -rl --include='test_*.py' mark.pages tests)
 
-lab: $(STAMP) ## open the first chapter in JupyterLab, the others beside it
+lab: $(READER) ## open the first chapter in JupyterLab, the others beside it
 	$(BIN)/python tools/prepare.py $(BIN)/jupyter lab --notebook-dir=$(CHAPTERS) --LabApp.default_url=/lab/tree/01_hebb.ipynb
 
-check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml, what ships
+check: $(DEVELOPER) ## lint, format, types, stripped notebooks, environment.yml, what ships
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -67,20 +84,22 @@ check: $(STAMP) ## lint, format, types, stripped notebooks, environment.yml, wha
 	$(BIN)/python tools/address.py --check
 	$(BIN)/python tools/data.py --check
 
-format: $(STAMP) ## put code and notebooks into the form that make check wants
+format: $(DEVELOPER) ## put code and notebooks into the form that make check wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout --keep-id $(CHAPTERS)/*.ipynb
 	$(BIN)/python tools/environment.py
 	$(BIN)/python tools/address.py
 
-data: $(STAMP) ## copy what ships in the package from results and benchmarks
+data: $(DEVELOPER) ## copy what ships in the package from results and benchmarks
 	$(BIN)/python tools/data.py
 
-lock: $(STAMP) ## choose new versions for requirements.lock within the ranges of pyproject.toml
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml -o $(VENV)/all.lock
-	@# torch names its CUDA packages itself where it needs them; its CPU builds need none.
-	grep -vE '^(nvidia-|cuda-)' $(VENV)/all.lock > requirements.lock
+lock: $(DEVELOPER) ## choose new versions for both locks within the ranges of pyproject.toml
+	$(COMPILE) --all-extras -o $(VENV)/all.lock
+	@# torch names its CUDA packages itself where it needs them; its CPU builds need none, nor Triton.
+	grep -vE '^(nvidia-|cuda-)' $(VENV)/all.lock > requirements-dev.lock
+	$(COMPILE) --extra book --extra lab -c requirements-dev.lock -o $(VENV)/reader.lock
+	grep -vE '^(nvidia-|cuda-|triton=)' $(VENV)/reader.lock > requirements.lock
 
 clean: ## remove what was built, and .venv
 	rm -rf $(VENV) book/_build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -28,23 +28,21 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 RANGES = [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
-REQUIREMENTS = [Requirement(line) for line in RANGES]
-LOCK = [
-    Requirement(line)
-    for line in (ROOT / "requirements.lock").read_text(encoding="utf8").splitlines()
-    if line and not line.startswith("#")
-]
+LOCKS = {  # the reader's and the developer's, and the extras that each is made from
+    name: ([Requirement(line) for line in (ROOT / name).read_text(encoding="utf8").splitlines()], extras)
+    for name, extras in {"requirements.lock": ["book", "lab"], "requirements-dev.lock": [*EXTRAS]}.items()
+}
 CHAPTERS = sorted((ROOT / "book" / "chapters").glob("*.ipynb"))
 PLATFORMS = [
-    {"sys_platform": platform, "platform_system": system, "os_name": "posix", "platform_machine": machine}
-    for platform, system, machine in [
-        ("linux", "Linux", "x86_64"),
-        ("linux", "Linux", "aarch64"),
-        ("darwin", "Darwin", "arm64"),
-        ("darwin", "Darwin", "x86_64"),
+    {"sys_platform": platform, "platform_system": system, "os_name": name, "platform_machine": machine}
+    for platform, system, name, machine in [
+        ("linux", "Linux", "posix", "x86_64"),
+        ("linux", "Linux", "posix", "aarch64"),
+        ("darwin", "Darwin", "posix", "arm64"),
+        ("win32", "Windows", "nt", "AMD64"),
     ]
 ]
-PYTHONS = ["3.11", "3.12", "3.13"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 
 BUILT = {".git", ".venv", "_build", "build", "dist", "runs"}  # folders that no source lies in
@@ -63,8 +61,8 @@ def sources() -> dict[str, str]:
     return found
 
 
-def locked(python: str, platform: dict[str, str]) -> dict[str, list[str]]:
-    """Versions that the lock names for one Python and one platform, by package."""
+def locked(lock: str, python: str, platform: dict[str, str]) -> dict[str, list[str]]:
+    """Versions that a lock names for one Python and one platform, by package."""
     environment = {
         "python_version": python,
         "python_full_version": f"{python}.9",
@@ -73,7 +71,7 @@ def locked(python: str, platform: dict[str, str]) -> dict[str, list[str]]:
         **platform,
     }
     versions: dict[str, list[str]] = {}
-    for line in LOCK:
+    for line in LOCKS[lock][0]:
         if line.marker is None or line.marker.evaluate(environment):
             (specifier,) = line.specifier
             assert specifier.operator == "==", line
@@ -83,29 +81,86 @@ def locked(python: str, platform: dict[str, str]) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda p: f"{p['sys_platform']}-{p['platform_machine']}")
 @pytest.mark.parametrize("python", PYTHONS)
-def test_lock_names_one_version_of_everything_within_the_ranges(python, platform):
-    versions = locked(python, platform)
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_names_one_version_of_everything_within_the_ranges(lock, python, platform):
+    versions = locked(lock, python, platform)
     assert [name for name, found in versions.items() if len(found) != 1] == []
-    wanted = [r for r in REQUIREMENTS if r.marker is None or r.marker.evaluate(platform)]
-    for requirement in wanted:
-        (version,) = versions[canonicalize_name(requirement.name)]
-        assert requirement.specifier.contains(version, prereleases=True), (requirement, version)
+    lines = [*PROJECT["dependencies"], *(line for extra in LOCKS[lock][1] for line in EXTRAS[extra])]
+    for requirement in map(Requirement, lines):
+        if requirement.marker is None or requirement.marker.evaluate(platform):
+            (version,) = versions[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version, prereleases=True), (requirement, version)
 
 
-def test_lock_brings_no_cuda_package_and_one_torch():
-    names = {canonicalize_name(line.name): line for line in LOCK}
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_brings_no_cuda_package_and_one_torch(lock):
+    names = {canonicalize_name(line.name): line for line in LOCKS[lock][0]}
     assert [name for name in names if name.startswith(("nvidia-", "cuda-"))] == []
     assert str(names["torch"]) == "torch==2.13.0"
 
 
+def test_a_reader_gets_the_developers_versions_and_none_of_their_tools():
+    reader, developer = ({str(line) for line in lines} for lines, _ in LOCKS.values())
+    assert reader < developer
+    left = {Requirement(line).name for line in developer - reader}
+    assert {"triton", "playwright", "mypy", "ruff", "uv", "pytest", "tensorboard"} <= left
+    assert "setuptools" in {Requirement(line).name for line in reader}  # which makes the editable install
+
+
 def test_lock_is_what_is_installed():
-    here = [line for line in LOCK if line.marker is None or line.marker.evaluate()]
+    here = [
+        line for line in LOCKS["requirements-dev.lock"][0] if line.marker is None or line.marker.evaluate()
+    ]
     different = {
         line.name: (str(line.specifier), found)
         for line in here
         if not line.specifier.contains(found := importlib.metadata.version(line.name), prereleases=True)
     }
     assert different == {}
+
+
+def recipe(target: str, **variables: str) -> list[str]:
+    """The commands that make would run for a target where nothing is installed yet."""
+    command = [
+        "make",
+        "-n",
+        "VENV=nowhere",
+        *(f"{name}={value}" for name, value in variables.items()),
+        target,
+    ]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return said.stdout.splitlines()
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+@pytest.mark.parametrize(
+    ("target", "lock"),
+    [
+        ("setup", "requirements.lock"),
+        ("book", "requirements.lock"),
+        ("lab", "requirements.lock"),
+        ("test", "requirements-dev.lock"),
+        ("check", "requirements-dev.lock"),
+        ("pages", "requirements-dev.lock"),
+    ],
+)
+def test_each_target_installs_once_what_it_needs(target, lock):
+    lines = recipe(target, BUILT="Makefile")  # as if the book were built
+    assert [line.split(" -r ")[1] for line in lines if " -r " in line and "pip" in line] == [lock]
+    stamps = "nowhere/.reader" if lock == "requirements.lock" else "nowhere/.reader nowhere/.developer"
+    assert lines.count(f"touch {stamps}") == 1
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+def test_a_page_of_cpu_builds_is_asked_for_torch_alone_and_may_be_left_out():
+    page = "https://builds.example/torch/"
+    for builds, asked in ((page, 1), ("", 0)):
+        lines = [line for line in recipe("setup", TORCH_BUILDS=builds) if "--find-links" in line]
+        assert len(lines) == asked
+        for line in lines:
+            assert line.endswith(f"--find-links {page} --no-deps -c requirements.lock torch")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf8")
+    assert re.search(r"\n\$\(if \$\(TORCH_BUILDS\),-\$\(PIP\) install", makefile)  # it may fail
 
 
 def test_classifiers_name_the_pythons_that_are_allowed():
@@ -268,8 +323,8 @@ def test_an_install_from_elsewhere_is_let_be(name, text):
 
 @pytest.mark.parametrize("page", ["README.md", "book/intro.md"])
 def test_commands_that_the_text_names_exist(page):
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:^|`|/cpu )make ([a-z]+)", (ROOT / page).read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`|/cpu )make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE))
     assert {"book", "test", "lab"} <= named <= targets
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import itertools
 import logging
 import math
@@ -599,6 +600,24 @@ def test_a_change_in_any_file_of_the_loops_compiles_anew(monkeypatch):
         assert loop(2) == 4
         hits.append(sum(loop.stats.cache_hits.values()))
     assert hits == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_compiling_is_said_once_on_a_terminal_and_else_to_the_log(monkeypatch, caplog, terminal):
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(compiling, "stamp", lambda: (str(terminal), os.getpid()))
+    said = []
+    with caplog.at_level(logging.INFO, logger="bpa"):
+        # The first is compiled, the second too but not the first of its process, the third is read.
+        for argument, first in ((2, True), (2.0, False), (2, True)):
+            if first:
+                compiling.say_compiling.cache_clear()
+            assert compiling.compiled(doubled)(argument) == 4
+            said.append((stderr.getvalue() + caplog.text).count("Numba compiles the loops"))
+    assert said == [1, 1, 1]
+    assert ("Numba compiles" in stderr.getvalue()) == terminal
 
 
 def test_training_learns_the_same_with_either_engine():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from tqdm import tqdm
 
 LOOPS = Path(__file__).parent
 
@@ -34,10 +36,13 @@ class Cache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """As Numba's, and None where the files are damaged or cannot be read."""
         try:
-            return super().load_overload(sig, target_context)
+            kept = super().load_overload(sig, target_context)
         except Exception as error:  # a damaged pickle raises anything
             warn_uncached(f"{type(error).__name__}: {error}", self.cache_path)
-            return None
+            kept = None
+        if kept is None:
+            say_compiling()
+        return kept
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """As Numba's, and nothing where there is no room or no right to write."""
@@ -61,6 +66,16 @@ def compiled(function: Callable[..., Any]) -> Any:
     else:
         dispatcher._cache = cache  # as dispatcher.enable_caching does
     return dispatcher
+
+
+@functools.cache
+def say_compiling() -> None:
+    """Say once why the first call takes long: on a terminal, or in the log, of which a page shows nothing."""
+    text = "Numba compiles the loops now: about ten seconds until an agent acts, ten more until it learns"
+    if sys.stderr and not sys.stderr.closed and sys.stderr.isatty():
+        tqdm.write(text, file=sys.stderr)  # which leaves a bar that is shown as it is
+    else:
+        logging.getLogger("bpa").info(text)
 
 
 SAID: list[str] = []  # the warnings given
