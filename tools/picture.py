@@ -4,8 +4,8 @@
 
 Both walk with the same weights, star, teleports and noise of actions; on the right every trace is wiped
 before each step, for which `alpha` is set to zero. Of 21 episodes the picture shows the one whose reward,
-with traces, is the median. The file is SVG with an animation in CSS: sharp at any size, still for readers whose
-system asks for less motion, on a card of its own that light and dark pages both bear.
+with traces, is the median. The file is SVG with an animation in CSS: sharp at any size, still for readers
+whose system asks for less motion, on a card of its own that light and dark pages both bear.
 """
 
 import argparse
