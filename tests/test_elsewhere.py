@@ -163,7 +163,7 @@ def test_windows_runs_the_commands_behind_the_targets():
     """There is no make; what the commands name exists, and what builds or tests stands in the Makefile."""
     commands = " && ".join(runs("windows"))
     assert JOBS["windows"]["runs-on"].startswith("windows-")
-    for name in re.findall(r"[\w/]+\.(?:py|lock)", commands):
+    for name in re.findall(r"[\w/-]+\.(?:py|lock)", commands):
         assert (ROOT / name).is_file(), name
     for command in ("tools/execute.py", "tools/portable.py", "build -W -n --keep-going book", "ruff check ."):
         assert command in MAKEFILE
