@@ -67,7 +67,11 @@ def test_an_agent_is_what_is_noted_beside_it(name):
     assert f"maze-{config.size}" == name
     noted = json.loads(data.path(name).with_suffix(".json").read_text(encoding="utf8"))
     scores = report(net, config, episodes=60, seed=3)
+    assert noted.keys() == scores.keys()
     assert abs(scores["mean_reward"] - noted["mean_reward"]) < 5 * scores["standard_error"]
+    for name in ("random_reward", "oracle_reward", "ceiling"):
+        assert noted[name] == pytest.approx(scores[name])
+    assert noted["share_of_ceiling"] == pytest.approx(noted["mean_reward"] / noted["ceiling"])
 
 
 @pytest.mark.parametrize("name", ["maze-12", "", "agents", "../data", "agents/maze-9", "maze-9.json", "."])

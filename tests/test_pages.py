@@ -213,6 +213,72 @@ def broken_names(page: Page) -> list[str]:
     )
 
 
+def torn_formulas(page: Page) -> list[str]:
+    """Formulas within a line whose bracket before them or mark after them stands on another line."""
+    return page.evaluate(
+        r"""() => {
+            const lines = document.createTreeWalker(document.querySelector('article.bd-article'), 4);
+            const torn = [];
+            const height = (text, start, end) => {
+                const range = document.createRange();
+                range.setStart(text, start);
+                range.setEnd(text, end);
+                return range.getBoundingClientRect();
+            };
+            for (let text = lines.nextNode(); text; text = lines.nextNode()) {
+                if (!text.parentElement.checkVisibility()) { continue; }
+                const beside = [
+                    [text.previousSibling, /^[)\],.;:!?]/, 0],
+                    [text.nextSibling, /[(\[]$/, text.length - 1],
+                ];
+                for (const [formula, mark, place] of beside) {
+                    if (!formula?.matches?.('span.math') || !mark.test(text.data)) { continue; }
+                    const at = height(text, place, place + 1), box = formula.getBoundingClientRect();
+                    if (at.top >= box.bottom || at.bottom <= box.top) {
+                        torn.push(formula.parentElement.textContent.slice(0, 60));
+                    }
+                }
+            }
+            return torn;
+        }"""
+    )
+
+
+def cut_formulas(page: Page) -> list[str]:
+    """Formulas within a line that reach beyond the page; others may scroll."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('article.bd-article')].flatMap(article => {
+            const edge = article.getBoundingClientRect().right;
+            return [...article.querySelectorAll('span.math')]
+                .filter(formula => !formula.closest('.pst-scrollable-table-container'))
+                .filter(formula => formula.checkVisibility() && formula.getBoundingClientRect().right > edge)
+                .map(formula => formula.parentElement.textContent.slice(0, 80));
+        })"""
+    )
+
+
+def cut_titles(page: Page) -> list[str]:
+    """Titles of the pages before and after this one that are wider than their place."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.prev-next-area a')]
+            .filter(link => link.scrollWidth > link.clientWidth + 1).map(link => link.textContent.trim())"""
+    )
+
+
+def wrong_folds(page: Page) -> list[str]:
+    """Folds of cells whose name does not say that a result, a solution or code is in them."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.cell details.hide')]
+            .filter(fold => {
+                const solution = fold.closest('.cell').matches('.tag_solution');
+                const what = !fold.querySelector('.cell_input') ? 'result' : solution ? 'solution' : 'code';
+                return [...fold.querySelectorAll(':scope > summary > p')]
+                    .some(name => !name.textContent.match(`^(Show|Hide) the ${what}`));
+            })
+            .map(fold => fold.textContent.trim().slice(0, 80))"""
+    )
+
+
 # Markup of the tools that axe's rules for lists do not know, harmless to a screen reader.
 TOLERATED = {
     ("aria-required-children", '<div role="list" class="citation-list">'),  # links back from an entry
@@ -277,6 +343,11 @@ def test_nothing_is_cut_off_on_a_laptop_and_what_scrolls_on_a_phone_shows_it(bro
     with Visit(browser, f"{address}/{name}", PHONE) as visit:
         assert silently_cut_off(visit.page) == []
         assert broken_names(visit.page) == []
+        visit.page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
+        assert torn_formulas(visit.page) == []
+        assert cut_formulas(visit.page) == []
+        assert cut_titles(visit.page) == []
+        assert wrong_folds(visit.page) == []
 
 
 CHAPTERS = sorted((HTML.parents[1] / "chapters").glob("*.ipynb"))
@@ -335,5 +406,37 @@ def test_a_bad_page_is_caught(browser, tmp_path):
         )
         visit.page.set_content(f"<article class='bd-article'>{cells}</article>")
         assert broken_names(visit.page) == ["landmark"]
+        formula = "<span class='math' style='display: inline-block; width: 50px'>x</span>"
+        lines = "".join(
+            f"<p style='width: 52px'>{line}</p>"
+            for line in (f"{formula}.", f"see ({formula}", f"({formula} x")
+        )
+        visit.page.set_content(
+            f"<article class='bd-article'>{lines}</article><div class='prev-next-area'>"
+            "<a style='display: block; overflow-x: hidden; width: 3ch'>Backpropamine</a><a>Next</a></div>"
+        )
+        assert torn_formulas(visit.page) == ["x.", "see (x", "(x x"]
+        assert cut_titles(visit.page) == ["Backpropamine"]
+        wide = formula.replace("50px", "2000px")
+        visit.page.set_content(
+            f"<article class='bd-article' style='width: 300px'><p>{wide}</p><p>{formula}</p>"
+            f"<div class='pst-scrollable-table-container'>{wide}</div></article>"
+        )
+        assert len(cut_formulas(visit.page)) == 1
+        output, code = "<div class='cell_output'>1</div>", "<div class='cell_input'>1</div>"
+        visit.page.set_content(
+            "".join(
+                f"<div class='cell {tag}'><details class='hide'><summary><p>{name}</p></summary>{held}"
+                "</details></div>"
+                for tag, name, held in (
+                    ("", "Show the code of this figure", output),
+                    ("", "Show the result", output),
+                    ("tag_solution", "Show the code", code),
+                    ("tag_solution", "Show the solution", code),
+                    ("", "Show the code of this figure", code),
+                )
+            )
+        )
+        assert len(wrong_folds(visit.page)) == 2
         visit.page.set_content('<span class="math">x^2</span>')
         assert undrawn_maths(visit.page) == ["x^2"]

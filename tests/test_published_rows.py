@@ -504,6 +504,20 @@ RUNS: dict[str, Callable[[], None]] = {
 FILES: dict[str, Callable[[Path], None]] = {"inputs": inputs, "names": names, "cue eta": cue_eta}
 
 
+def test_the_chapter_counts_its_rows_and_the_places_that_differ(chapter):
+    alike = {"old E", "lstm post", "lstm rate", "lstm clip"}  # here as in the programs
+    for name in alike:
+        programs = FACTS[name].get(ALL) or FACTS[name][OWN]
+        here = FACTS[name][HERE]
+        assert here == says("the same") or here[0] == programs[0]
+    assert len(FACTS) == 35
+    assert len(FACTS.keys() - alike) == 31
+    text = {cell.id: cell.source for cell in chapter.cells}
+    assert "There are 35 rows; in four of them" in text["three-texts"]
+    assert "In 31 places" in text["goals"]
+    assert "differ in 31 places" in text["summary"]
+
+
 def test_every_row_runs_or_rests_on_a_fact_alone():
     assert RUNS.keys() | FILES.keys() | FACT_ALONE == FACTS.keys()
     assert not FACT_ALONE & (RUNS.keys() | FILES.keys())

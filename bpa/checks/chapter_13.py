@@ -18,6 +18,11 @@ def confusion(losses: Tensor, mask: Tensor) -> Tensor:
     return (losses * mask).sum().div(mask.sum()).exp()
 
 
+def by_episode(losses: Tensor, mask: Tensor) -> Tensor:
+    """Mean loss of what counts in each episode, [B]."""
+    return (losses * mask).sum(0) / mask.sum(0)
+
+
 def followers(symbols: Tensor, count: int) -> Tensor:
     """How often each symbol (row) was followed by each (column), float64 [A, A]."""
     counts = torch.zeros(count, count, dtype=torch.float64)
@@ -88,7 +93,7 @@ def perplexity(answer: Callable[..., Any]) -> None:
     for shape in ((7, 3), (5, 4), (9, 2)):
         losses = 0.1 + 2 * torch.rand(shape, generator=generator)
         mask = torch.rand(shape, generator=generator) < 0.6
-        mask[0, 0], mask[-1, -1] = False, True
+        mask[0, 0], mask[-1] = False, True  # so that something counts in every episode
         cases.append((losses, mask))
     slips = [
         Slip(
@@ -108,6 +113,26 @@ def perplexity(answer: Callable[..., Any]) -> None:
             "A loss is -log p already: do not turn its sign.",
             lambda losses, mask: (-losses[mask].mean()).exp(),
         ),
+        Slip(
+            "The mask is turned round: it is True at what counts.",
+            lambda losses, mask: losses[~mask].mean().exp(),
+        ),
+        Slip(
+            "You take the sum of the losses. Their mean goes into the exponential.",
+            lambda losses, mask: losses[mask].sum().exp(),
+        ),
+        Slip(
+            "You take a logarithm. A loss is one already; the exponential undoes it.",
+            lambda losses, mask: losses[mask].mean().log(),
+        ),
+        Slip(
+            "You take a perplexity of each episode and then their mean. Take one mean of all that counts.",
+            lambda losses, mask: by_episode(losses, mask).exp().mean(),
+        ),
+        Slip(
+            "You take the mean of each episode first. Every step that counts weighs the same.",
+            lambda losses, mask: by_episode(losses, mask).mean().exp(),
+        ),
     ]
     check_answer("perplexity", answer, confusion, cases, slips)
 
@@ -123,14 +148,46 @@ def predict_next(answer: Callable[..., Any]) -> None:
     cases = []
     for length, count in ((12, 3), (20, 4), (15, 2)):
         symbols = torch.randint(count, (length,), generator=generator)
-        # So that no slip is right by chance. Between equal ends as many steps lead to a symbol as from it.
-        symbols[[0, 1, 2, 3, -2, -1]] = torch.tensor([1, 0, 0, 1, 1, 0])
+        # So that no slip is right by chance. With three symbols or more the first pair and the last belong to
+        # the row that is asked. With two they cannot: between equal ends as many steps lead to a symbol as
+        # from it.
+        ends = [1, 0, 0, 1, 1, 0] if count == 2 else [0, 1, 2, 0, 0, 0]
+        symbols[[0, 1, 2, 3, -2, -1]] = torch.tensor(ends)
         cases.append((symbols, count, 0.2 + torch.rand((), generator=generator).item()))
 
     def asked(symbols: Tensor, count: int) -> Tensor:
         return followers(symbols, count)[symbols[-1]]
 
+    def seen_first(symbols: Tensor, count: int) -> Tensor:
+        """The counts after the first pair that has the present symbol in front."""
+        after = symbols[1:][symbols[:-1] == symbols[-1]]
+        return torch.nn.functional.one_hot(after[0], count).double()
+
     slips = [
+        Slip(
+            "The first pair is missing: symbols[0] and symbols[1] are one too.",
+            lambda s, A, c: bayes_next(s[1:], A, c),
+        ),
+        Slip(
+            "The last pair is missing: symbols[-2] and symbols[-1] are one too.",
+            lambda s, A, c: expected(followers(s[:-1], A)[s[-1]], c),
+        ),
+        Slip(
+            "You go round the end: what follows the last symbol is not known yet, and not the first one.",
+            lambda s, A, c: expected(followers(torch.cat([s, s[:1]]), A)[s[-1]], c),
+        ),
+        Slip(
+            "The return is inside the loop: you stop after the first pair that fits.",
+            lambda s, A, c: expected(seen_first(s, A), c),
+        ),
+        Slip(
+            "These are counts. Divide them by their sum.",
+            lambda s, A, c: asked(s, A) + c,
+        ),
+        Slip(
+            "You divide by all counts of the table. Each row adds up to 1 by itself.",
+            lambda s, A, c: (asked(s, A) + c) / (followers(s, A) + c).sum(),
+        ),
         Slip(
             "These are the bare frequencies. Add the concentration to every count.",
             lambda s, A, c: expected(asked(s, A), 0),
@@ -196,7 +253,81 @@ def plastic_step(answer: Callable[..., Any]) -> None:
         h, cell, _ = lstm_step(*changed)
         return h, cell, changed[3]
 
+    def other_candidate(candidate: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Any]:
+        """A step whose candidate is another function of g without the plastic term, and of that term."""
+
+        def slip(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+            drive, pre, cell, hebb, w, alpha, eta, clip = arguments
+            i, f, o, sums = (drive + pre @ w).chunk(4, dim=1)
+            g = candidate(sums, torch.einsum("bi,bij->bj", pre, alpha * hebb))
+            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * g
+            after = hebb + eta * pre[:, :, None] * g[:, None, :]
+            return torch.sigmoid(o) * torch.tanh(cell), cell, after.clamp(-clip, clip)
+
+        return slip
+
+    def other_trace(trace: Callable[..., Tensor]) -> Callable[..., Any]:
+        """A step whose new trace is another function of the old one, of what is added, of eta and clip."""
+
+        def slip(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+            h, cell, _ = lstm_step(*arguments)
+            added = without(7, lambda clip: float("inf"))(*arguments)[2] - arguments[3]
+            return h, cell, trace(arguments[3], added, *arguments[5:])
+
+        return slip
+
+    def forget_turned(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        drive, pre, old, _, w = arguments[:5]
+        _, cell, hebb = lstm_step(*arguments)
+        _, f, o, _ = (drive + pre @ w).chunk(4, dim=1)
+        cell = cell + (1 - 2 * torch.sigmoid(f)) * old
+        return torch.sigmoid(o) * torch.tanh(cell), cell, hebb
+
+    def all_shown(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        _, cell, hebb = lstm_step(*arguments)
+        return torch.tanh(cell), cell, hebb
+
+    def cell_first(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        h, cell, hebb = lstm_step(*arguments)
+        return cell, h, hebb
+
     slips = [
+        Slip(
+            "The plastic term stands outside the tanh of the candidate. It belongs inside.",
+            other_candidate(lambda sums, read: torch.tanh(sums) + read),
+        ),
+        Slip(
+            "The tanh of the candidate is missing.",
+            other_candidate(lambda sums, read: sums + read),
+        ),
+        Slip(
+            "The candidate is no gate: it goes through tanh, not through the sigmoid.",
+            other_candidate(lambda sums, read: torch.sigmoid(sums + read)),
+        ),
+        Slip(
+            "Your trace fades. Here eta stands before the new product alone.",
+            other_trace(lambda hebb, added, alpha, eta, clip: ((1 - eta) * hebb + added).clamp(-clip, clip)),
+        ),
+        Slip(
+            "You clip what is added. Clip the new trace.",
+            other_trace(lambda hebb, added, alpha, eta, clip: hebb + added.clamp(-clip, clip)),
+        ),
+        Slip(
+            "You clip on one side only. The trace stays between -clip and clip.",
+            other_trace(lambda hebb, added, alpha, eta, clip: (hebb + added).clamp(max=clip)),
+        ),
+        Slip(
+            "Alpha is in what is written. It weighs what is read.",
+            other_trace(lambda hebb, added, alpha, eta, clip: (hebb + alpha * added).clamp(-clip, clip)),
+        ),
+        Slip(
+            "You return the trace that you found. The new one is wanted.",
+            other_trace(lambda hebb, added, alpha, eta, clip: hebb),
+        ),
+        Slip("The part pre @ w is missing.", without(4, torch.zeros_like)),
+        Slip("The forget gate is turned round: at 1 it keeps the old cell.", forget_turned),
+        Slip("The output gate is missing in h.", all_shown),
+        Slip("The results come in the order h, cell, hebb. You return the cell first.", cell_first),
         Slip(
             "The post-synaptic activity is the candidate g, not the output h.",
             partial(lstm_step, post="output"),
@@ -260,7 +391,35 @@ def mixed_losses(answer: Callable[..., Any]) -> None:
         best = earlier(losses).argmin(0)
         return losses.gather(0, best[None])[0]
 
+    def by_weights(totals: Tensor, losses: Tensor, dim: int = 0) -> Tensor:
+        """Losses of a mixture whose weights fall with `totals`."""
+        return -(torch.softmax(-totals, dim) * torch.exp(-losses)).sum(0).log()
+
     slips = [
+        Slip(
+            "This is the probability. Its -log is wanted.",
+            lambda losses: torch.exp(-mixture(losses)),
+        ),
+        Slip(
+            "This is the loss of all steps so far together. Divide the weights by their sum at each step.",
+            lambda losses: mixture(losses).cumsum(0),
+        ),
+        Slip(
+            "At each step the weights add up to 1 over the predictors, dim=0. Yours do so over time.",
+            lambda losses: by_weights(earlier(losses), losses, dim=1),
+        ),
+        Slip(
+            "Your weights are the same at every step and know all losses. A weight may know the past only.",
+            lambda losses: by_weights(losses.sum(1, keepdim=True), losses),
+        ),
+        Slip(
+            "You take the one that is best in the end. Nobody knows it before.",
+            lambda losses: losses[losses.sum(1).argmin()],
+        ),
+        Slip(
+            "You take the best one of each step. Nobody knows it before.",
+            lambda losses: losses.min(0).values,
+        ),
         Slip(
             "You let a predictor's present loss into its weight. A weight may know the past only.",
             lambda losses: -(torch.softmax(-losses.cumsum(1), 0) * (-losses).exp()).sum(0).log(),

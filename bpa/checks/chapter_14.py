@@ -76,7 +76,43 @@ def attend(answer: Callable[..., Any]) -> None:
         query, key = torch.randn(2, length, batch, size, generator=generator)
         value = torch.randn(length, batch, width, generator=generator)
         cases.append((query, key, value, torch.rand(length, batch, generator=generator)))
+
+    def masked_on_other_axes(q: Tensor, k: Tensor, v: Tensor, b: Tensor) -> Tensor:
+        scores = scores_of(q, k).permute(1, 2, 0).tril().permute(2, 0, 1)
+        return weighed(scores * b.T[:, None, :], v)
+
+    def of_all_episodes(q: Tensor, k: Tensor, v: Tensor, b: Tensor) -> Tensor:
+        scores = scores_of(q, k).sum(0, keepdim=True).tril()
+        return weighed(scores * b.T[:, None, :], v)
+
+    def shares(q: Tensor, k: Tensor, v: Tensor, b: Tensor) -> Tensor:
+        scores = scores_of(q, k).tril() * b.T[:, None, :]
+        return weighed(scores / scores.sum(2, keepdim=True), v)
+
+    def by_delta_rule(q: Tensor, k: Tensor, v: Tensor, b: Tensor) -> Tensor:
+        each = [really_written(k[:, e], v[:, e], b[:, e]) for e in range(k.shape[1])]
+        return attended(q, k, torch.stack(each, dim=1), torch.ones_like(b))
+
     slips = [
+        Slip(
+            "The mask lies on the wrong axes: tril works on the last two. Make the scores [B, T, T] first.",
+            masked_on_other_axes,
+        ),
+        Slip("The scores are summed over the episodes. Each episode has its own.", of_all_episodes),
+        Slip(
+            "The scores are divided by the root of H. Here they are taken as they are.",
+            lambda q, k, v, b: attended(q, k, v, b) / q.shape[2] ** 0.5,
+        ),
+        Slip("You divide by the sum of the scores. Here the scores themselves are the weights.", shares),
+        Slip(
+            "Queries and keys are scaled to length 1. Here they are taken as they are.",
+            lambda q, k, v, b: attended(normalize(q, dim=2), normalize(k, dim=2), v, b),
+        ),
+        Slip(
+            "Beta stands at the step that writes and at the step that asks. The first is enough.",
+            lambda q, k, v, b: b[:, :, None] * attended(q, k, v, b),
+        ),
+        Slip("This is the delta rule. Linear attention adds without looking.", by_delta_rule),
         Slip(
             "The mask is missing: a step can see the future.",
             lambda q, k, v, b: weighed(scores_of(q, k) * b.T[:, None, :], v),
@@ -126,7 +162,35 @@ def gated_delta_step(answer: Callable[..., Any]) -> None:
         )
         beta, gamma = 0.2 + 0.7 * torch.rand(2, batch, generator=generator)
         cases.append((fast, key, value, beta, gamma))
+
+    def with_unfaded(f: Tensor, k: Tensor, v: Tensor, b: Tensor, g: Tensor) -> Tensor:
+        return gated_write(f, k, v, b, g) + (1 - g)[:, None, None] * f
+
+    def kept_by_beta(f: Tensor, k: Tensor, v: Tensor, b: Tensor, g: Tensor) -> Tensor:
+        return gated_write(f, k, v, b, g) + ((b - 1) * g)[:, None, None] * f
+
+    def full_value(f: Tensor, k: Tensor, v: Tensor, b: Tensor, g: Tensor) -> Tensor:
+        return gated_write(f, k, v / b[:, None], b, g)
+
     slips = [
+        Slip(
+            "You add to the memory that has not faded.",
+            with_unfaded,
+        ),
+        Slip(
+            "This is only what is written. What is left of the old memory belongs to it.",
+            lambda f, k, v, b, g: gated_write(f, k, v, b, g) - g[:, None, None] * f,
+        ),
+        Slip(
+            "Gamma says how much is kept, not how much is lost.",
+            lambda f, k, v, b, g: gated_write(f, k, v, b, 1 - g),
+        ),
+        Slip(
+            "The keys are scaled to length 1. Here they are taken as they are.",
+            lambda f, k, v, b, g: gated_write(f, normalize(k, dim=1), v, b, g),
+        ),
+        Slip("Beta weighs the old memory too. It weighs what is written.", kept_by_beta),
+        Slip("Beta weighs what is taken out, and not the value. It weighs both.", full_value),
         Slip(
             "You ask the memory before it has faded. What is missing is judged by the faded one.",
             lambda f, k, v, b, g: gated_write(f, k, v, b, g, asked="fresh"),
@@ -164,7 +228,30 @@ def retention_mask(answer: Callable[..., Any]) -> None:
     generator = fresh_generator()
     cases = [(0.2 + 0.7 * torch.rand(length, generator=generator),) for length in (4, 7, 5)]
     cases[1][0][3] = 0  # a gate that is shut
+
+    def summed(gamma: Tensor) -> Tensor:
+        totals = gamma.cumsum(0)
+        return (totals[:, None] - totals).tril()
+
     slips = [
+        Slip("You add the gates. What passes two of them is multiplied by both.", summed),
+        Slip("Gamma says how much is kept, not how much is lost.", lambda gamma: faded(1 - gamma)),
+        Slip(
+            "The diagonal should be 1: a step reads what it has written itself.",
+            lambda gamma: faded(gamma).tril(-1),
+        ),
+        Slip(
+            "Above the diagonal everything is 0: a later step has written nothing yet.",
+            lambda gamma: faded(gamma) + torch.ones(len(gamma), len(gamma)).triu(1),
+        ),
+        Slip(
+            "You multiply all gates from the first on. What was written at step s meets those after s only.",
+            lambda gamma: gamma.cumprod(0)[:, None].expand(-1, len(gamma)).tril(),
+        ),
+        Slip(
+            "You take the last gate alone. What is older has passed all gates between.",
+            lambda gamma: gamma[:, None].expand(-1, len(gamma)).tril(-1) + torch.eye(len(gamma)),
+        ),
         Slip(
             "What a step writes is faded at that very step. It fades from the next one on.",
             lambda gamma: faded(gamma, begin=0),
@@ -212,7 +299,29 @@ def written_values(answer: Callable[..., Any]) -> None:
         return beta[:, None] * (value - (key @ key.T).tril(-1) @ (beta[:, None] * value))
 
     slips = [
-        Slip("This is beta times the value: nothing is taken out.", lambda k, v, b: b[:, None] * v),
+        Slip(
+            "This is beta times the value: nothing is taken out. (With upper=True, solve_triangular does not "
+            "look below the diagonal.)",
+            lambda k, v, b: b[:, None] * v,
+        ),
+        Slip(
+            "This is what is missing. Beta times that is written.",
+            lambda k, v, b: really_written(k, v, b) / b[:, None],
+        ),
+        Slip(
+            "The 1 on the diagonal is missing: the system is I + A.",
+            lambda k, v, b: torch.linalg.solve((b[:, None] * (k @ k.T)).tril(), b[:, None] * v),
+        ),
+        Slip(
+            "The system looks into the future. Keep what is below the diagonal: tril(-1).",
+            lambda k, v, b: torch.linalg.solve(
+                torch.eye(len(k)) + (b[:, None] * (k @ k.T)).triu(1), b[:, None] * v
+            ),
+        ),
+        Slip(
+            "The system looks into the future too. Keep what is below the diagonal: tril(-1).",
+            lambda k, v, b: torch.linalg.solve(torch.eye(len(k)) + b[:, None] * (k @ k.T), b[:, None] * v),
+        ),
         Slip(
             "You subtract what the sum would hold. What is stored are the rows of U, not the values.",
             once,

@@ -134,8 +134,25 @@ def shortest_stretch(answer: Callable[..., Any]) -> None:
             lambda steps, copies: fitting(steps, copies, best=True),
         ),
         Slip(
+            "Where nothing fits, the answer is 0.",
+            lambda steps, copies: fitting(steps, copies) or -1,
+        ),
+        Slip(
             "This is the square-root law, whatever the budget. With more memory, rebuild less.",
             lambda steps, copies: round(math.sqrt(steps)),
+        ),
+        Slip(
+            "This is the stretch that needs the fewest traces, whatever the budget. With more memory, "
+            "rebuild less.",
+            lambda steps, copies: fitting(steps, 0, best=True),
+        ),
+        Slip(
+            "A memory that holds all traces allows K = 1: then no step is run twice.",
+            lambda steps, copies: 2 if copies >= steps else fitting(steps, copies),
+        ),
+        Slip(
+            "This is the number of traces that are held. Wanted is the K with which it fits.",
+            lambda steps, copies: math.ceil(steps / k) + k - 1 if (k := fitting(steps, copies)) else 0,
         ),
     ]
     generator = fresh_generator()
@@ -145,6 +162,9 @@ def shortest_stretch(answer: Callable[..., Any]) -> None:
             steps = int(torch.randint(20, 300, (), generator=generator))
             least = min(math.ceil(steps / k) + k - 1 for k in range(1, steps + 1))
             cases.append((steps, least + int(torch.randint(-2, 12, (), generator=generator))))
+        # All traces fit; and nothing does.
+        cases[0] = (cases[0][0], cases[0][0] + int(torch.randint(3, (), generator=generator)))
+        cases[1] = (cases[1][0], int(torch.randint(2, 6, (), generator=generator)))
         answers = {tuple(f(*case) for case in cases) for f in (fitting, *(slip.function for slip in slips))}
         if len(answers) == len(slips) + 1:
             break
@@ -165,6 +185,11 @@ def soft_clip_back(answer: Callable[..., Any]) -> None:
         hebb = clip * hebb.tanh()
         increment = torch.where(increment < 0, -0.1, 0.1) + increment
         cases.append((hebb, increment, clip, dnew))
+
+    def by_the_trace(hebb: Tensor, increment: Tensor, clip: float, dnew: Tensor) -> list[Tensor]:
+        """The direction is read from the trace and not from the increment."""
+        right = soft_clip_gradients(hebb, increment, clip, dnew)
+        return [right[0], soft_clip_gradients(hebb, hebb, clip, dnew)[1]]
 
     def signed(hebb: Tensor, increment: Tensor, clip: float, dnew: Tensor) -> list[Tensor]:
         return [dnew * (1 - increment / clip), soft_clip_gradients(hebb, increment, clip, dnew)[1]]
@@ -193,6 +218,15 @@ def soft_clip_back(answer: Callable[..., Any]) -> None:
         ),
         Slip("The clip is missing in the quotients.", lambda h, i, c, d: soft_clip_gradients(h, i, 1.0, d)),
         Slip(
+            "dnew is missing: by the chain rule it multiplies both.",
+            lambda h, i, c, d: soft_clip_gradients(h, i, c, torch.ones_like(d)),
+        ),
+        Slip(
+            "Both are those of an increment upwards. Downwards the room is 1 + hebb / clip.",
+            lambda h, i, c, d: [d * (1 - i / c), d * (1 - h / c)],
+        ),
+        Slip("Which room it is depends on the sign of the increment, not on that of hebb.", by_the_trace),
+        Slip(
             "The two results are swapped: hebb first, then the increment.",
             lambda h, i, c, d: soft_clip_gradients(h, i, c, d)[::-1],
         ),
@@ -201,7 +235,8 @@ def soft_clip_back(answer: Callable[..., Any]) -> None:
             lambda h, i, c, d: [d * ((h + i).abs() <= c)] * 2,
         ),
     ]
-    check_answer("soft_clip_back", answer, soft_clip_gradients, cases, slips)
+    names = ("of hebb", "of the increment")
+    check_answer("soft_clip_back", answer, soft_clip_gradients, cases, slips, names=names)
 
 
 PLANTED: dict[str, tuple[Any, str]] = {  # what a slip is called where others are left with it
@@ -237,18 +272,38 @@ def mended_back(answer: Callable[..., Any]) -> None:
             hint = "Left: " + "; and ".join(PLANTED[name][1] for name in names) + "."
         return Slip(hint, lambda *case: retroactive_gradients(*case, **options))
 
-    def by_the_old_trace(*case: Any) -> list[Tensor]:
-        """The mask asks whether Hebb was at the bound before the step."""
-        hebb, clip, m, dhebb = case[3], case[6], case[2], case[7]
-        mask = hebb.abs() < clip
-        ds = dhebb * mask
-        right = retroactive_gradients(*case)
-        return [
-            *right[:2], (ds * case[4]).sum(), ds, m * ds + (1 - case[5]) * case[8], right[5]
-        ]  # fmt: skip
+    def with_ds(ds: Callable[..., Tensor], late: bool = False) -> Callable[..., list[Tensor]]:
+        """The right gradients but for another one of S; where it is `late`, M and E get `dhebb` whole."""
+
+        def gradients(*case: Any) -> list[Tensor]:
+            _, _, m, hebb, eligibility, eta, clip, dhebb, deligibility = case
+            right = retroactive_gradients(*case)
+            cut = ds(hebb, m * eligibility, clip, dhebb)
+            used = dhebb if late else cut
+            return [
+                *right[:2], (used * eligibility).sum(), cut, m * used + (1 - eta) * deligibility, right[5]
+            ]  # fmt: skip
+
+        return gradients
 
     slips = [left(names) for count in (3, 2, 1) for names in itertools.combinations(PLANTED, count)] + [
-        Slip("The clip is asked about the trace before the step. It cut the sum, S.", by_the_old_trace),
+        Slip(
+            "The clip is asked about the trace before the step. It cut the sum, s.",
+            with_ds(lambda hebb, change, clip, dhebb: dhebb * (hebb.abs() < clip)),
+        ),
+        Slip(
+            "The gradient itself is cut off at the clip. It passes whole where s was not cut, and is 0 where "
+            "it was.",
+            with_ds(lambda hebb, change, clip, dhebb: dhebb.clamp(-clip, clip)),
+        ),
+        Slip(
+            "The mask is the wrong way round: the gradient passes where the clip did not cut.",
+            with_ds(lambda hebb, change, clip, dhebb: dhebb * ((hebb + change).abs() > clip)),
+        ),
+        Slip(
+            "The clip stops the gradient on its way to hebb only. M and E stand before the clip too.",
+            with_ds(lambda hebb, change, clip, dhebb: dhebb * ((hebb + change).abs() <= clip), late=True),
+        ),
         Slip(
             "The gradients of x and y are swapped: row i is pre-synaptic.",
             lambda x, y, *rest: [
@@ -258,7 +313,8 @@ def mended_back(answer: Callable[..., Any]) -> None:
             ],
         ),
     ]
-    check_answer("mended_back", answer, retroactive_gradients, cases, slips)
+    names = ("of x", "of y", "of m", "of hebb", "of eligibility", "of eta")
+    check_answer("mended_back", answer, retroactive_gradients, cases, slips, names=names)
 
 
 @exercise
@@ -283,7 +339,18 @@ def oja_back(answer: Callable[..., Any]) -> None:
         dy, dx, deta, dhebb = oja_gradients(y, x, eta, hebb.T, dnew.T)
         return [dx, dy, deta, dhebb.T]
 
+    def by_rows(x: Tensor, y: Tensor, eta: float, hebb: Tensor, dnew: Tensor) -> list[Tensor]:
+        """In the gradient of y, y scales the rows of hebb."""
+        dx, _, deta, dhebb = oja_gradients(x, y, eta, hebb, dnew)
+        return [dx, eta * (torch.mv(dnew.T, x) - 2 * torch.mv((dnew * hebb).T, y)), deta, dhebb]
+
+    def alone(x: Tensor, y: Tensor, eta: float, hebb: Tensor, dnew: Tensor) -> list[Tensor]:
+        """Of the gradient of hebb the part from the forgetting term only."""
+        return [*oja_gradients(x, y, eta, hebb, dnew)[:3], -eta * y**2 * dnew]
+
     slips = [
+        Slip("In the gradient of y, y_j belongs to column j of hebb: `y[None, :] * hebb`.", by_rows),
+        Slip("Hebb stands alone as well: its gradient begins with dnew.", alone),
         slip("y stands squared before Hebb, so its derivative has a factor 2 there.", twice=1.0),
         slip("The forgetting term is missing in the gradient of y.", twice=0.0),
         slip("Hebb is handed on whole. Oja's rule takes eta y_j^2 of it away.", faded=False),
@@ -292,4 +359,5 @@ def oja_back(answer: Callable[..., Any]) -> None:
         slip("This is Hebb's rule: nothing is forgotten.", twice=0.0, faded=False, term=False),
         Slip("Pre and post are swapped: y, the post-synaptic one, is squared.", turned),
     ]
-    check_answer("oja_back", answer, oja_gradients, cases, slips)
+    names = ("of x", "of y", "of eta", "of hebb")
+    check_answer("oja_back", answer, oja_gradients, cases, slips, names=names)

@@ -8,19 +8,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import NotYet, Slip, check_answer, exercise
 from bpa.noise import fresh_generator
 
 GAMMA = 0.9
 VALUE_COEF = 0.1
 
 
-def faded_trace(pre: Tensor, post: Tensor, eta: float, fade_new: bool = False) -> Tensor:
-    """(1 - eta) Hebb + eta x_i x_j after all steps, [H, H]; with `fade_new` the new pair fades at once."""
+def faded_trace(
+    pre: Tensor, post: Tensor, eta: float, fade_new: bool = False, pairs: bool = True, swap: bool = False
+) -> Tensor:
+    """(1 - eta) Hebb + eta x_i x_j after all steps, [H, H].
+
+    Each option is a slip: the new pair fades at once, neurons meet themselves alone, eta and 1 - eta have
+    changed places.
+    """
     hebb = pre.new_zeros(pre.shape[1], post.shape[1])
+    kept, written = (eta, 1 - eta) if swap else (1 - eta, eta)
     for x, y in zip(pre, post, strict=True):
-        pair = eta * x[:, None] * y[None, :]
-        hebb = (1 - eta) * hebb + ((1 - eta) * pair if fade_new else pair)
+        pair = written * (x[:, None] * y[None, :] if pairs else x * y)
+        hebb = kept * hebb + ((1 - eta) * pair if fade_new else pair)
     return hebb
 
 
@@ -33,14 +40,15 @@ def actor_critic_loss(
     axis: int = -1,
     detach: bool = True,
     last: bool = True,
-    total: bool = False,
+    total: int = 0,
     sign: float = -1.0,
     learn_value: bool = True,
 ) -> Tensor:
     """The policy and value terms of the advantage actor-critic, a mean over steps and episodes.
 
     Each option is a divergence: the softmax over another axis, an advantage that the gradient flows
-    through, a last reward that is lost, a sum over steps, a sign turned round, a value that learns nothing.
+    through, a last reward that is lost, a sum over steps (1) or over episodes too (2), a sign turned round,
+    a value that learns nothing.
     """
     following = torch.zeros_like(rewards[0])
     returns = []
@@ -52,20 +60,34 @@ def actor_critic_loss(
     weight = advantage.detach() if detach else advantage
     error = advantage if learn_value else advantage.detach()
     loss = (sign * log_taken * weight + VALUE_COEF * error.square()).mean()
-    return loss * len(rewards) if total else loss
+    return loss * (1.0, len(rewards), rewards.numel())[total]
 
 
 def with_gradients(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """(logits, values, actions, rewards) -> the loss, and its gradients by logits and values."""
+    """(logits, values, actions, rewards) -> the loss, and its gradients with respect to logits and values.
+
+    Raises:
+        NotYet: it is no single number, or no gradient flows through it.
+    """
 
     def measured(logits: Tensor, values: Tensor, actions: Tensor, rewards: Tensor) -> Any:
         logits, values = logits.clone().requires_grad_(), values.clone().requires_grad_()
         result = loss(logits, values, actions, rewards)
-        if not isinstance(result, Tensor) or result.numel() != 1 or not result.requires_grad:
-            return result
+        if result is None:
+            return None
+        if not isinstance(result, Tensor) or not result.requires_grad:
+            raise NotYet(
+                "mended_loss returns something through which no gradient flows, so that nothing can learn. "
+                "Return the tensor itself, without item(), numpy() or a detach() of the whole."
+            )
+        if result.numel() != 1:
+            raise NotYet(
+                f"mended_loss returns {list(result.shape)} numbers. A loss is one: the mean over steps and "
+                "episodes."
+            )
         gradients = torch.autograd.grad(result.sum(), (logits, values), allow_unused=True)
         filled = [torch.zeros(()) if gradient is None else gradient for gradient in gradients]
-        return [result.detach(), *filled]
+        return [result.detach().reshape(()), *filled]
 
     return measured
 
@@ -76,6 +98,11 @@ def parting(one: Tensor, other: Tensor) -> Tensor:
     for t in reversed(range(len(one))):
         steps[one[t] != other[t]] = t
     return steps
+
+
+def stacked(loss: Callable[..., Tensor], *parts: Tensor) -> Tensor:
+    """The losses of all episodes, each of them alone, [B]."""
+    return torch.stack([loss(*(part[:, b : b + 1] for part in parts)) for b in range(parts[-1].shape[1])])
 
 
 def gap_to_each(loss: Callable[..., Tensor], *parts: Tensor) -> float:
@@ -135,6 +162,22 @@ def mended_trace(answer: Callable[..., Any]) -> None:
             lambda pre, post, eta: faded_trace(pre, post, eta) / eta,
         ),
         Slip(
+            "Eta and 1 - eta have changed places: the old trace keeps 1 - eta, the new pair gets eta.",
+            lambda pre, post, eta: faded_trace(pre, post, eta, swap=True),
+        ),
+        Slip(
+            "x * y multiplies each neuron with itself. Each pair is wanted, x_i x_j: `torch.outer`.",
+            lambda pre, post, eta: faded_trace(pre, post, eta, pairs=False),
+        ),
+        Slip(
+            "Only the activity before the step is in it. The pair is pre-synaptic times post-synaptic.",
+            lambda pre, post, eta: faded_trace(pre, pre, eta),
+        ),
+        Slip(
+            "The trace stays zero. Is the new one given to it?",
+            lambda pre, post, eta: 0 * pre[0] * post[0, :, None],
+        ),
+        Slip(
             "Only the first step counts: the return stands inside the loop.",
             lambda pre, post, eta: faded_trace(pre[:1], post[:1], eta),
         ),
@@ -185,7 +228,8 @@ def mended_loss(answer: Callable[..., Any]) -> None:
             detach=False,
         ),
         slip("This is the planted function still.", axis=1, last=False, detach=False),
-        slip("You sum over the steps. It is a mean over steps and episodes.", total=True),
+        slip("You sum over the steps. It is a mean over steps and episodes.", total=1),
+        slip("You sum over steps and episodes. Take the mean over both.", total=2),
         slip("The minus before the policy's term is missing: the loss falls as log pi rises.", sign=1.0),
         slip(
             "The value learns nothing: its own term is detached too. The loss itself is right.",
@@ -198,6 +242,7 @@ def mended_loss(answer: Callable[..., Any]) -> None:
         with_gradients(actor_critic_loss),
         cases,
         slips,
+        names=("the loss", "its gradient with respect to logits", "its gradient with respect to values"),
     )
 
 
@@ -210,7 +255,7 @@ def first_parting(answer: Callable[..., Any]) -> None:
     """
     generator = fresh_generator()
     cases = []
-    for length, batch in ((9, 5), (14, 6), (6, 6)):
+    for length, batch in ((9, 5), (14, 6), (6, 6), (3, 4)):  # the last one is small enough to be shown
         one = torch.randint(4, (length, batch), generator=generator)
         change = torch.rand(length, batch, generator=generator) < 0.2
         change[:, 0] = False  # never
@@ -222,6 +267,22 @@ def first_parting(answer: Callable[..., Any]) -> None:
         Slip(
             "An episode that never differs gets T, the number of steps, not 0.",
             lambda one, other: (one != other).int().argmax(0),
+        ),
+        Slip(
+            "An episode that never differs gets T, the number of steps, not -1.",
+            lambda one, other: torch.where((one != other).any(0), parting(one, other), -1),
+        ),
+        Slip(
+            "An episode that never differs gets T, the number of steps. T - 1 is the last step.",
+            lambda one, other: parting(one, other).clamp(max=len(one) - 1),
+        ),
+        Slip(
+            "This is the first step at which they are equal. Wanted is the first at which they differ.",
+            lambda one, other: parting((one == other).int(), torch.zeros_like(one)),
+        ),
+        Slip(
+            "This counts the steps from the first difference on. Wanted is the number of those before it.",
+            lambda one, other: len(one) - parting(one, other),
         ),
         Slip("Count from 0: the first step is step 0.", lambda one, other: parting(one, other) + 1),
         Slip(
@@ -269,17 +330,29 @@ def treats_alone(answer: Callable[..., Any]) -> None:
         each = [actor_critic_loss(*(part[:, b : b + 1] for part in parts)) for b in range(rewards.shape[1])]
         return torch.stack(each).mean()
 
-    def drawn(loss: Callable[..., Tensor]) -> tuple[Any, ...]:
-        """A case in which the loss clearly mixes the episodes, or clearly does not."""
+    def drawn(loss: Callable[..., Tensor], above: bool | None = None) -> tuple[Any, ...]:
+        """A case in which the loss clearly mixes the episodes, or does not but for rounding.
+
+        `above`: whether the loss of the batch lies above the mean of its episodes, if that matters.
+        """
         while True:
             logits = torch.randn(7, 4, 4, generator=generator)
             values = torch.randn(7, 4, generator=generator)
             actions = torch.randint(4, (7, 4), generator=generator)
-            case = (loss, logits, values, actions, 5 * torch.rand(7, 4, generator=generator))
-            if not 1e-5 < gap_to_each(*case) < 1e-2:
-                return case
+            parts = (logits, values, actions, 5 * torch.rand(7, 4, generator=generator))
+            gap = float(loss(*parts)) - float(stacked(loss, *parts).mean())
+            clear = abs(gap) > 1e-2 or (abs(gap) < 1e-5 and (gap != 0 or loss is by_episode))
+            if clear and above in (None, gap > 0):
+                return loss, *parts
 
-    cases = [drawn(loss) for loss in (actor_critic_loss, first_value, centred, mixed, by_episode)]
+    cases = [
+        drawn(actor_critic_loss),
+        drawn(first_value, above=True),
+        drawn(first_value, above=False),
+        drawn(centred),
+        drawn(mixed),
+        drawn(by_episode),
+    ]
     slips = [
         Slip(
             "You ask whether the order matters. A loss can be blind to order and still mix the episodes.",
@@ -291,8 +364,17 @@ def treats_alone(answer: Callable[..., Any]) -> None:
         ),
         Slip("True and False are swapped.", lambda *case: not mean_of_each(*case)),
         Slip(
-            "You compare without any tolerance, with the sum, or with one episode alone: nothing passes. "
-            "Take the mean of all, to 1e-4.",
+            "The difference has a sign, and a large negative one passes. Take its size.",
+            lambda loss, *parts: bool(loss(*parts) - stacked(loss, *parts).mean() < 1e-4),
+        ),
+        Slip(
+            "You compare without any tolerance. A difference below 1e-4 may be rounding.",
+            lambda loss, *parts: bool(loss(*parts) == stacked(loss, *parts).mean()),
+        ),
+        Slip("You return the difference. Return whether it is below 1e-4: True or False.", gap_to_each),
+        Slip(
+            "No loss passes, and two of these treat every episode alone. Do you take the mean over all "
+            "episodes, not a sum and not one of them, and allow a difference of 1e-4?",
             lambda *case: False,
         ),
         Slip("Everything passes. Is it the same episode each time?", lambda *case: True),

@@ -31,7 +31,7 @@ class NotYet(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the message alone. Where in `bpa` it was raised helps nobody."""
-        return [textwrap.fill(line, WIDTH) for line in f"Not yet. {self}".splitlines()]
+        return [textwrap.fill(line, WIDTH) for line in str(self).splitlines()]
 
 
 class Alike(Exception):
@@ -122,40 +122,81 @@ def fresh(case: Sequence[Any]) -> list[Any]:
 
 
 def close(got: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> bool:
-    """Whether both are the same numbers in the same shapes, to `tolerance` relative and absolute."""
+    """Whether both are the same numbers in the same shapes, to `tolerance` relative and absolute.
+
+    Where one number is wanted, an array that holds just one will do.
+    """
     return len(got) == len(expected) and all(
-        mine.shape == right.shape and torch.allclose(mine, right, rtol=tolerance, atol=tolerance)
+        (mine.shape == right.shape or mine.numel() == 1 == 1 + right.ndim)
+        and torch.allclose(mine.reshape(right.shape), right, rtol=tolerance, atol=tolerance)
         for mine, right in zip(got, expected, strict=True)
     )
 
 
-def same(got: Any, expected: Any, tolerance: float) -> bool:
-    """`close` for what an answer and a definition returned."""
-    right = as_tensors(expected)
-    return close(as_tensors(got, len(right)), right, tolerance)
+def both(got: Any, expected: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """What an answer and a definition returned, as one tensor a result.
 
-
-def difference(got: Any, expected: Any) -> str:
-    """One sentence on how `got` differs from `expected`."""
+    Several results of one shape may come stacked, as one tensor or array.
+    """
     right = as_tensors(expected)
     mine = as_tensors(got, len(right))
+    stacked = len(mine) == 1 < len(right) and mine[0].ndim > 0
+    if stacked and [part.shape for part in mine[0]] == [part.shape for part in right]:
+        mine = list(mine[0])
+    return mine, right
+
+
+def same(got: Any, expected: Any, tolerance: float) -> bool:
+    """`close` for what an answer and a definition returned."""
+    return close(*both(got, expected), tolerance)
+
+
+def called(number: int, names: Sequence[str]) -> str:
+    """One of several results in a message: "3", or "3 (dx)" where it has a name."""
+    return f"{number} ({names[number - 1]})" if names else f"{number}"
+
+
+def difference(got: Any, expected: Any, names: Sequence[str] = ()) -> str:
+    """One sentence on how `got` differs from `expected`; `names` says what each result is."""
+    mine, right = both(got, expected)
     if len(mine) != len(right):
         return (
-            f"It returns {len(mine)} results where {len(right)} {'is' if len(right) == 1 else 'are'} wanted."
+            f"It returns {len(mine)} {'result' if len(mine) == 1 else 'results'} where {len(right)} "
+            f"{'is' if len(right) == 1 else 'are'} wanted."
         )
     for number, (one, other) in enumerate(zip(mine, right, strict=True), start=1):
-        which = "" if len(mine) == 1 else f"Result {number}: "
-        if one.shape != other.shape:
+        which = "" if len(mine) == 1 else f"Result {called(number, names)}: "
+        if one.shape != other.shape and not other.ndim and one.numel() != 1:
+            return f"{which}One number is wanted, and its shape is {list(one.shape)}."
+        if one.shape != other.shape and other.ndim:
             return f"{which}Its shape is {list(one.shape)}, it should be {list(other.shape)}."
         if not one.isfinite().all() and other.isfinite().all():
             return f"{which}It holds numbers that are not finite."
     gaps = [
-        (one - other).abs().max().item() if one.numel() else 0.0
+        (one.reshape(other.shape) - other).abs().max().item() if one.numel() else 0.0
         for one, other in zip(mine, right, strict=True)
     ]
     worst = max(range(len(gaps)), key=gaps.__getitem__)
-    which = "" if len(mine) == 1 else f"Result {worst + 1}: "
+    which = "" if len(mine) == 1 else f"Result {called(worst + 1, names)}: "
     return f"{which}The largest difference from the definition is {gaps[worst]:.3g}."
+
+
+def right_already(results: Sequence[tuple[Any, Any]], tolerance: float, names: Sequence[str] = ()) -> str:
+    """A sentence on which of several results are right in every case; empty where none is."""
+    pairs = [both(got, expected) for got, expected in results]
+    count = len(pairs[0][1])
+    if any(len(mine) != count or len(right) != count for mine, right in pairs):
+        return ""
+    found = [
+        called(place + 1, names)
+        for place in range(count)
+        if all(close([mine[place]], [right[place]], tolerance) for mine, right in pairs)
+    ]
+    if not found:
+        return ""
+    if len(found) == 1:
+        return f" Result {found[0]} is right already."
+    return f" Results {', '.join(found[:-1])} and {found[-1]} are right already."
 
 
 def shifted(tensor: Tensor, steps: int) -> Tensor:
@@ -187,8 +228,7 @@ def common_slip(results: Sequence[tuple[Any, Any]], tolerance: float) -> str:
     """The hint of `COMMON` that explains every result, or an empty text."""
     pairs = []
     for got, expected in results:
-        right = as_tensors(expected)
-        mine = as_tensors(got, len(right))
+        mine, right = both(got, expected)
         if len(mine) != 1 or len(right) != 1:
             return ""
         pairs.append((mine, right))
@@ -216,6 +256,11 @@ def written(value: Any) -> str:
     return str(np.array2string(tensor.numpy(), precision=3, suppress_small=True, separator=", "))
 
 
+def below(label: str, text: str) -> str:
+    """The text behind a label, the rows of a matrix one below the other."""
+    return label + text.replace("\n", "\n" + " " * len(label))
+
+
 def argument_names(answer: Callable[..., Any], count: int) -> list[str]:
     """The names that a function gives its arguments, as far as it says."""
     try:
@@ -226,22 +271,27 @@ def argument_names(answer: Callable[..., Any], count: int) -> list[str]:
 
 
 def example(answer: Callable[..., Any], case: Sequence[Any], got: Any, expected: Any) -> str:
-    """Input, result and what was wanted of one small case; empty where they do not fit on a few lines."""
-    right = as_tensors(expected)
-    mine = as_tensors(got, len(right))
+    """Input, result and what was wanted of one small case; empty where they do not fit on a few lines.
+
+    Of several results it shows those that differ.
+    """
+    mine, right = both(got, expected)
     given = [written(argument) for argument in case]
     if len(mine) != len(right) or not all(given):
         return ""
     lines = ["For example,"]
     lines += [
-        f"  {name} = {text}" for name, text in zip(argument_names(answer, len(case)), given, strict=True)
+        below(f"  {name} = ", text)
+        for name, text in zip(argument_names(answer, len(case)), given, strict=True)
     ]
     for number, (one, other) in enumerate(zip(mine, right, strict=True), start=1):
+        if len(right) > 1 and close([one], [other], 1e-5):
+            continue
         which = "" if len(right) == 1 else f"result {number}: "
         yours, wanted = written(one), written(other)
         if not yours or not wanted:
             return ""
-        lines += [f"  {which}yours  {yours}", f"  {which}wanted {wanted}"]
+        lines += [below(f"  {which}yours  ", yours), below(f"  {which}wanted ", wanted)]
         if one.shape == other.shape and one.ndim and not torch.allclose(one, other, rtol=1e-5, atol=1e-5):
             place = (~torch.isclose(one, other, rtol=1e-5, atol=1e-5)).nonzero()[0].tolist()
             lines.append(
@@ -249,6 +299,14 @@ def example(answer: Callable[..., Any], case: Sequence[Any], got: Any, expected:
                 f"{other[tuple(place)]:.4g}."
             )
     return "\n" + "\n".join(lines)
+
+
+def told_inputs(answer: Callable[..., Any], case: Sequence[Any]) -> str:
+    """As in " for steps = 3, copies = 2": the arguments of a case of plain numbers; empty for others."""
+    if not all(isinstance(argument, bool | int | float | str) for argument in case):
+        return ""
+    given = zip(argument_names(answer, len(case)), case, strict=True)
+    return " for " + ", ".join(f"{name} = {written(argument)}" for name, argument in given)
 
 
 def size_of(case: Sequence[Any]) -> int:
@@ -271,6 +329,7 @@ def check_answer(
     cases: Sequence[Sequence[Any]],
     slips: Sequence[Slip] = (),
     tolerance: float = 1e-5,
+    names: Sequence[str] = (),
 ) -> None:
     """Compare `answer` with `definition` on every case; print a line if they agree.
 
@@ -281,6 +340,7 @@ def check_answer(
         cases: argument lists, fresh random ones for every call of a check.
         slips: typical wrong answers. One that explains every case is named in the message.
         tolerance: relative and absolute, in float64 comparison.
+        names: what each of several results is, for the messages.
 
     Raises:
         NotYet: the answer is not a function, fails, changes its arguments, or differs.
@@ -291,15 +351,18 @@ def check_answer(
     slipped = [[slip.function(*fresh(case)) for case in cases] for slip in slips]
     if redraw.get() and any_alike([wanted, *slipped], tolerance):
         raise Alike(name)
-    results = []
+    results: list[tuple[Any, Any]] = []
     for case, expected in zip(cases, wanted, strict=True):
         arguments = fresh(case)
         try:
             got = answer(*arguments)
+        except NotYet:  # from a check that looks at the result first
+            raise
         except Exception as error:
             raise NotYet(f"{name} stopped with {type(error).__name__}: {error}") from error
         if got is None:
-            raise NotYet(f"{name} returns nothing yet. Does it end with a return?")
+            way = "Does every way through it end with a return?" if results else "Does it end with a return?"
+            raise NotYet(f"{name} returns nothing{told_inputs(answer, case) or ' yet'}. {way}")
         try:
             as_tensors(got, len(as_tensors(expected)))
         except ValueError as error:
@@ -323,5 +386,5 @@ def check_answer(
         ):
             raise NotYet(f"{name} is not right yet. {slip.hint}{shown}")
     hint = common_slip(results, tolerance)
-    told = difference(*results[wrong[0]])
+    told = difference(*results[wrong[0]], names) + right_already(results, tolerance, names)
     raise NotYet(f"{name} is not right yet. {hint}{' ' if hint else ''}{told}{shown}")

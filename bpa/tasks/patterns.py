@@ -16,15 +16,15 @@ def signs(bits: Tensor) -> Tensor:
 
 
 def chosen(items: Tensor, which: Tensor) -> Tensor:
-    """One of the N items [B, N, P] of each episode, by its number [B]: [B, P]."""
+    """One of the K items [B, K, N] of each episode, by its number [B]: [B, N]."""
     return items[torch.arange(len(items), dtype=torch.int64, device=items.device), which]
 
 
 def distinct_codes(batch_size: int, count: int, bits: int, generator: torch.Generator) -> Tensor:
-    """Random +1 and -1, [B, N, bits]: N rows an episode, no two of them equal, uniform over such sets.
+    """Random +1 and -1, [B, K, bits]: K rows an episode, no two of them equal, uniform over such sets.
 
     Args:
-        count: N, at most 2**bits.
+        count: K, at most 2**bits.
     """
     if bits < 63 and 2**bits <= 16 * count:  # few are left over: deal from the shuffled deck of all codes
         deck = uniform(batch_size, 2**bits, generator=generator).argsort(dim=1)[:, :count]
@@ -48,25 +48,25 @@ def shown_in_turn(
     pause_steps: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Inputs [T, B, P] that show N items an episode, in a new random order each round, and last the cue.
+    """Inputs [T, B, N] that show K items an episode, in a new random order each round, and last the cue.
 
-    T = presentations * N * (show_steps + pause_steps) + show_steps.
+    T = presentations * K * (show_steps + pause_steps) + show_steps.
 
     Args:
-        items: [B, N, P]. cue: [B, P]. presentations: rounds. show_steps: of an item, and of the cue.
+        items: [B, K, N]. cue: [B, N]. presentations: rounds. show_steps: of an item, and of the cue.
         pause_steps: zeros after each item.
     """
-    B, N, P = items.shape
-    pause = items.new_zeros(pause_steps, B, P)
+    B, K, N = items.shape
+    pause = items.new_zeros(pause_steps, B, N)
     parts = []
     for _ in range(presentations):
-        for shown in uniform(N, B, generator=generator).argsort(0).to(items.device):
-            parts += [chosen(items, shown).expand(show_steps, B, P), pause]
-    return torch.cat([*parts, cue.expand(show_steps, B, P)])
+        for shown in uniform(K, B, generator=generator).argsort(0).to(items.device):
+            parts += [chosen(items, shown).expand(show_steps, B, N), pause]
+    return torch.cat([*parts, cue.expand(show_steps, B, N)])
 
 
 def asked_last(inputs: Tensor, answer: Tensor, counts: Tensor, device: torch.device) -> Batch:
-    """The batch that wants `answer` [B, P] at the last step, where `counts` [B, P] is True."""
+    """The batch that wants `answer` [B, N] at the last step, where `counts` [B, N] is True."""
     targets, mask = torch.zeros_like(inputs), torch.zeros_like(inputs, dtype=torch.bool)
     targets[-1], mask[-1] = answer, counts
     return Batch(inputs.to(device), targets.to(device), mask.to(device))
@@ -76,23 +76,23 @@ class Patterns:
     """Memorise binary patterns, then complete one of them from a part. [2018, sec. 4.1]
 
     Description:
-        In each episode N new patterns of P bits are shown, one after the other, with a pause after each. The
+        In each episode K new patterns of N bits are shown, one after the other, with a pause after each. The
         round is repeated, each time in a new random order. Then a part of one pattern is shown, the cue, and
         the network must fill in what is missing. No two patterns of an episode agree on the bits that the
         cue shows, so the answer is always there to be remembered; and the missing bits are independent of
         the shown ones, so it can only be remembered.
 
     Observation:
-        Inputs [T, B, P]: the bits as +1 and -1, 0 in a pause and for a missing bit.
-        T = presentations * N * (show_steps + pause_steps) + show_steps.
+        Inputs [T, B, N]: the bits as +1 and -1, 0 in a pause and for a missing bit.
+        T = presentations * K * (show_steps + pause_steps) + show_steps.
 
     Targets:
-        [T, B, P]: the whole pattern, during the last step. What counts is the missing bits; with noise, when
+        [T, B, N]: the whole pattern, during the last step. What counts is the missing bits; with noise, when
         no shown bit is certain either, every bit. Who knows nothing does best with 0 and has a mean
         squared error of 1; who guesses has half the bits right.
 
     Configuration:
-        pattern_size: P, at least 2. num_patterns: N, at least 1. batch_size: B, at least 1.
+        pattern_size: N, at least 2. num_patterns: K, at least 1. batch_size: B, at least 1.
         presentations: rounds, at least 1. show_steps, at least 1. pause_steps, at least 0.
         missing: share of the bits that the cue leaves out, above 0 and below 1; with noise also 0. Which
         ones is drawn anew for each episode. The number is rounded, to at least 1 missing and 1 shown.
@@ -146,14 +146,14 @@ class Patterns:
 
     def sample(self) -> Batch:
         """B new episodes."""
-        B, N, P = self.batch_size, self.num_patterns, self.pattern_size
-        is_missing = uniform(B, P, generator=self.generator).argsort(1) < self.num_missing
-        patterns = signs(integers(2, B, N, P, generator=self.generator))
-        codes = distinct_codes(B, N, P - self.num_missing, self.generator)
-        patterns[~is_missing[:, None].expand(B, N, P)] = codes.flatten()
+        B, K, N = self.batch_size, self.num_patterns, self.pattern_size
+        is_missing = uniform(B, N, generator=self.generator).argsort(1) < self.num_missing
+        patterns = signs(integers(2, B, K, N, generator=self.generator))
+        codes = distinct_codes(B, K, N - self.num_missing, self.generator)
+        patterns[~is_missing[:, None].expand(B, K, N)] = codes.flatten()
 
-        asked = chosen(patterns, integers(N, B, generator=self.generator))
-        turned = uniform(B, P, generator=self.generator) < self.noise
+        asked = chosen(patterns, integers(K, B, generator=self.generator))
+        turned = uniform(B, N, generator=self.generator) < self.noise
         cue = torch.where(turned, -asked, asked).masked_fill(is_missing, 0)
         inputs = shown_in_turn(
             patterns, cue, self.presentations, self.show_steps, self.pause_steps, self.generator

@@ -20,7 +20,7 @@ FLATTEST = 0.02  # standard deviation of a patch below which there is nothing to
 
 
 def digits(split: str) -> Tensor:
-    """Handwritten digits, float32 [K, 8, 8] from 0 to 1: the first three quarters, or the rest for testing.
+    """Handwritten digits, float32 [count, 8, 8] from 0 to 1: the first three quarters, or those for testing.
 
     Source: the optical recognition data of the UCI repository, as it ships inside scikit-learn.
     """
@@ -55,7 +55,7 @@ def strip_columns(columns: int, split: str) -> list[range]:
 
 
 def patch_corners(pictures: Tensor, size: int, split: str) -> Tensor:
-    """(picture, row, column) of the top left corner of every patch to be had, int64 [K, 3].
+    """(picture, row, column) of the top left corner of every patch to be had, int64 [count, 3].
 
     A patch lies within one strip, so that patches of the two splits share no pixel; flat ones are left out.
 
@@ -88,7 +88,7 @@ class Pictures:
     """Memorise real pictures, then complete one of them from a half. [2018, sec. 4.2]
 
     Description:
-        In each episode N pictures are shown, one after the other, with a pause after each. The round is
+        In each episode K pictures are shown, one after the other, with a pause after each. The round is
         repeated, each time in a new random order. Then one half of one picture is shown, and the
         network must fill in the other. Training and test pictures are strictly apart, so whoever completes a
         test picture has memorised it within the episode, or guesses well.
@@ -100,7 +100,7 @@ class Pictures:
 
     Observation:
         Inputs [T, B, S * S], row by row: each picture scaled to mean 0 and standard deviation 1, 0 in a pause
-        and in the hidden half. T = presentations * N * (show_steps + pause_steps) + show_steps.
+        and in the hidden half. T = presentations * K * (show_steps + pause_steps) + show_steps.
 
     Targets:
         [T, B, S * S]: the whole picture, during the last step. What counts is the hidden half. Who always
@@ -109,7 +109,7 @@ class Pictures:
 
     Configuration:
         source: "digits" or "photographs". split: "train" or "test".
-        num_pictures: N, at least 1. batch_size: B, at least 1. presentations: rounds, at least 1.
+        num_pictures: K, at least 1. batch_size: B, at least 1. presentations: rounds, at least 1.
         show_steps, at least 1. pause_steps, at least 0.
         hidden: the half that is hidden, "top", "bottom", "left", "right", or "random", one of those four
         for each episode. In a picture of odd side the hidden half is the smaller one.
@@ -175,11 +175,11 @@ class Pictures:
         return integers(high, *shape, generator=self.generator).cpu()
 
     def draw(self) -> Tensor:
-        """Corners of N different pictures for each episode, int64 [B, N, 3]; patches do not overlap."""
+        """Corners of K different pictures for each episode, int64 [B, K, 3]; patches do not overlap."""
         which = self.draw_below(len(self.corners), self.batch_size, self.num_pictures)
         while True:
             corners = self.corners[which]
-            apart = (corners[:, :, None] - corners[:, None]).abs()  # [B, N, N, 3]
+            apart = (corners[:, :, None] - corners[:, None]).abs()  # [B, K, K, 3]
             overlap = (apart[..., 0] == 0) & (apart[..., 1:] < self.size).all(-1)
             again = overlap.tril(-1).any(-1)
             if not again.any():
@@ -203,10 +203,10 @@ class Pictures:
 
     def sample(self) -> Batch:
         """B new episodes."""
-        B, N = self.batch_size, self.num_pictures
-        pictures = self.cut(self.draw()).flatten(2)  # [B, N, S * S]
+        B, K = self.batch_size, self.num_pictures
+        pictures = self.cut(self.draw()).flatten(2)  # [B, K, S * S]
         hidden = self.hidden_pixels().flatten(1)
-        asked = chosen(pictures, self.draw_below(N, B))
+        asked = chosen(pictures, self.draw_below(K, B))
         inputs = shown_in_turn(
             pictures,
             asked.masked_fill(hidden, 0),

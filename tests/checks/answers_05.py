@@ -162,5 +162,5 @@ WRONG = [
         "never learns",
     ),
     (chapter_05.two_stores, lambda g: (stores(g)[0][:, 0], stores(g)[1]), r"Its shape is \[4\]"),
-    (chapter_05.two_stores, lambda g: stores(g)[0], "results where 2 are wanted"),
+    (chapter_05.two_stores, lambda g: stores(g)[0], "1 result where 2 are wanted"),
 ]

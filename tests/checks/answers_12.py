@@ -164,7 +164,7 @@ WRONG = [
         edited(lambda net, sign: net.alpha.copy_(sign * (net.alpha.sign() == sign))),
         "lost its size",
     ),
-    (chapter_12.keep_sign, lambda net, sign: clamped(net, sign).alpha, "results"),
+    (chapter_12.keep_sign, lambda net, sign: clamped(net, sign).alpha, "1 result where"),
     (chapter_12.keep_sign, lambda net, sign: None, "returns nothing"),
     (chapter_12.keep_sign, lambda net, sign: net.beta, "stopped with AttributeError"),
     (chapter_12.triggered, lambda v, r, n: triggered(v, r, n, wrap=True), "wrap round"),

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -104,6 +105,71 @@ def written_turned(drive, pre, cell, hebb, w, alpha, eta, clip):
     return h, new_cell, (hebb + eta * torch.einsum("bi,bj->bij", g, pre)).clamp(-clip, clip)
 
 
+def table_of(symbols, count, concentration, pairs=slice(None)):
+    """Counts plus concentration, float64 [A, A], of these pairs."""
+    table = np.full((count, count), float(concentration))
+    for now, after in list(zip(symbols.tolist(), symbols.tolist()[1:], strict=False))[pairs]:
+        table[now, after] += 1
+    return table
+
+
+def row_from(symbols, count, concentration, pairs):
+    row = table_of(symbols, count, concentration, pairs)[symbols[-1]]
+    return row / row.sum()
+
+
+def round_the_end(symbols, count, concentration):
+    where = (torch.where(symbols == symbols[-1])[0] + 1) % len(symbols)
+    counts = torch.bincount(symbols[where], minlength=count) + concentration
+    return counts / counts.sum()
+
+
+def stopped_in_the_loop(symbols, count, concentration):
+    row = torch.full((count,), float(concentration))
+    for now, after in pairwise(symbols):
+        if now == symbols[-1]:
+            row[after] += 1
+            break
+    return row / row.sum()
+
+
+def past_the_end(symbols, count, concentration):
+    return symbols[torch.where(symbols == symbols[-1])[0] + 1]
+
+
+def cells(drive, pre, cell, hebb, w, alpha, eta, clip, way=""):
+    """A step with one thing done in another way."""
+    i, f, o, g = (drive + (0 if way == "no w" else pre @ w)).chunk(4, dim=1)
+    read = (pre[:, :, None] * alpha * hebb).sum(1)
+    g = {
+        "outside": g.tanh() + read,
+        "no tanh": g + read,
+        "sigmoid": (g + read).sigmoid(),
+    }.get(way, (g + read).tanh())
+    f = 1 - f.sigmoid() if way == "forget" else f.sigmoid()
+    cell = f * cell + i.sigmoid() * g
+    h = cell.tanh() * (1 if way == "no gate" else o.sigmoid())
+    product = eta * pre[:, :, None] * g[:, None]
+    after = {
+        "fading": (1 - eta) * hebb + product,
+        "alpha": hebb + alpha * product,
+    }.get(way, hebb + product)
+    after = {
+        "clip of the product": hebb + product.clamp(-clip, clip),
+        "one side": after.clamp(max=clip),
+        "old trace": hebb,
+    }.get(way, after.clamp(-clip, clip))
+    return (cell, h, after) if way == "cell first" else (h, cell, after)
+
+
+def done(way):
+    return lambda *arguments: cells(*arguments, way=way)
+
+
+def episodes_of(losses, mask):
+    return torch.stack([losses[:, b][mask[:, b]].mean() for b in range(losses.shape[1])])
+
+
 def changed(position, value):
     def answer(*arguments):
         arguments = list(arguments)
@@ -155,6 +221,8 @@ RIGHT = [
     (chapter_13.predict_next, lambda s, A, c: predict_next(s, A, c).tolist()),
     (chapter_13.plastic_step, lambda *a: [part.numpy() for part in plastic_step(*a)]),
     (chapter_13.mixed_losses, lambda x: mixed(x).numpy()),
+    (chapter_13.perplexity, lambda losses, mask: losses[mask].mean().exp().reshape(1)),
+    (chapter_13.plastic_step, done("")),
 ]
 
 
@@ -165,7 +233,32 @@ WRONG = [
     (chapter_13.perplexity, lambda losses, mask: losses[mask].mean(), "This is the mean loss"),
     (chapter_13.perplexity, lambda losses, mask: 2 ** losses[mask].mean(), "base is e"),
     (chapter_13.perplexity, lambda losses, mask: (-losses[mask].mean()).exp(), "turn its sign"),
-    (chapter_13.perplexity, lambda losses, mask: (losses * mask).sum(0).exp(), "Its shape is"),
+    (chapter_13.perplexity, lambda losses, mask: (losses * mask).sum(0).exp(), "One number is wanted"),
+    (chapter_13.perplexity, lambda losses, mask: losses[~mask].mean().exp(), "mask is turned round"),
+    (chapter_13.perplexity, lambda losses, mask: losses[mask].sum().exp(), "sum of the losses"),
+    (chapter_13.perplexity, lambda losses, mask: losses[mask].mean().log(), "take a logarithm"),
+    (
+        chapter_13.perplexity,
+        lambda losses, mask: episodes_of(losses, mask).exp().mean(),
+        "perplexity of each episode",
+    ),
+    (
+        chapter_13.perplexity,
+        lambda losses, mask: episodes_of(losses, mask).mean().exp(),
+        "mean of each episode first",
+    ),
+    (chapter_13.predict_next, lambda s, A, c: row_from(s, A, c, slice(1, None)), "first pair is missing"),
+    (chapter_13.predict_next, lambda s, A, c: row_from(s, A, c, slice(-1)), "last pair is missing"),
+    (chapter_13.predict_next, round_the_end, "round the end"),
+    (chapter_13.predict_next, stopped_in_the_loop, "return is inside the loop"),
+    (chapter_13.predict_next, past_the_end, "IndexError"),
+    (chapter_13.predict_next, lambda s, A, c: table_of(s, A, c)[s[-1]], "These are counts"),
+    (
+        chapter_13.predict_next,
+        lambda s, A, c: table_of(s, A, c)[s[-1]] / table_of(s, A, c).sum(),
+        "all counts of the table",
+    ),
+    (chapter_13.predict_next, lambda s, A, c: table_of(s, A, c), "Its shape is"),
     (chapter_13.predict_next, lambda s, A, c: predict_next(s, A, 0), "bare frequencies"),
     (
         chapter_13.predict_next,
@@ -199,6 +292,19 @@ WRONG = [
     (chapter_13.plastic_step, written_with_new_output, "output before this step"),
     (chapter_13.plastic_step, bare_cell, "tanh of the cell is missing"),
     (chapter_13.plastic_step, lambda *a: plastic_step(*a)[:2], "2 results where 3"),
+    (chapter_13.plastic_step, lambda *a: plastic_step(*a)[0], "1 result where 3"),
+    (chapter_13.plastic_step, done("outside"), "outside the tanh"),
+    (chapter_13.plastic_step, done("no tanh"), "tanh of the candidate is missing"),
+    (chapter_13.plastic_step, done("sigmoid"), "candidate is no gate"),
+    (chapter_13.plastic_step, done("fading"), "Your trace fades"),
+    (chapter_13.plastic_step, done("clip of the product"), "clip what is added"),
+    (chapter_13.plastic_step, done("one side"), "one side only"),
+    (chapter_13.plastic_step, done("alpha"), "Alpha is in what is written"),
+    (chapter_13.plastic_step, done("old trace"), "trace that you found"),
+    (chapter_13.plastic_step, done("no w"), "pre @ w is missing"),
+    (chapter_13.plastic_step, done("forget"), "forget gate is turned round"),
+    (chapter_13.plastic_step, done("no gate"), "output gate is missing"),
+    (chapter_13.plastic_step, done("cell first"), "You return the cell first"),
     (chapter_13.mixed_losses, lambda x: weighed(x, torch.softmax(-x.cumsum(1), 0)), "present loss"),
     (chapter_13.mixed_losses, lambda x: weighed(x, torch.tensor(1 / len(x))), "never change"),
     (chapter_13.mixed_losses, lambda x: (torch.softmax(-before(x), 0) * x).sum(0), "You mix the losses"),
@@ -211,4 +317,19 @@ WRONG = [
     (chapter_13.mixed_losses, lambda x: weighed(x, last_only(x)), "last step alone"),
     (chapter_13.mixed_losses, lambda x: weighed(x, torch.softmax(before(x), 0)), "turned round"),
     (chapter_13.mixed_losses, lambda x: x.mean(0), "largest difference"),
+    (chapter_13.mixed_losses, lambda x: mixed(x).neg().exp(), "This is the probability"),
+    (chapter_13.mixed_losses, lambda x: mixed(x).cumsum(0), "all steps so far together"),
+    (
+        chapter_13.mixed_losses,
+        lambda x: weighed(x, torch.softmax(-before(x), 1)),
+        "over the predictors, dim=0",
+    ),
+    (
+        chapter_13.mixed_losses,
+        lambda x: weighed(x, torch.softmax(-x.sum(1), 0)[:, None]),
+        "know all losses",
+    ),
+    (chapter_13.mixed_losses, lambda x: x[x.sum(1).argmin()], "best in the end"),
+    (chapter_13.mixed_losses, lambda x: x.min(0).values, "best one of each step"),
+    (chapter_13.mixed_losses, lambda x: -mixed(x), "sign is turned round"),
 ]

@@ -129,6 +129,56 @@ def one_correction(key, value, beta):
     return plain - beta[:, None] * ((key @ key.T).tril(-1) @ plain)
 
 
+def masked_too_early(query, key, value, beta):
+    scores = torch.einsum("tbi,sbi->tsb", query, key).tril()
+    return torch.einsum("tsb,sb,sbv->tbv", scores, beta, value)
+
+
+def episodes_mixed(query, key, value, beta):
+    scores = torch.einsum("tbi,sbi->ts", query, key).tril()
+    return torch.einsum("ts,sb,sbv->tbv", scores, beta, value)
+
+
+def shares(query, key, value, beta):
+    scores = torch.einsum("tbi,sbi,sb->bts", query, key, beta).tril()
+    return torch.einsum("bts,sbv->tbv", scores / scores.sum(2, keepdim=True), value)
+
+
+def of_length_one(query, key, value, beta):
+    return attend(query / query.norm(dim=2, keepdim=True), key / key.norm(dim=2, keepdim=True), value, beta)
+
+
+def delta_answers(query, key, value, beta):
+    ones = torch.ones(query.shape[1])
+    fast, answers = torch.zeros(*query.shape[1:], value.shape[2]), []
+    for t in range(len(query)):
+        fast = gated(fast, key[t], value[t], beta[t], ones)
+        answers.append((query[t][:, None] @ fast)[:, 0])
+    return torch.stack(answers)
+
+
+def correction(f, k, v, b, g):
+    """What gated DeltaNet writes, [B, H, V]."""
+    stored = torch.einsum("bi,bij->bj", k, g[:, None, None] * f)
+    return torch.einsum("b,bi,bj->bij", b, k, v - stored)
+
+
+def full_value(f, k, v, b, g):
+    stored = torch.einsum("bi,bij->bj", k, g[:, None, None] * f)
+    return g[:, None, None] * f + torch.einsum("bi,bj->bij", k, v - b[:, None] * stored)
+
+
+def mask_of_sums(gamma):
+    T = len(gamma)
+    return torch.tensor(
+        [[sum(gamma[s + 1 : t + 1].tolist()) if s <= t else 0.0 for s in range(T)] for t in range(T)]
+    )
+
+
+def solved(system, key, value, beta):
+    return torch.linalg.solve(system, beta[:, None] * value)
+
+
 RIGHT = [
     (chapter_14.attend, attend),
     (chapter_14.attend, attend_by_cumulated_memories),
@@ -155,6 +205,13 @@ WRONG = [
     (chapter_14.attend, lambda *a: attend(*a, mask=torch.triu), "only the future"),
     (chapter_14.attend, softmaxed, "softmax left"),
     (chapter_14.attend, lambda *a: attend(*a).transpose(0, 1), "Its shape is|largest difference"),
+    (chapter_14.attend, masked_too_early, "wrong axes"),
+    (chapter_14.attend, episodes_mixed, "summed over the episodes"),
+    (chapter_14.attend, lambda q, k, v, b: attend(q / q.shape[2] ** 0.5, k, v, b), "root of H"),
+    (chapter_14.attend, shares, "sum of the scores"),
+    (chapter_14.attend, of_length_one, "scaled to length 1"),
+    (chapter_14.attend, lambda q, k, v, b: attend(b[:, :, None] * q, k, v, b), "The first is enough"),
+    (chapter_14.attend, delta_answers, "This is the delta rule"),
     (chapter_14.gated_delta_step, fresh_erase, "before it has faded"),
     (chapter_14.gated_delta_step, sum_write, "Nothing is taken out"),
     (chapter_14.gated_delta_step, lambda f, k, v, b, g: gated(f, k, v, b, g**0), "Gamma is missing"),
@@ -172,6 +229,20 @@ WRONG = [
         "sign of what is missing",
     ),
     (chapter_14.gated_delta_step, lambda f, k, v, b, g: f, "largest difference"),
+    (chapter_14.gated_delta_step, lambda f, *rest: f + correction(f, *rest), "has not faded"),
+    (chapter_14.gated_delta_step, correction, "only what is written"),
+    (chapter_14.gated_delta_step, lambda f, k, v, b, g: gated(f, k, v, b, 1 - g), "how much is kept"),
+    (
+        chapter_14.gated_delta_step,
+        lambda f, k, v, b, g: gated(f, k / k.norm(dim=1, keepdim=True), v, b, g),
+        "scaled to length 1",
+    ),
+    (
+        chapter_14.gated_delta_step,
+        lambda f, k, v, b, g: (b * g)[:, None, None] * f + correction(f, k, v, b, g),
+        "weighs the old memory too",
+    ),
+    (chapter_14.gated_delta_step, full_value, "and not the value"),
     (chapter_14.retention_mask, mask_faded_at_once, "faded at that very step"),
     (chapter_14.retention_mask, mask_without_last, "One gate is missing"),
     (chapter_14.retention_mask, lambda g: powers(g[:, None], len(g)), "last gate to a power"),
@@ -179,7 +250,48 @@ WRONG = [
     (chapter_14.retention_mask, lambda g: mask_by_rows(g).T, "Rows and columns are swapped"),
     (chapter_14.retention_mask, mask_by_quotients, "not finite"),
     (chapter_14.retention_mask, lambda g: torch.ones(len(g), len(g)).tril(), "largest difference"),
+    (chapter_14.retention_mask, mask_of_sums, "You add the gates"),
+    (chapter_14.retention_mask, lambda g: mask_by_rows(1 - g), "how much is kept"),
+    (chapter_14.retention_mask, lambda g: mask_by_rows(g) - torch.eye(len(g)), "diagonal should be 1"),
+    (
+        chapter_14.retention_mask,
+        lambda g: torch.where(torch.ones(len(g), len(g)).triu(1) > 0, 1.0, mask_by_rows(g)),
+        "written nothing yet",
+    ),
+    (
+        chapter_14.retention_mask,
+        lambda g: g.cumprod(0).repeat(len(g), 1).T.tril(),
+        "all gates from the first on",
+    ),
+    (
+        chapter_14.retention_mask,
+        lambda g: torch.eye(len(g)) + g.repeat(len(g), 1).T.tril(-1),
+        "last gate alone",
+    ),
     (chapter_14.written_values, lambda k, v, b: b[:, None] * v, "nothing is taken out"),
+    (
+        chapter_14.written_values,
+        lambda k, v, b: torch.linalg.solve_triangular(
+            torch.eye(len(k)) + torch.diag(b) @ (k @ k.T).tril(-1), torch.diag(b) @ v, upper=True
+        ),
+        "upper=True",
+    ),
+    (chapter_14.written_values, lambda k, v, b: written(k, v, b) / b[:, None], "Beta times that"),
+    (
+        chapter_14.written_values,
+        lambda k, v, b: solved((torch.diag(b) @ k @ k.T).tril(), k, v, b),
+        "1 on the diagonal",
+    ),
+    (
+        chapter_14.written_values,
+        lambda k, v, b: solved(torch.eye(len(k)) + (torch.diag(b) @ k @ k.T).triu(1), k, v, b),
+        "looks into the future. ",
+    ),
+    (
+        chapter_14.written_values,
+        lambda k, v, b: solved(torch.eye(len(k)) + torch.diag(b) @ k @ k.T, k, v, b),
+        "looks into the future too",
+    ),
     (chapter_14.written_values, one_correction, "rows of U"),
     (chapter_14.written_values, lambda k, v, b: written_with(k, v, b, b**0), "side of the values"),
     (chapter_14.written_values, lambda k, v, b: written_with(k, v, b**0, b), "Beta is missing in the system"),

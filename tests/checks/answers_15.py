@@ -18,13 +18,20 @@ def stretch(steps, copies):
 
 
 def stretch_by_counting(steps, copies):
-    """Walk the life and count what is held."""
+    """Walk the episode and count what is held."""
     for length in range(1, steps + 1):
         stored = sum(t % length == 0 for t in range(steps))
         most = max(stored + min(length, steps - first) - 1 for first in range(0, steps, length))
         if most <= copies:
             return length
     return 0
+
+
+def stretch_or_nothing(steps, copies):
+    for length in range(1, steps + 1):
+        if -(-steps // length) + length - 1 <= copies:
+            return length
+    return None
 
 
 def planted_stretch(steps, copies, up=math.ceil, extra=-1):
@@ -127,6 +134,8 @@ RIGHT = [
     (chapter_15.shortest_stretch, stretch),
     (chapter_15.shortest_stretch, stretch_by_counting),
     (chapter_15.soft_clip_back, soft),
+    (chapter_15.soft_clip_back, lambda *case: torch.stack(soft(*case))),
+    (chapter_15.soft_clip_back, lambda *case: torch.stack(soft(*case)).numpy()),
     (chapter_15.soft_clip_back, soft_by_autograd),
     (chapter_15.soft_clip_back, lambda *case: [part.tolist() for part in soft(*case)]),
     (chapter_15.mended_back, mended),
@@ -148,7 +157,66 @@ def with_second(second):
     return lambda *case: (soft(*case)[0], second(*case))
 
 
+def with_ds(ds, late=False):
+    """A right answer to the slips but for the gradient of s; M and E get it whole where it is `late`."""
+
+    def gradients(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility):
+        right = mended(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility)
+        cut = ds(hebb + m * eligibility, clip, dhebb)
+        handed = dhebb if late else cut
+        gathered = m * handed + (1 - eta) * deligibility
+        return right[0], right[1], (handed * eligibility).sum(), cut, gathered, right[5]
+
+    return gradients
+
+
+def without_product(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility):
+    *most, _ = mended(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility)
+    return *most, (deligibility * torch.outer(x, y)).sum()
+
+
+def oja_by_rows(x, y, eta, hebb, dnew):
+    dx, _, deta, dhebb = oja(x, y, eta, hebb, dnew)
+    return dx, eta * (dnew * (x[:, None] - 2 * y[:, None] * hebb)).sum(0), deta, dhebb
+
+
 WRONG = [
+    (
+        chapter_15.shortest_stretch,
+        stretch_or_nothing,
+        r"returns nothing for steps = \d+, copies = \d+\. Does every",
+    ),
+    (chapter_15.shortest_stretch, lambda *c: stretch(*c) or -1, "the answer is 0"),
+    (
+        chapter_15.shortest_stretch,
+        lambda steps, copies: min(range(1, steps + 1), key=lambda k: -(-steps // k) + k),
+        "fewest traces",
+    ),
+    (chapter_15.shortest_stretch, lambda s, c: max(2, stretch(s, c)) if stretch(s, c) else 0, "allows K = 1"),
+    (
+        chapter_15.shortest_stretch,
+        lambda s, c: (-(-s // stretch(s, c)) + stretch(s, c) - 1) if stretch(s, c) else 0,
+        "number of traces that are held",
+    ),
+    (chapter_15.soft_clip_back, lambda h, i, c, d: soft(h, i, c, torch.ones_like(d)), "dnew is missing"),
+    (chapter_15.soft_clip_back, lambda h, i, c, d: (d * (1 - i / c), d * (1 - h / c)), "increment upwards"),
+    (chapter_15.soft_clip_back, with_second(lambda h, i, c, d: soft(h, h, c, d)[1]), "not on that of hebb"),
+    (chapter_15.soft_clip_back, lambda h, i, c, d: h + i, "returns 1 result where 2 are wanted"),
+    (
+        chapter_15.soft_clip_back,
+        with_second(lambda h, i, c, d: d * i),
+        r"Result 1 \(of hebb\) is right already",
+    ),
+    (chapter_15.mended_back, with_ds(lambda s, c, d: d.clamp(-c, c)), "itself is cut off"),
+    (chapter_15.mended_back, with_ds(lambda s, c, d: d * (s.abs() > c)), "wrong way round"),
+    (chapter_15.mended_back, with_ds(lambda s, c, d: d * (s.abs() <= c), late=True), "to hebb only"),
+    (
+        chapter_15.mended_back,
+        without_product,
+        r"6 \(of eta\): The largest.*Results 1 \(of x\), 2 .* and 5 \(of eligibility\) are right already",
+    ),
+    (chapter_15.oja_back, oja_by_rows, "belongs to column j"),
+    (chapter_15.oja_back, lambda x, y, e, h, d: oja(x, y, e, h, d, back=-e * y**2), "stands alone as well"),
     (chapter_15.shortest_stretch, lambda *c: planted_stretch(*c, up=math.floor), "round T / K up"),
     (chapter_15.shortest_stretch, lambda *c: planted_stretch(*c, extra=0), "counted twice"),
     (chapter_15.shortest_stretch, lambda steps, copies: -(-steps // copies), "rebuilt stretch are forgotten"),
@@ -173,7 +241,7 @@ WRONG = [
         lambda h, i, c, d: (d * ((h + i).abs() <= c), d * ((h + i).abs() <= c)),
         "hard clip's mask",
     ),
-    (chapter_15.soft_clip_back, lambda *case: soft(*case)[0], "results where 2 are wanted"),
+    (chapter_15.soft_clip_back, lambda *case: soft(*case)[0], "1 result where 2 are wanted"),
     (chapter_15.soft_clip_back, lambda h, i, c, d: soft(h, i, c, 2 * d), "largest difference"),
     (chapter_15.mended_back, planted, "planted function still"),
     (chapter_15.mended_back, lambda *c: planted(*c, fixed=("clip", "old")), "Left: the sign"),
@@ -184,7 +252,7 @@ WRONG = [
     (chapter_15.mended_back, lambda *c: planted(*c, fixed=("sign",)), "it cut; and which"),
     (chapter_15.mended_back, mask_of_the_old_trace, "trace before the step"),
     (chapter_15.mended_back, lambda *c: (mended(*c)[1], mended(*c)[0], *mended(*c)[2:]), "are swapped"),
-    (chapter_15.mended_back, lambda *c: mended(*c)[:5], "results where 6 are wanted"),
+    (chapter_15.mended_back, lambda *c: mended(*c)[:5], "5 results where 6 are wanted"),
     (chapter_15.mended_back, lambda *c: [-part for part in mended(*c)], "largest difference"),
     (chapter_15.oja_back, lambda *c: oja(*c, power=1), "factor 2"),
     (chapter_15.oja_back, lambda *c: oja(*c, power=0), "missing in the gradient of y"),

@@ -106,6 +106,22 @@ def copies_of_the_first(loss, *parts):
     return bool((loss(*copies) - loss(*(part[:, :1] for part in parts))).abs() < 1e-4)
 
 
+def own_pairs(pre, post, eta):
+    hebb = torch.zeros(pre.shape[1], pre.shape[1])
+    for x, y in zip(pre, post, strict=True):
+        hebb = (1 - eta) * hebb + eta * x * y
+    return hebb
+
+
+def parting_or(never, one, other):
+    steps = parting(one, other)
+    return torch.where(steps == len(one), never, steps)
+
+
+def each_alone(loss, *parts):
+    return torch.stack([loss(*(part[:, b, None] for part in parts)) for b in range(parts[-1].shape[1])])
+
+
 RIGHT = [
     (chapter_16.mended_trace, trace),
     (chapter_16.mended_trace, trace_by_network),
@@ -115,6 +131,7 @@ RIGHT = [
     (chapter_16.first_parting, parting_with_a_guard),
     (chapter_16.treats_alone, alone),
     (chapter_16.treats_alone, alone_two_by_two),
+    (chapter_16.mended_loss, lambda *a: loss(*a)[None]),
     (chapter_16.mended_trace, lambda *a: trace(*a).double().numpy()),
     (chapter_16.first_parting, lambda a, b: parting(a, b).tolist()),
     (chapter_16.first_parting, lambda a, b: parting(a, b).numpy().astype(float)),
@@ -128,7 +145,7 @@ WRONG = [
     (chapter_16.mended_trace, lambda *a: planted_trace(*a, bracket=False), "no longer fades"),
     (chapter_16.mended_trace, lambda x, y, eta: eta * x.T @ y, "Nothing fades any more"),
     (chapter_16.mended_trace, lambda x, y, eta: trace(x, y, eta) / eta, "Eta is missing"),
-    (chapter_16.mended_trace, lambda x, y, eta: trace(x, x, eta), "largest difference"),
+    (chapter_16.mended_trace, lambda x, y, eta: trace(x, x, eta), "before the step is in it"),
     (chapter_16.mended_loss, lambda *a: loss(*a, axis=1, keep=True, drop=True), "planted function still"),
     (chapter_16.mended_loss, lambda *a: loss(*a, keep=True), "a gradient flows"),
     (chapter_16.mended_loss, lambda *a: loss(*a, drop=True), "last reward is lost"),
@@ -137,7 +154,34 @@ WRONG = [
     (chapter_16.mended_loss, lambda *a: loss(*a, axis=1, keep=True), "axis and at the gradient"),
     (chapter_16.mended_loss, lambda *a: loss(*a, drop=True, keep=True), "last reward and at the gradient"),
     (chapter_16.mended_loss, lambda *a: len(a[3]) * loss(*a), "sum over the steps"),
-    (chapter_16.mended_loss, lambda *a: loss(*a).item(), "results where 3 are wanted"),
+    (chapter_16.mended_loss, lambda *a: loss(*a).item(), "no gradient flows"),
+    (chapter_16.mended_loss, lambda *a: loss(*a).detach(), "no gradient flows"),
+    (chapter_16.mended_loss, lambda *a: loss(*a).repeat(2), r"returns \[2\] numbers"),
+    (chapter_16.mended_loss, lambda *a: a[3].numel() * loss(*a), "over steps and episodes. Take the mean"),
+    (
+        chapter_16.mended_loss,
+        lambda *a: loss(*a) + 0.1 * a[0].sum() - (0.1 * a[0].sum()).detach(),
+        r"2 \(its gradient with respect to logits\): The.*1 \(the loss\) and 3 .*are right already",
+    ),
+    (chapter_16.mended_trace, lambda x, y, eta: trace(x, y, 1 - eta), "changed places"),
+    (chapter_16.mended_trace, own_pairs, "multiplies each neuron with itself"),
+    (chapter_16.mended_trace, lambda x, y, eta: torch.zeros(x.shape[1], x.shape[1]), "stays zero"),
+    (chapter_16.first_parting, lambda a, b: parting_or(-1, a, b), "not -1"),
+    (chapter_16.first_parting, lambda a, b: parting_or(len(a) - 1, a, b), "T - 1 is the last step"),
+    (chapter_16.first_parting, lambda a, b: parting(a == b, torch.zeros_like(a)), "at which they are equal"),
+    (chapter_16.first_parting, lambda a, b: len(a) - parting(a, b), "from the first difference on"),
+    (chapter_16.treats_alone, lambda f, *p: bool(f(*p) - each_alone(f, *p).mean() < 1e-4), "has a sign"),
+    (chapter_16.treats_alone, lambda f, *p: f(*p) == each_alone(f, *p).mean(), "without any tolerance"),
+    (
+        chapter_16.treats_alone,
+        lambda f, *p: (f(*p) - each_alone(f, *p).mean()).abs(),
+        "return the difference",
+    ),
+    (
+        chapter_16.treats_alone,
+        lambda f, *p: bool((f(*p) - each_alone(f, *p).sum()).abs() < 1e-4),
+        "not a sum and not one of them",
+    ),
     (chapter_16.mended_loss, lambda *a: -loss(*a), "largest difference"),
     (chapter_16.mended_loss, lambda *a: a2c_loss(*a, baseline="first"), "largest difference"),
     (chapter_16.mended_loss, 3, "must be a function"),
@@ -165,7 +209,7 @@ WRONG = [
     (chapter_16.treats_alone, same_in_any_order, "blind to order"),
     (chapter_16.treats_alone, copies_of_the_first, "one episode only"),
     (chapter_16.treats_alone, lambda *a: not alone(*a), "swapped"),
-    (chapter_16.treats_alone, lambda *a: False, "nothing passes"),
-    (chapter_16.treats_alone, equals_the_first, "with one episode alone"),
+    (chapter_16.treats_alone, lambda *a: False, "No loss passes"),
+    (chapter_16.treats_alone, equals_the_first, "No loss passes"),
     (chapter_16.treats_alone, lambda *a: True, "Everything passes"),
 ]

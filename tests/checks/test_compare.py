@@ -93,6 +93,33 @@ def test_numbers_arrays_and_several_results_are_compared():
         check_answer("pair", lambda x: (x, 3 * x), lambda x: (x, 2 * x), case)
 
 
+def test_of_several_results_each_is_named_and_those_that_are_right_are_said_to_be():
+    def three(x, by):
+        return x, by * x, x.sum()
+
+    case = [(torch.tensor([1.0, 2.0]), 0.5)]
+    check_answer("pair", lambda x: torch.stack([x, 2 * x]), lambda x: (x, 2 * x), [case[0][:1]])
+    with pytest.raises(NotYet) as refused:
+        check_answer("three", lambda x, by: (x, x, x.sum()), three, case, names=("same", "scaled", "total"))
+    assert str(refused.value).splitlines() == [
+        "three is not right yet. Result 2 (scaled): The largest difference from the definition is 1. "
+        "Results 1 (same) and 3 (total) are right already.",
+        "For example,",
+        "  x = [1., 2.]",
+        "  by = 0.5",
+        "  result 2: yours  [1., 2.]",
+        "  result 2: wanted [0.5, 1. ]",
+        "  They differ first at [0]: 1 in place of 0.5.",
+    ]
+    with pytest.raises(NotYet, match="It returns 1 result where 3 are wanted"):
+        check_answer("three", lambda x, by: x, three, case)
+
+
+def test_a_way_without_a_return_is_shown_with_its_arguments():
+    with pytest.raises(NotYet, match=r"root returns nothing for n = 4\. Does every way through it end with"):
+        check_answer("root", lambda n: 3 if n == 9 else None, lambda n: n**0.5, [(9,), (4,)])
+
+
 def test_gradients_do_not_matter_to_the_comparison():
     scale = torch.tensor(2.0, requires_grad=True)
     check_answer("double", lambda x: scale * x, double, CASES)
@@ -156,6 +183,19 @@ def test_right_answers_in_unusual_form_pass(answer, capsys):
     assert "right on 2" in capsys.readouterr().out
 
 
+def test_where_one_number_is_wanted_an_array_of_one_will_do(capsys):
+    def total(x):
+        return x.sum()
+
+    for answer in (lambda x: [x.sum()], lambda x: x.sum().reshape(1, 1), lambda x: x.sum().numpy()[None]):
+        check_answer("total", answer, total, CASES)
+    assert capsys.readouterr().out.count("right on 2") == 3
+    with pytest.raises(NotYet, match=r"One number is wanted, and its shape is \[2\]"):
+        check_answer("total", lambda x: x, total, CASES)
+    with pytest.raises(NotYet, match="largest difference from the definition is 1"):
+        check_answer("total", lambda x: [x.sum() + 1], total, CASES)
+
+
 SEVEN = [(torch.arange(1.0, 8.0) / 10,)]
 
 
@@ -198,9 +238,17 @@ def test_a_message_shows_the_smallest_wrong_case():
     ]
 
 
+def test_the_rows_of_a_matrix_stand_one_below_the_other():
+    with pytest.raises(NotYet) as refused:
+        check_answer("double", lambda x: x, double, [(torch.eye(2),)])
+    lines = str(refused.value).splitlines()[2:]
+    assert len(lines) == 7
+    assert [lines[top].index("[[") + 1 for top in (0, 2, 4)] == [lines[top].index("[") for top in (1, 3, 5)]
+
+
 def test_a_notebook_shows_the_message_and_no_path_through_the_package():
     (line,) = NotYet("double is not right yet.")._render_traceback_()
-    assert line == "Not yet. double is not right yet."
+    assert line == "double is not right yet."
     shown = NotYet("word " * 40 + "\nFor example,\n  x = 1")._render_traceback_()
     assert max(len(line) for part in shown for line in part.splitlines()) <= 74
     assert shown[-2:] == ["For example,", "  x = 1"]

@@ -201,14 +201,30 @@ def test_a_network_without_traces_or_modulator_shows_none(opened, plasticity, hi
     assert "in 20 episodes" in reading(frame, "with")
 
 
-def test_the_letters_of_a_wide_frame_do_not_shrink_on_a_phone(opened):
-    figures = [plt.subplots(figsize=(6.4, 2))[0] for _ in range(2)]
-    page, frame = opened(widgets.frames(figures, ["one", "two"], title="Lines", alt="A line"), 390)
+def wide(exponent=2):
+    figure, axes = plt.subplots(figsize=(6.4, 2))
+    axes.plot([x**exponent for x in range(5)])
+    return figure
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: widgets.frames([wide(1), wide(2)], ["one", "two"], title="Lines", alt="A line"),
+        lambda: explore(wide, title="Powers", alt="A curve", exponent=(1, 2, 1)).page(),
+    ],
+    ids=["frames", "explore"],
+)
+def test_the_letters_of_a_wide_picture_do_not_shrink_on_a_phone(opened, make):
+    page, frame = opened(make(), 390)
     assert frame.locator("#picture").bounding_box()["width"] == READABLE
     scroll = frame.locator(".scroll")
     assert scroll.evaluate("element => element.scrollWidth > element.clientWidth")
     assert scroll.evaluate("element => getComputedStyle(element).overflowX") == "auto"
     assert page.evaluate("document.documentElement.scrollWidth <= 390")
+    expect(scroll).to_have_class("scroll after")  # its right edge fades
+    scroll.evaluate("element => element.scrollTo(element.scrollWidth, 0)")
+    expect(scroll).to_have_class("scroll before")
 
 
 def test_frames_turn_by_key_and_play_to_the_end(opened):

@@ -63,8 +63,7 @@ function toggle(control, number) {
 
 const MAKERS = { slider, choice, switch: toggle };
 
-picture.width = data.width;
-picture.height = data.height;
+fit(picture, data);
 data.controls.forEach((control, number) => {
   const row = document.createElement("div");
   row.className = "row";

@@ -23,3 +23,24 @@ addEventListener("load", () => {
 function themeNumber() {
   return document.documentElement.dataset.theme === "dark" ? 1 : 0;
 }
+
+const READABLE = 480; // CSS pixels, as in bpa.show.picture: a narrower picture scrolls, its letters do not shrink
+
+function fit(picture, size) {
+  picture.width = size.width;
+  picture.height = size.height;
+  picture.style.minWidth = Math.min(size.width, READABLE) + "px";
+}
+
+// What scrolls fades at the edge behind which there is more.
+addEventListener("load", () => {
+  for (const box of document.querySelectorAll(".scroll")) {
+    const tell = () => {
+      box.classList.toggle("before", box.scrollLeft > 1);
+      box.classList.toggle("after", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+    };
+    box.addEventListener("scroll", tell);
+    new ResizeObserver(tell).observe(box);
+    for (const held of box.children) new ResizeObserver(tell).observe(held);
+  }
+});

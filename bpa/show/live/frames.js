@@ -6,7 +6,6 @@ const picture = document.getElementById("picture");
 const slider = document.getElementById("slider");
 const label = document.getElementById("label");
 const play = document.getElementById("play");
-const READABLE = 480; // CSS pixels, as in bpa.show.picture: a narrower picture scrolls, its letters do not shrink
 let timer = null;
 
 function showFrame(index) {
@@ -33,9 +32,7 @@ function start() {
   }, 700);
 }
 
-picture.width = data.width;
-picture.height = data.height;
-picture.style.minWidth = Math.min(data.width, READABLE) + "px";
+fit(picture, data);
 slider.max = data.labels.length - 1;
 slider.setAttribute("aria-label", document.title);
 play.addEventListener("click", () => (timer === null ? start() : stop()));
