@@ -17,11 +17,11 @@ CHAPTERS := book/chapters
 TORCH_BUILDS := $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu/torch/)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test pages lab check format data lock clean
+.PHONY: help setup book serve test pages lab check format data lock release-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1|/' | \
-		while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+		while IFS='|' read -r target text; do printf '%-15s %s\n' "$$target" "$$text"; done
 
 # A stamp is newer than its lock and pyproject.toml exactly when nothing is left to install.  Who works on the
 # book needs all that a reader needs, so that the developer's lock alone, installed first, gives both stamps.
@@ -104,6 +104,9 @@ lock: $(DEVELOPER) ## choose new versions for both locks within the ranges of py
 	grep -vE '^(nvidia-|cuda-)' $(VENV)/all.lock > requirements-dev.lock
 	$(COMPILE) --extra book --extra lab -c requirements-dev.lock -o $(VENV)/reader.lock
 	grep -vE '^(nvidia-|cuda-|triton=)' $(VENV)/reader.lock > requirements.lock
+
+release-check: $(DEVELOPER) ## try both ends of the ranges, the wheel and the sdist from nothing (STAGES=wheel)
+	$(BIN)/python tools/release.py $(STAGES)
 
 clean: ## remove what was built, and .venv
 	rm -rf $(VENV) book/_build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
