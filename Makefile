@@ -75,13 +75,15 @@ pages: $(DEVELOPER) $(BUILT) ## open every page of the built book in Chromium an
 lab: $(READER) ## open the first chapter in JupyterLab, the others beside it
 	$(BIN)/python tools/prepare.py $(BIN)/jupyter lab --notebook-dir=$(CHAPTERS) --LabApp.default_url=/lab/tree/01_hebb.ipynb
 
-check: $(DEVELOPER) ## lint, format, types, stripped notebooks, environment.yml, what ships
+check: $(DEVELOPER) ## lint, format, types, stripped notebooks, environment.yml, binder, README.md, what ships
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify --keep-id $(CHAPTERS)/*.ipynb
 	$(BIN)/python tools/environment.py --check
+	$(BIN)/python tools/binder.py --check
 	$(BIN)/python tools/address.py --check
+	$(BIN)/python tools/readme.py --check
 	$(BIN)/python tools/data.py --check
 
 format: $(DEVELOPER) ## put code and notebooks into the form that make check wants
@@ -89,6 +91,8 @@ format: $(DEVELOPER) ## put code and notebooks into the form that make check wan
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout --keep-id $(CHAPTERS)/*.ipynb
 	$(BIN)/python tools/environment.py
+	$(BIN)/python tools/binder.py
+	$(BIN)/python tools/readme.py
 	$(BIN)/python tools/address.py
 
 data: $(DEVELOPER) ## copy what ships in the package from results and benchmarks
