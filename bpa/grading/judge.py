@@ -178,14 +178,12 @@ def mark_all(
             while waiting:
                 exercise, sent = waiting.pop(0)
                 try:
-                    with child.timed():
-                        answer = child.define(exercise.function, sent.cells)
-                        if answer is None:
-                            said = f"its cells do not define {exercise.function}"
-                            marks[exercise.name] = Mark(exercise, "unanswered", "", said)
-                        else:
-                            child.crashed = ""
-                            marks[exercise.name] = judged(exercise, answer, child)
+                    answer = child.define(exercise.function, sent.cells)
+                    if answer is None:
+                        said = f"its cells do not define {exercise.function}"
+                        marks[exercise.name] = Mark(exercise, "unanswered", "", said)
+                    else:
+                        marks[exercise.name] = judged(exercise, answer, child)
                 except TypeError as error:
                     said = f"{exercise.function} must be a function, got {error}."
                     marks[exercise.name] = Mark(exercise, "wrong", "It is no function.", said)

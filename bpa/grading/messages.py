@@ -169,6 +169,7 @@ class Unpacker:
         self.message = message
         self.theirs = theirs
         self.tensors = list(message.tensors)  # those of the values made from it, as they are handed out
+        self.networks: list[tuple[Network, dict[str, int]]] = []
 
     def tensor(self, place: Any, requires_grad: bool = False) -> Tensor:
         """The tensor of this place, as a leaf."""
@@ -221,6 +222,13 @@ class Unpacker:
         }
         net = Network(**{**settings, **sizes})
         net.load_state_dict({name: self.tensor(k) for name, k in named.items()})
-        for name, k in named.items():
-            self.tensors[k] = net.get_parameter(name)
+        self.networks.append((net, named))
+        self.look_again()
         return net.requires_grad_(requires_grad)
+
+    def look_again(self) -> None:
+        """Find the weights of networks anew: a function may have put others in their place."""
+        for net, named in self.networks:
+            now = dict(net.named_parameters())
+            for name, k in named.items():
+                self.tensors[k] = now.get(name, self.tensors[k])

@@ -129,12 +129,15 @@ def used(statement: ast.stmt) -> set[str]:
 def needed(cells: Sequence[Cell], name: str) -> list[tuple[Cell, list[ast.stmt]]]:
     """Of each cell the statements that a function of this name needs, in the order of the notebook.
 
-    What merely shows or trains something is left out. A stub gives way where the name is bound elsewhere too.
+    What merely shows or trains something is left out, and so is what had the name before the function did.
     """
     statements = [(cell, statement, bound(statement)) for cell in cells for statement in cell.statements]
-    real = [entry for entry in statements if name in entry[2] and not is_stub(entry[1])]
-    if real:
-        statements = [entry for entry in statements if not (name in entry[2] and is_stub(entry[1]))]
+    for place in reversed(range(len(statements))):
+        cell, statement, names = statements[place]
+        begins = name in names and (isinstance(statement, SCOPES) or name not in used(statement))
+        if begins:  # f = faster(f) goes on with what it was
+            statements[:place] = [(c, s, n - {name}) for c, s, n in statements[:place]]
+            break
     imported = {
         each
         for _, statement, names in statements
@@ -205,13 +208,14 @@ def sent_for(cells: Sequence[Cell], name: str) -> Sent | None:
     """What to run for the function of this name; None if the notebook defines none."""
     chosen = needed(cells, name)
     defining = [s for _, statements in chosen for s in statements if name in bound(s)]
+    defining = defining[-1:]  # others of the name came before
     broken = [cell for cell in cells if cell.fault and re.search(rf"\bdef\s+{name}\b", cell.source)]
     if broken:
         return Sent([], False, broken[-1].fault)
     if not defining:
         return None
     sources = [(str(cell.number), source_of(cell, statements)) for cell, statements in chosen]
-    return Sent(sources, all(map(is_stub, defining)), "")
+    return Sent(sources, is_stub(defining[0]), "")
 
 
 def defined(cells: Sequence[Cell]) -> set[str]:

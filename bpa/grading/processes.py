@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -25,6 +26,7 @@ from bpa.grading.messages import Forged, Kept, Message, Packer, Unpacker, receiv
 
 PASSED_ON = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL")
 HIDDEN = ("checks", "__pycache__")  # rooms of the package that a student's process does not have
+GLANCE = 0.05  # seconds between two looks at the clock
 START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from bpa.grading.student import main; main()"
 
 
@@ -63,26 +65,44 @@ class Child:
     ) -> None:
         self.reading, self.writing, self.seconds = reading, writing, seconds
         self.end = end
+        self.left = seconds  # of that, for the present exercise
+        self.deadline: float | None = None  # while it is the process's turn
         self.over = False  # whether time is over
         self.turn = 0
         self.functions: list[Callable[..., Any]] = []  # of the judge's, which the process may ask for
         self.crashed = ""  # how a call of the student's function has failed
 
     @contextlib.contextmanager
-    def timed(self) -> Iterator[None]:
-        """Within, the process has `seconds`; then it is ended, whatever it does with its own clock."""
+    def watched(self) -> Iterator[None]:
+        """Within, the process is ended when its time is over, whatever it does with its own clock."""
+        done = threading.Event()
 
-        def too_late() -> None:
-            self.over = True
-            self.end()
+        def watch() -> None:
+            while not done.wait(GLANCE):
+                deadline = self.deadline
+                if deadline is not None and time.monotonic() > deadline:
+                    self.over = True
+                    self.end()
+                    return
 
-        timer = threading.Timer(self.seconds, too_late)
-        timer.daemon = True
-        timer.start()
+        watchman = threading.Thread(target=watch, daemon=True)
+        watchman.start()
         try:
             yield
         finally:
-            timer.cancel()
+            done.set()
+            watchman.join()
+
+    @contextlib.contextmanager
+    def its_turn(self) -> Iterator[None]:
+        """Within, time passes for the process: what the judge computes is nobody's time."""
+        began = time.monotonic()
+        self.deadline = began + self.left
+        try:
+            yield
+        finally:
+            self.deadline = None
+            self.left -= time.monotonic() - began
 
     def ask(self, said: dict[str, Any], tensors: Sequence[Tensor] = ()) -> Message:
         """What the process answers.
@@ -92,9 +112,11 @@ class Child:
         """
         self.turn += 1
         try:
-            send(self.writing, {**said, "turn": self.turn}, tensors)
+            with self.its_turn():
+                send(self.writing, {**said, "turn": self.turn}, tensors)
             while True:
-                message = receive(self.reading)
+                with self.its_turn():
+                    message = receive(self.reading)
                 if message.said.get("turn") != self.turn:
                     raise Forged("it answers what was not asked")
                 if "caught" in message.said:
@@ -146,6 +168,7 @@ class Child:
             Stopped: the cells fail, or as `ask`.
             TypeError: it is no function; the message is the name of its class.
         """
+        self.left, self.crashed = self.seconds, ""
         said = self.ask({"do": "define", "name": name, "cells": [list(cell) for cell in cells]}).said
         if "failed" in said:
             raise Stopped("crash", failed(said["failed"])[1])
@@ -294,6 +317,7 @@ class Nursery:
             child = self.forked(asked, stack) if self.fork else self.spawned(asked, stack)
             stack.callback(child.end)
             receive(child.reading)  # it is ready: to import PyTorch is nobody's time
+            stack.enter_context(child.watched())
             yield child
 
     def forked(self, asked: dict[str, Any], stack: contextlib.ExitStack) -> Child:
