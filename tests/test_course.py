@@ -79,14 +79,15 @@ def small_chapter():
 
 def test_a_deck_shows_sections_figures_and_predictions_and_no_solution():
     made = course.slides(small_chapter())
-    assert [title for title, _, _ in made] == ["1. A title", "1. A title", "A part", "A part", "A part"]
-    assert "\\[" in made[2][1]
-    assert "x_i &lt; 1" in made[2][1]
-    assert "Some text." in made[2][2]
-    assert "More text." in made[2][2]
-    assert made[3][1] == "<figure><svg></svg></figure>"
-    assert "<li>Two.</li>" in made[4][1]
-    assert "<details><summary>Answer</summary>Two. It is.</details>" in made[4][1]
+    assert [title for title, _, _ in made] == ["1. A title", "A part", "A part", "A part"]
+    assert "\\[" in made[1][1]
+    assert "x_i &lt; 1" in made[1][1]
+    assert "Some text." in made[1][2]
+    assert "More text." in made[1][2]
+    assert made[2][1] == "<figure><svg></svg></figure>"
+    assert "<li>Two.</li>" in made[3][1]
+    assert "<details><summary>Answer</summary>Two. It is.</details>" in made[3][1]
+    assert course.first_sentence("\n> **Box.** x\n\nFirst, $x$.\nThen.") == "First, $x$."
     page = course.deck(small_chapter(), "0;")
     assert "secret" not in page
     assert "Exercise 1" not in page
@@ -165,3 +166,26 @@ def test_the_folder_says_what_it_lacks(tmp_path, monkeypatch):
         assert {path.stem for path in (tmp_path / "course" / folder).glob(f"*.{suffix}")} >= set(CHAPTERS)
     assert "handouts" not in (tmp_path / "course" / "README.md").read_text()
     shutil.rmtree(tmp_path / "course")
+
+
+ANSWERS = (ROOT / "course" / "exam_answers.md").read_text(encoding="utf-8")
+
+
+def test_every_exam_question_has_its_answer_and_the_public_page_has_none():
+    page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
+    asked = re.findall(r"^\*\*(\d+)\.\*\* ", page, re.MULTILINE)
+    assert re.findall(r"^## (\d+)$", ANSWERS, re.MULTILINE) == asked
+    assert "Answer\n" not in page
+    for line in ANSWERS.split("\n"):
+        assert len(line) < 40 or line not in page, line
+
+
+def test_the_numbers_in_the_answers_are_right():
+    (program,) = re.findall(r"^```python\n(.*?)^```", ANSWERS, re.DOTALL | re.MULTILINE)
+    exec(program, {})
+
+
+def test_sessions_leave_ten_minutes():
+    page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8").partition("### One day")[0]
+    rows = re.findall(r"^\| \d+ \| [^|]* \| ([^|]*) \|", page, re.MULTILINE)
+    assert [sum(map(int, re.findall(r"\((\d+)\)", row))) for row in rows] == [80] * 10

@@ -100,6 +100,11 @@ def prediction(cell: NotebookNode) -> str:
     return ""
 
 
+def first_sentence(text: str) -> str:
+    """The first line of running text: the book writes a sentence a line."""
+    return next((line for line in text.split("\n") if re.match(r"[\w*`$]", line)), "")
+
+
 def inline(text: str) -> str:
     """A line of Markdown as HTML."""
     return markdown().renderInline(text)
@@ -108,8 +113,9 @@ def inline(text: str) -> str:
 def slides(notebook: NotebookNode) -> list[tuple[str, str, str]]:
     """Heading, body and notes of every slide of a chapter.
 
-    A section gives a slide with its displayed equations; its text is the note. Every prediction and every
-    figure has a slide of its own. Goals and summary are shown as they are; exercises stay in the notebook.
+    A section gives a slide with its displayed equations or its first sentence; its text is the note. Every
+    prediction and every figure has a slide of its own. Goals and summary are shown as they are; exercises
+    stay in the notebook.
     """
     render = markdown().render
     made: list[tuple[str, str, str]] = []
@@ -125,8 +131,8 @@ def slides(notebook: NotebookNode) -> list[tuple[str, str, str]]:
             equations = "\n\n".join(re.findall(r"\$\$.*?\$\$", text, re.DOTALL))
             if {"goals", "summary"} & set(tags(cell)):
                 made.append((heading, render(text), ""))
-            elif title or equations:
-                made.append((heading, render(equations), render(text)))
+            elif text and (title or equations):
+                made.append((heading, render(equations or first_sentence(text)), render(text)))
             elif made:
                 made[-1] = (*made[-1][:2], made[-1][2] + render(text))
         else:

@@ -65,11 +65,12 @@ def code_cell(number: int, source: str) -> Cell:
 
 
 def is_stub(statement: ast.stmt) -> bool:
-    """Whether a function does nothing at all: constants, `pass` and an empty return."""
+    """Whether a function does nothing at all: constants, `pass`, an empty return, nbgrader's own stub."""
     return isinstance(statement, ast.FunctionDef) and all(
         isinstance(line, ast.Pass)
         or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
         or (isinstance(line, ast.Return) and (line.value is None or is_none(line.value)))
+        or (isinstance(line, ast.Raise) and ast.unparse(line) == "raise NotImplementedError()")
         for line in statement.body
     )
 

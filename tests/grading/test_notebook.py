@@ -65,6 +65,8 @@ def test_the_last_function_of_a_name_counts_as_in_the_notebook():
         "1": ["f, big = train(), 3"],
         "2": ["def f(x):", "    return big"],
     }
+    assert sent_for(cells("def f(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()"), "f").stub
+    assert not sent_for(cells("def f(x):\n    raise ValueError()"), "f").stub
     assert sent_for(cells("x = 1"), "f") is None
 
 
