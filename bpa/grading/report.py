@@ -62,7 +62,7 @@ def as_csv(marked: Sequence[Marked]) -> str:
 
 def reason(mark: Mark) -> str:
     """Status and slip in a few words."""
-    said = mark.slip if mark.status == "wrong" else mark.said
+    said = mark.said.partition("\n")[0] if mark.status != "wrong" or not mark.slip else mark.slip
     return f"{mark.status}: {said}" if said else mark.status
 
 
