@@ -1,4 +1,4 @@
-"""The command line: bpa train | evaluate | play | plot | bench | reproduce."""
+"""The command line: bpa train | evaluate | play | plot | bench | reproduce | grade."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ COMMANDS = {
     "plot": "draw the learning curves of runs",
     "bench": "measure how fast each engine trains here",
     "reproduce": "compare all variants over many seeds, as the papers do",
+    "grade": "mark a class's notebooks, apart from the answers",
 }
 
 USAGE = f"""usage: bpa COMMAND [OPTIONS]

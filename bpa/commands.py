@@ -160,6 +160,26 @@ class ReproduceArguments(Arguments):
     """A TOML file of settings that win over those of the budget."""
 
 
+@dataclasses.dataclass(frozen=True)
+class GradeArguments(Arguments):
+    """Mark a class's notebooks. Students' code runs in processes that do not have the answers.
+
+    Who wrote an exercise's function gets its points if it is right, and is told the slip if it is not.
+    """
+
+    folder: tyro.conf.Positional[str]
+    """Holds a folder for each student, with notebooks in it, or a notebook for each student."""
+    csv: str
+    """The table of marks, .csv; it must not exist yet."""
+    html: str | None = None
+    """A page with the class's slips and a sentence for each student, .html; it must not exist yet."""
+    only: tuple[str, ...] = ()
+    """The exercises that count, by name, or by two digits all of a part of the book. By default those that at
+    least half of the notebooks define."""
+    seconds: float = ranged(20.0, Real(0, above=True))
+    """Wall clock for one exercise of one student."""
+
+
 class Parsed(NamedTuple):
     """A dataclass as tyro has read it, yet to be made: what it refuses it says without tyro's frame."""
 
@@ -366,6 +386,20 @@ def run_reproduce(arguments: Sequence[str]) -> None:
         print(f"{variant:18} median {median:.4g}, quartiles {low:.4g} and {high:.4g}, {seeds} seeds")
 
 
+def run_grade(arguments: Sequence[str]) -> None:
+    """bpa grade"""
+    asked = parse(GradeArguments, arguments, "bpa grade")
+    from bpa.grading import judge, report  # here, because it imports every check
+
+    table = report.new_file("csv", asked.csv, ".csv")
+    page = None if asked.html is None else report.new_file("html", asked.html, ".html")
+    marked = judge.grade(asked.folder, asked.only, asked.seconds, lambda line: print(line, flush=True))
+    report.write(table, report.as_csv(marked))
+    if page is not None:
+        report.write(page, report.as_html(marked))
+    print(f"{len(marked)} students, of {marked[0].possible} points each: {asked.csv}")
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": run_train,
     "evaluate": run_evaluate,
@@ -373,6 +407,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "plot": run_plot,
     "bench": run_bench,
     "reproduce": run_reproduce,
+    "grade": run_grade,
 }
 
 

@@ -39,7 +39,19 @@ MAY_IMPORT = {
     "experiments": {*GROUND, "data", "engines", "cells", "tasks", "envs", "training"},
     "show": {*GROUND, "data", "engines", "cells", "tasks", "envs", "training", "experiments"},
     "checks": {*GROUND, "data", "engines", "cells", "tasks", "envs", "training", "experiments", "show"},
-    "cli": {*GROUND, "data", "engines", "cells", "tasks", "envs", "training", "experiments", "show"},
+    "grading": {"arguments", "textfile", "cells", "envs", "training", "checks", "bpa"},
+    "cli": {
+        *GROUND,
+        "data",
+        "engines",
+        "cells",
+        "tasks",
+        "envs",
+        "training",
+        "experiments",
+        "show",
+        "grading",
+    },
     "bpa": {*GROUND, "data", "engines", "cells", "tasks", "envs", "training", "experiments", "show"},
 }
 

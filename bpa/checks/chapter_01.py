@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.network import clipped, outer
 from bpa.noise import fresh_generator
 
@@ -31,6 +31,7 @@ def second_neuron_stepped(x: Tensor, v1: Tensor, v2: Tensor, eta: float) -> Tens
     return v2 + eta * y2 * (left - y2 * v2)
 
 
+@worth(1)
 @exercise
 def associate(answer: Callable[..., Any]) -> None:
     """Check `associate(pre, post)`: pre [K, N], post [K, N'] -> Hebb [N, N'], K outer products over N.
@@ -81,6 +82,7 @@ def associate(answer: Callable[..., Any]) -> None:
     check_answer("associate", answer, associated, cases, slips)
 
 
+@worth(1)
 @exercise
 def complete(answer: Callable[..., Any]) -> None:
     """Check `complete(hebb, cue)`: the known part of cue [N] kept, the zeros filled from Hebb [N, N].
@@ -119,6 +121,7 @@ def complete(answer: Callable[..., Any]) -> None:
     check_answer("complete", answer, completed, cases, slips)
 
 
+@worth(2)
 @exercise
 def soft_clip(answer: Callable[..., Any]) -> None:
     """Check `soft_clip(hebb, increment, clip)`: an increment scaled by the room left in its direction.
@@ -174,6 +177,7 @@ def soft_clip(answer: Callable[..., Any]) -> None:
     )
 
 
+@worth(3)
 @exercise
 def second_neuron_step(answer: Callable[..., Any]) -> None:
     """Check `second_neuron_step(x, v1, v2, eta)`: Oja's rule on what a first neuron leaves of x [N].

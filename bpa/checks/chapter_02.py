@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.network import outer
 from bpa.noise import fresh_generator
 
@@ -50,6 +50,7 @@ def recalled_from_history(h: Tensor, query: Tensor, eta: float) -> Tensor:
     return (query[:, :, None] * hebb).sum(1)
 
 
+@worth(1)
 @exercise
 def connections(answer: Callable[..., Any]) -> None:
     """Check `connections(w, alpha, hebb)` with one alpha for each post-synaptic neuron, [H].
@@ -100,6 +101,7 @@ def plastic_cell(input_size: int, hidden_size: int, generator: torch.Generator) 
     return step
 
 
+@worth(1)
 @exercise
 def unroll(answer: Callable[..., Any]) -> None:
     """Check `unroll(step, xs, pre, hebb)` -> h [T, B, H], the last activity, the last trace.
@@ -161,6 +163,7 @@ def unroll(answer: Callable[..., Any]) -> None:
     check_answer("unroll", answer, unrolled, cases, slips)
 
 
+@worth(2)
 @exercise
 def decay_step(answer: Callable[..., Any]) -> None:
     """Check `decay_step(drive, pre, hebb, w, alpha, eta)` -> x(t) [B, H], Hebb(t+1) [B, H, H].
@@ -236,6 +239,7 @@ def decay_step(answer: Callable[..., Any]) -> None:
     check_answer("decay_step", answer, decay_stepped, cases, slips)
 
 
+@worth(3)
 @exercise
 def recall_from_history(answer: Callable[..., Any]) -> None:
     """Check `recall_from_history(h, query, eta)`: h [T, B, H], query [B, H] -> sum_i query_i Hebb_ij, [B, H].

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bpa.cells.sizes import count_parameters
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.network import Hidden, Network
 from bpa.noise import fresh_generator
 from bpa.training.supervised import masked_squared_error
@@ -64,6 +64,7 @@ def asked_with_the_next_trace(net: Network, inputs: Tensor, cue_steps: int) -> T
     return asked_with(net, inputs, cue_steps, next_trace)
 
 
+@worth(1)
 @exercise
 def masked_error(answer: Callable[..., Any]) -> None:
     """Check `masked_error(outputs, targets, mask)`, all [T, B, A] -> the mean squared error, a scalar.
@@ -121,6 +122,7 @@ def masked_error(answer: Callable[..., Any]) -> None:
     check_answer("masked_error", answer, masked_squared_error, cases, slips)
 
 
+@worth(2)
 @exercise
 def alpha_gradient(answer: Callable[..., Any]) -> None:
     """Check `alpha_gradient(pre, hebb, post, upstream)` -> dL/dalpha of one step, [H, H].
@@ -183,6 +185,7 @@ def alpha_gradient(answer: Callable[..., Any]) -> None:
     check_answer("alpha_gradient", answer, alpha_gradient_of, cases, slips)
 
 
+@worth(1)
 @exercise
 def parameter_count(answer: Callable[..., Any]) -> None:
     """Check `parameter_count(alpha, inputs, hidden, outputs)` -> how many parameters the network has.
@@ -235,6 +238,7 @@ def parameter_count(answer: Callable[..., Any]) -> None:
     check_answer("parameter_count", answer, parameters_of, cases, slips, tolerance=0)
 
 
+@worth(3)
 @exercise
 def swapped_traces(answer: Callable[..., Any]) -> None:
     """Check `swapped_traces(net, inputs, cue_steps)` -> outputs of the last step [B, A], traces swapped.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.noise import fresh_generator
 
 
@@ -39,6 +39,7 @@ def ridge_weights(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     return torch.linalg.lstsq(rows, torch.cat([y.double(), y.new_zeros(n, m).double()])).solution
 
 
+@worth(1)
 @exercise
 def hide_half(answer: Callable[..., Any]) -> None:
     """Check `hide_half(pictures, half)`: [B, S, S] -> the same with that half 0.
@@ -89,6 +90,7 @@ def hide_half(answer: Callable[..., Any]) -> None:
     check_answer("hide_half", answer, halved, cases, slips)
 
 
+@worth(2)
 @exercise
 def nearest_picture(answer: Callable[..., Any]) -> None:
     """Check `nearest_picture(shown, cue, hidden)` -> the shown picture most like the cue, [B, N].
@@ -150,6 +152,7 @@ def nearest_picture(answer: Callable[..., Any]) -> None:
     check_answer("nearest_picture", answer, nearest_shown, cases, slips)
 
 
+@worth(2)
 @exercise
 def ridge(answer: Callable[..., Any]) -> None:
     """Check `ridge(x, y, penalty)`: x [R, n], y [R, m] -> W [n, m].

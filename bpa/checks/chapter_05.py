@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.noise import fresh_generator
 
 
@@ -46,6 +46,7 @@ def erasing(hebb: Tensor, pre: Tensor, post: Tensor) -> Tensor:
     return -overlap(hebb, pre, post) / (squares(pre) * squares(post))
 
 
+@worth(1)
 @exercise
 def gains(answer: Callable[..., Any]) -> None:
     """Check `gains(m, weight, bias)` -> the plasticity rate of every neuron, [B, H].
@@ -86,6 +87,7 @@ def gains(answer: Callable[..., Any]) -> None:
     check_answer("gains", answer, fanned_out, cases, slips)
 
 
+@worth(2)
 @exercise
 def modulated_trace(answer: Callable[..., Any]) -> None:
     """Check `modulated_trace(h, m, clip)` -> the trace after an episode of T steps, [B, H, H].
@@ -149,6 +151,7 @@ def modulated_trace(answer: Callable[..., Any]) -> None:
     check_answer("modulated_trace", answer, trace_after, cases, slips)
 
 
+@worth(2)
 @exercise
 def erasing_modulation(answer: Callable[..., Any]) -> None:
     """Check `erasing_modulation(hebb, pre, post)` -> the M that unlearns a pair, [B].
@@ -190,6 +193,7 @@ def stores(group: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(group, 0.5, -0.5)[:, None], torch.full(group.shape, 0.5)
 
 
+@worth(3)
 @exercise
 def two_stores(answer: Callable[..., Any]) -> None:
     """Check `two_stores(group)` -> fan-out weight [H, 1] and bias [H] for two stores and one signal.

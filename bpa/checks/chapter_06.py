@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.noise import fresh_generator
 
 
@@ -59,6 +59,7 @@ def credits(m: Tensor, eta: float, first: int = 1) -> Tensor:
     return (weight @ m.double()).to(m.dtype)
 
 
+@worth(1)
 @exercise
 def eligibility_after(answer: Callable[..., Any]) -> None:
     """Check `eligibility_after(h, eta)` -> the eligibility trace after an episode of T steps, [B, H, H].
@@ -106,6 +107,7 @@ def kept_all(h: Tensor, eta: float) -> Tensor:
     return gathered(entered(h), eta, kept=1.0)
 
 
+@worth(2)
 @exercise
 def retroactive_trace(answer: Callable[..., Any]) -> None:
     """Check `retroactive_trace(h, m, eta, clip)` -> the Hebbian trace after an episode of T steps, [B, H, H].
@@ -189,6 +191,7 @@ def rate(wait: Tensor, kept: Tensor) -> Tensor:
     return -torch.expm1(kept.log() / wait)
 
 
+@worth(2)
 @exercise
 def rate_for(answer: Callable[..., Any]) -> None:
     """Check `rate_for(wait, kept)` -> the rate eta at which a share is left after so many steps.
@@ -221,6 +224,7 @@ def rate_for(answer: Callable[..., Any]) -> None:
     check_answer("rate_for", answer, rate, cases, slips)
 
 
+@worth(3)
 @exercise
 def earned(answer: Callable[..., Any]) -> None:
     """Check `earned(m, eta)` -> the credit of each step of an episode without clip, [T, B].

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.noise import fresh_generator
 
 
@@ -39,6 +39,7 @@ def likelier(pairs: Tensor, possible: Tensor) -> Tensor:
     return (2 * shown > possible.sum(1)).long()
 
 
+@worth(1)
 @exercise
 def was_in(answer: Callable[..., Any]) -> None:
     """Check `was_in(actions, rewards)` -> whether the target was in the pair, bool.
@@ -72,6 +73,7 @@ def was_in(answer: Callable[..., Any]) -> None:
     check_answer("was_in", answer, target_inside, cases, slips)
 
 
+@worth(2)
 @exercise
 def still_possible(answer: Callable[..., Any]) -> None:
     """Check `still_possible(pairs, inside, num_cues)` -> which cues may still be the target, bool [B, N].
@@ -123,6 +125,7 @@ def drawn_trials(
     return actions, answers
 
 
+@worth(2)
 @exercise
 def right_by_trial(answer: Callable[..., Any]) -> None:
     """Check `right_by_trial(actions, answers)` -> the share right in each trial, [R].
@@ -156,6 +159,7 @@ def right_by_trial(answer: Callable[..., Any]) -> None:
     check_answer("right_by_trial", answer, share_by_trial, cases, slips)
 
 
+@worth(3)
 @exercise
 def best_answers(answer: Callable[..., Any]) -> None:
     """Check `best_answers(pairs, possible)` -> the perfect player's answers, int64 [B].

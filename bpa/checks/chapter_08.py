@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import NotYet, Slip, check_answer, exercise
+from bpa.checks.compare import NotYet, Slip, check_answer, exercise, worth
 from bpa.maze import MOVES, NUM_ACTIONS, GridMaze, maze_walls
 from bpa.noise import fresh_generator
 
@@ -79,6 +79,7 @@ def first_hits(walls: Tensor, goal: Tensor, stay: bool = True) -> Tensor:
     return steps
 
 
+@worth(1)
 @exercise
 def read_observation(answer: Callable[..., Any]) -> None:
     """Check `read_observation(observation, episode_length)` -> steps taken, previous reward, previous action.
@@ -123,6 +124,7 @@ def read_observation(answer: Callable[..., Any]) -> None:
     check_answer("read_observation", answer, told, cases, slips, tolerance=1e-3)
 
 
+@worth(1)
 @exercise
 def looks_alike(answer: Callable[..., Any]) -> None:
     """Check `looks_alike(walls)` -> for each free cell, how many free cells look the same, [F].
@@ -151,6 +153,7 @@ def looks_alike(answer: Callable[..., Any]) -> None:
     check_answer("looks_alike", answer, alike, cases, slips)
 
 
+@worth(2)
 @exercise
 def hitting_time(answer: Callable[..., Any]) -> None:
     """Check `hitting_time(walls, goal)` -> a random walker's mean number of steps to the goal, [F].
@@ -188,6 +191,7 @@ def hitting_time(answer: Callable[..., Any]) -> None:
     check_answer("hitting_time", answer, first_hits, cases, slips, tolerance=1e-3)
 
 
+@worth(3, function="agent")
 @exercise
 def senses_only(answer: Callable[..., Any]) -> float:
     """Check `agent(observation, memory)` -> action, memory: a hand-made agent that beats chance.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.noise import fresh_generator
 
 
@@ -58,6 +58,7 @@ def others(returns: Tensor) -> Tensor:
     return (total - returns) / (returns.shape[1] - 1)
 
 
+@worth(1)
 @exercise
 def bootstrapped_returns(answer: Callable[..., Any]) -> None:
     """Check `bootstrapped_returns(rewards, last_value, gamma)` -> returns of a piece of an episode, [T, B].
@@ -104,6 +105,7 @@ def bootstrapped_returns(answer: Callable[..., Any]) -> None:
     check_answer("bootstrapped_returns", answer, returns_beyond, cases, slips)
 
 
+@worth(2)
 @exercise
 def generalised_advantage(answer: Callable[..., Any]) -> None:
     """Check `generalised_advantage(rewards, values, gamma, lam)` -> advantages, [T, B].
@@ -177,6 +179,7 @@ def generalised_advantage(answer: Callable[..., Any]) -> None:
     check_answer("generalised_advantage", answer, discounted_errors, cases, slips)
 
 
+@worth(2)
 @exercise
 def best_baseline(answer: Callable[..., Any]) -> None:
     """Check `best_baseline(policy, rewards)` -> the constant baseline with the least variance, a number.
@@ -215,6 +218,7 @@ def best_baseline(answer: Callable[..., Any]) -> None:
     check_answer("best_baseline", answer, quietest_baseline, cases, slips)
 
 
+@worth(3)
 @exercise
 def leave_one_out(answer: Callable[..., Any]) -> None:
     """Check `leave_one_out(returns)` -> the mean return of the other episodes at each step, [T, B].

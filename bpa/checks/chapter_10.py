@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze, MazeNoise, draw_noise
 from bpa.network import Hidden, Network
 from bpa.noise import fresh_generator
@@ -74,6 +74,7 @@ def frozen_play(net: Network, maze: GridMaze, noise: MazeNoise, freeze: int) -> 
     return played(net, maze, noise, freeze, keep_hebb)
 
 
+@worth(1)
 @exercise
 def times_between(answer: Callable[..., Any]) -> None:
     """Check `times_between(rewards)` -> the number of steps that each reward of an episode took, [K].
@@ -120,6 +121,7 @@ def times_between(answer: Callable[..., Any]) -> None:
     check_answer("times_between", answer, gaps, cases, slips)
 
 
+@worth(2)
 @exercise
 def around_rewards(answer: Callable[..., Any]) -> None:
     """Check `around_rewards(values, rewards, before, after)` -> mean value at each lag, [before + after + 1].
@@ -175,6 +177,7 @@ def around_rewards(answer: Callable[..., Any]) -> None:
     check_answer("around_rewards", answer, around, cases, slips)
 
 
+@worth(2)
 @exercise
 def clip_gradients(answer: Callable[..., Any]) -> None:
     """Check `clip_gradients(gradients, bound)` -> the gradients, scaled down to a common norm of `bound`.
@@ -240,6 +243,7 @@ def clip_gradients(answer: Callable[..., Any]) -> None:
     )
 
 
+@worth(3)
 @exercise
 def play_frozen(answer: Callable[..., Any]) -> None:
     """Check `play_frozen(net, maze, noise, freeze)` -> actions [T, B], Hebb kept from step `freeze` on.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bpa.cells.lstm import LSTM
 from bpa.cells.sizes import count_parameters, matching_hidden_size
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.network import Network
 from bpa.noise import fresh_generator
 
@@ -33,6 +33,7 @@ def quantile_of(scores: Tensor, q: float) -> Tensor:
     return between(scores.sort().values, q * (len(scores) - 1))
 
 
+@worth(1)
 @exercise
 def quantile(answer: Callable[..., Any]) -> None:
     """Check `quantile(scores, q)` -> the q-quantile of [S] scores, linear between two of them.
@@ -127,6 +128,7 @@ def counted(kind: str, inputs: int, outputs: int, parameters: int, *left_out: st
     return size, size if below <= above else size + 1
 
 
+@worth(2)
 @exercise
 def matching_size(answer: Callable[..., Any]) -> None:
     """Check `matching_size(kind, inputs, outputs, parameters)` -> the hidden size nearest in parameters.
@@ -218,6 +220,7 @@ def improvement_interval_of(
     return percentiles(share(pairs, drawn(len(first), generator), drawn(len(second), generator)), level)
 
 
+@worth(2)
 @exercise
 def improvement_interval(answer: Callable[..., Any]) -> None:
     """Check `improvement_interval(first, second, generator, resamples)` -> (low, high), each a share.
@@ -308,6 +311,7 @@ def holm_of(p_values: Tensor) -> Tensor:
     return torch.where(upto, scaled[None, :], 0.0).max(1).values.clamp(max=1.0)
 
 
+@worth(3)
 @exercise
 def holm(answer: Callable[..., Any]) -> None:
     """Check `holm(p_values)` -> Holm's adjusted p-values [K], in the order of those given.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import NotYet, Slip, check_answer, exercise
+from bpa.checks.compare import NotYet, Slip, check_answer, exercise, worth
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze, MazeNoise, draw_noise
 from bpa.network import Hidden, Network
 from bpa.noise import fresh_generator
@@ -93,6 +93,7 @@ def random_network(hidden_size: int, generator: torch.Generator) -> Network:
     return net
 
 
+@worth(1)
 @exercise
 def keep_sign(answer: Callable[..., Any]) -> None:
     """Check `keep_sign(net, sign)` -> a new network whose alpha has one sign.
@@ -150,6 +151,7 @@ def keep_sign(answer: Callable[..., Any]) -> None:
     )
 
 
+@worth(2)
 @exercise
 def triggered(answer: Callable[..., Any]) -> None:
     """Check `triggered(values, rewards, lag)` -> mean after rewards, less that of the next episode.
@@ -210,6 +212,7 @@ def shifted_by(steps: int) -> Callable[[Tensor, Tensor, int], Tensor]:
     return lambda values, rewards, lag: after_rewards(values, rewards, lag + steps)
 
 
+@worth(2)
 @exercise
 def held_out_score(answer: Callable[..., Any]) -> None:
     """Check `held_out_score(features, targets, train, price)` -> R squared on episodes not fitted.
@@ -285,6 +288,7 @@ def halves(half: int) -> tuple[slice, slice]:
     return slice(0, half), slice(half, None)
 
 
+@worth(3)
 @exercise
 def transplanted(answer: Callable[..., Any]) -> None:
     """Check `transplanted(net, maze, noise, step, donor)` -> actions [T, B], traces exchanged once.

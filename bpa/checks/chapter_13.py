@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.noise import fresh_generator
 
 
@@ -81,6 +81,7 @@ def mixture(losses: Tensor) -> Tensor:
     return torch.stack(mixed)
 
 
+@worth(1)
 @exercise
 def perplexity(answer: Callable[..., Any]) -> None:
     """Check `perplexity(losses, mask)` -> exp of the mean loss over what counts, a scalar.
@@ -137,6 +138,7 @@ def perplexity(answer: Callable[..., Any]) -> None:
     check_answer("perplexity", answer, confusion, cases, slips)
 
 
+@worth(1)
 @exercise
 def predict_next(answer: Callable[..., Any]) -> None:
     """Check `predict_next(symbols, count, concentration)` -> probabilities of the next symbol, [A].
@@ -220,6 +222,7 @@ def predict_next(answer: Callable[..., Any]) -> None:
     check_answer("predict_next", answer, bayes_next, cases, slips)
 
 
+@worth(2)
 @exercise
 def plastic_step(answer: Callable[..., Any]) -> None:
     """Check `plastic_step(drive, pre, cell, hebb, w, alpha, eta, clip)` -> h, cell, hebb.
@@ -374,6 +377,7 @@ def plastic_step(answer: Callable[..., Any]) -> None:
     check_answer("plastic_step", answer, lstm_step, cases, slips)
 
 
+@worth(3)
 @exercise
 def mixed_losses(answer: Callable[..., Any]) -> None:
     """Check `mixed_losses(losses)` -> losses of the Bayesian mixture of K predictors, [T].

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.noise import fresh_generator
 
 
@@ -63,6 +63,7 @@ def really_written(key: Tensor, value: Tensor, beta: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
+@worth(1)
 @exercise
 def attend(answer: Callable[..., Any]) -> None:
     """Check `attend(query, key, value, beta)` -> answers of linear attention, [T, B, V].
@@ -145,6 +146,7 @@ def attend(answer: Callable[..., Any]) -> None:
     check_answer("attend", answer, attended, cases, slips)
 
 
+@worth(2)
 @exercise
 def gated_delta_step(answer: Callable[..., Any]) -> None:
     """Check `gated_delta_step(fast, key, value, beta, gamma)` -> the memory after a step, [B, H, V].
@@ -218,6 +220,7 @@ def gated_delta_step(answer: Callable[..., Any]) -> None:
     check_answer("gated_delta_step", answer, gated_write, cases, slips)
 
 
+@worth(2)
 @exercise
 def retention_mask(answer: Callable[..., Any]) -> None:
     """Check `retention_mask(gamma)` -> what is left at step t of a write at step s, [T, T].
@@ -277,6 +280,7 @@ def retention_mask(answer: Callable[..., Any]) -> None:
     check_answer("retention_mask", answer, faded, cases, slips)
 
 
+@worth(3)
 @exercise
 def written_values(answer: Callable[..., Any]) -> None:
     """Check `written_values(key, value, beta)` -> what the delta rule really writes at each step, [T, V].

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import Slip, check_answer, exercise
+from bpa.checks.compare import Slip, check_answer, exercise, worth
 from bpa.noise import fresh_generator
 
 
@@ -105,6 +105,7 @@ def oja_gradients(
     return [dx, dy, deta, dnew - eta * y**2 * dnew if faded else dnew]
 
 
+@worth(1)
 @exercise
 def shortest_stretch(answer: Callable[..., Any]) -> None:
     """Check `shortest_stretch(steps, copies)` -> the smallest stretch that fits into so many traces, or 0.
@@ -171,6 +172,7 @@ def shortest_stretch(answer: Callable[..., Any]) -> None:
     check_answer("shortest_stretch", answer, fitting, cases, slips)
 
 
+@worth(2)
 @exercise
 def soft_clip_back(answer: Callable[..., Any]) -> None:
     """Check `soft_clip_back(hebb, increment, clip, dnew)` -> gradients of hebb and increment.
@@ -246,6 +248,7 @@ PLANTED: dict[str, tuple[Any, str]] = {  # what a slip is called where others ar
 }
 
 
+@worth(2)
 @exercise
 def mended_back(answer: Callable[..., Any]) -> None:
     """Check `mended_back(x, y, m, hebb, eligibility, eta, clip, dhebb, deligibility)` -> six gradients.
@@ -317,6 +320,7 @@ def mended_back(answer: Callable[..., Any]) -> None:
     check_answer("mended_back", answer, retroactive_gradients, cases, slips, names=names)
 
 
+@worth(3)
 @exercise
 def oja_back(answer: Callable[..., Any]) -> None:
     """Check `oja_back(x, y, eta, hebb, dnew)` -> gradients of x, y, eta and hebb.

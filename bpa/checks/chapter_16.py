@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpa.checks.compare import NotYet, Slip, check_answer, exercise
+from bpa.checks.compare import NotYet, Slip, check_answer, exercise, worth
 from bpa.noise import fresh_generator
 
 GAMMA = 0.9
@@ -128,6 +128,7 @@ def first_alone(loss: Callable[..., Tensor], *parts: Tensor) -> bool:
     return mean_of_each(loss, *copies)
 
 
+@worth(1)
 @exercise
 def mended_trace(answer: Callable[..., Any]) -> None:
     """Check `mended_trace(pre, post, eta)` -> the decaying trace after all steps, [H, H].
@@ -189,6 +190,7 @@ def mended_trace(answer: Callable[..., Any]) -> None:
     check_answer("mended_trace", answer, faded_trace, cases, slips)
 
 
+@worth(2)
 @exercise
 def mended_loss(answer: Callable[..., Any]) -> None:
     """Check `mended_loss(logits, values, actions, rewards)` -> the loss, by its value and its gradients.
@@ -246,6 +248,7 @@ def mended_loss(answer: Callable[..., Any]) -> None:
     )
 
 
+@worth(2)
 @exercise
 def first_parting(answer: Callable[..., Any]) -> None:
     """Check `first_parting(one, other)` -> first step at which each episode differs, [B].
@@ -307,6 +310,7 @@ def first_parting(answer: Callable[..., Any]) -> None:
     check_answer("first_parting", answer, parting, cases, slips)
 
 
+@worth(3)
 @exercise
 def treats_alone(answer: Callable[..., Any]) -> None:
     """Check `treats_alone(loss, logits, values, actions, rewards)` -> whether a loss keeps episodes apart.

@@ -23,11 +23,21 @@ IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "POP_TOP"
 DRAWS = 20  # of inputs, before those that leave two answers alike are taken as they are
 
 Result = TypeVar("Result")
+Check = TypeVar("Check", bound=Callable[..., Any])
 redraw: ContextVar[bool] = ContextVar("redraw", default=False)
 
 
 class NotYet(AssertionError):
-    """An answer that is not right yet. The message says what differs and names the likely slip."""
+    """An answer that is not right yet. The message says what differs and names the likely slip.
+
+    Args:
+        message: what the reader is told.
+        slip: its sentence on the slip alone, the same for everybody who makes it; empty where none is known.
+    """
+
+    def __init__(self, message: str, slip: str = "") -> None:
+        super().__init__(message)
+        self.slip = slip
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the message alone. Where in `bpa` it was raised helps nobody."""
@@ -43,6 +53,19 @@ class Slip(NamedTuple):
 
     hint: str
     function: Callable[..., Any]
+
+
+class Exercise(NamedTuple):
+    """What is marked."""
+
+    name: str  # of the check, as in `checks.NAME`
+    function: str  # what the reader's function is called
+    points: int  # 1 for an easy exercise, 2 for a medium one, 3 for a hard or open one
+    chapter: str  # two digits
+    check: Callable[[Callable[..., Any]], Any]
+
+
+EXERCISES: dict[str, Exercise] = {}  # by the name of the check, in the order of the book
 
 
 def untouched(answer: object) -> bool:
@@ -84,6 +107,22 @@ def exercise(
         raise AssertionError("the last draw is taken as it is")
 
     return checked
+
+
+def worth(points: int, function: str = "") -> Callable[[Check], Check]:
+    """Say how many points an exercise gives, and what its function is called if not as its check is.
+
+    It stands above `@exercise` and puts the exercise on the list of those that can be marked.
+    """
+
+    def listed(check: Check) -> Check:
+        chapter = check.__module__.rpartition("_")[2]
+        EXERCISES[check.__name__] = Exercise(
+            check.__name__, function or check.__name__, points, chapter, check
+        )
+        return check
+
+    return listed
 
 
 def as_tensor(value: Any) -> Tensor:
@@ -362,7 +401,8 @@ def check_answer(
             raise NotYet(f"{name} stopped with {type(error).__name__}: {error}") from error
         if got is None:
             way = "Does every way through it end with a return?" if results else "Does it end with a return?"
-            raise NotYet(f"{name} returns nothing{told_inputs(answer, case) or ' yet'}. {way}")
+            told = told_inputs(answer, case) or " yet"
+            raise NotYet(f"{name} returns nothing{told}. {way}", "It returns nothing.")
         try:
             as_tensors(got, len(as_tensors(expected)))
         except ValueError as error:
@@ -372,7 +412,9 @@ def check_answer(
             for now, before in zip(arguments, case, strict=True)
             if isinstance(now, Tensor)
         ):
-            raise NotYet(f"{name} changes its arguments. Return new tensors instead.")
+            raise NotYet(
+                f"{name} changes its arguments. Return new tensors instead.", "It changes its arguments."
+            )
         results.append((got, expected))
     if all(same(got, expected, tolerance) for got, expected in results):
         print(f"✓ {name}: right on {len(cases)} fresh inputs.")
@@ -384,7 +426,7 @@ def check_answer(
         if all(
             same(got, wrong_one, tolerance) for (got, _), wrong_one in zip(results, explained, strict=True)
         ):
-            raise NotYet(f"{name} is not right yet. {slip.hint}{shown}")
+            raise NotYet(f"{name} is not right yet. {slip.hint}{shown}", slip.hint)
     hint = common_slip(results, tolerance)
     told = difference(*results[wrong[0]], names) + right_already(results, tolerance, names)
-    raise NotYet(f"{name} is not right yet. {hint}{' ' if hint else ''}{told}{shown}")
+    raise NotYet(f"{name} is not right yet. {hint}{' ' if hint else ''}{told}{shown}", hint)

@@ -1,0 +1,191 @@
+"""What `make course` hands out: student copies, decks, the student edition of the site, assignments."""
+
+import ast
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from bpa.checks.compare import EXERCISES
+from bpa.grading.notebook import bound, code_cell, used
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = {
+    path.stem: nbformat.read(path, 4) for path in sorted((ROOT / "book" / "chapters").glob("*.ipynb"))
+}
+
+
+def loaded():
+    spec = importlib.util.spec_from_file_location("course", ROOT / "tools" / "course.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+course = loaded()
+
+
+def names(cells, of):
+    """The names that these code cells bind or use."""
+    statements = (
+        s for cell in cells if cell.cell_type == "code" for s in code_cell(1, cell.source).statements
+    )
+    return set().union(*map(of, statements))
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_a_student_copy_has_no_solution_and_needs_none(stem):
+    whole, copy = CHAPTERS[stem], course.without_solutions(CHAPTERS[stem])
+    taken = [cell for cell in whole.cells if cell not in copy.cells]
+    assert taken
+    assert all("solution" in cell.metadata.tags for cell in taken)
+    assert [cell for cell in whole.cells if cell in copy.cells] == copy.cells
+    text = "\n".join(cell.source for cell in copy.cells)
+    assert not re.search(r"\w+_solution\b", text)
+    only_there = names(taken, bound) - names(copy.cells, bound)
+    assert only_there & names(copy.cells, used) == set()
+    stubs = [cell for cell in copy.cells if "exercise" in cell.metadata.get("tags", [])]
+    assert len(stubs) == len([e for e in EXERCISES.values() if e.chapter == stem[:2]])
+
+
+def small_chapter():
+    def tagged(cell, *tags):
+        cell.metadata["tags"] = list(tags)
+        return cell
+
+    figure = new_output("display_data", {"text/html": "<figure><svg></svg></figure>"})
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# 1. A title"),
+            tagged(new_markdown_cell("After this chapter you can\n\n- add"), "goals"),
+            new_markdown_cell("## A part\n\nSome text.\n\n$$ x_i < 1 $$"),
+            new_markdown_cell("More text."),
+            new_code_cell("draw()", outputs=[figure]),
+            tagged(
+                new_code_cell(
+                    'predict("What is $x$?", ["One.", "Two."], right=2, why="It is.")', outputs=[figure]
+                ),
+                "predict",
+            ),
+            tagged(new_markdown_cell("### Exercise 1 (easy)"), "question"),
+            tagged(new_code_cell("def f_solution(): secret"), "solution"),
+        ]
+    )
+
+
+def test_a_deck_shows_sections_figures_and_predictions_and_no_solution():
+    made = course.slides(small_chapter())
+    assert [title for title, _, _ in made] == ["1. A title", "A part", "A part", "A part"]
+    assert "\\[" in made[1][1]
+    assert "x_i &lt; 1" in made[1][1]
+    assert "Some text." in made[1][2]
+    assert "More text." in made[1][2]
+    assert made[2][1] == "<figure><svg></svg></figure>"
+    assert "<li>Two.</li>" in made[3][1]
+    assert "<details><summary>Answer</summary>Two. It is.</details>" in made[3][1]
+    assert course.first_sentence("\n> **Box.** x\n\nFirst, $x$.\nThen.") == "First, $x$."
+    page = course.deck(small_chapter(), "0;")
+    assert "secret" not in page
+    assert "Exercise 1" not in page
+    assert not re.search(r"(src|href)=.https?:", page)
+
+
+def test_mathjax_is_one_script_that_cannot_end_too_early():
+    script = course.mathjax()
+    assert len(script) > 1_000_000
+    assert "</script" not in script
+
+
+def test_the_student_site_has_no_solution_no_instructors_page_and_no_definition(tmp_path):
+    built = tmp_path / "html"
+    page = (
+        '<ul><li><a href="instructors.html">For instructors</a></li><li><a href="x.html">X</a></li></ul>'
+        '<article><div class="cell tag_solution docutils">secret</div><p>See <a href="instructors.html#a">it'
+        '</a> and <a href="_modules/bpa/checks/chapter_01.html">source</a>.</p></article>'
+    )
+    for name in ("index.html", "instructors.html", "_modules/bpa/checks/chapter_01.html"):
+        (built / name).parent.mkdir(parents=True, exist_ok=True)
+        (built / name).write_text(page)
+    (built / "_sources" / "chapters").mkdir(parents=True)
+    (built / "_sources" / "instructors.md").write_text("secret")
+    nbformat.write(small_chapter(), built / "_sources" / "chapters" / "01_x.ipynb")
+    nbformat.write(small_chapter(), built / "_sources" / "chapters" / "unknown.ipynb")
+    course.student_site(built, tmp_path / "site", {"01_x": small_chapter()})
+    for path in (tmp_path / "site").rglob("*"):
+        if path.is_file():
+            text = path.read_text()
+            assert "secret" not in text, path
+            assert 'href="instructors' not in text, path
+            assert "_modules/bpa/checks" not in text, path
+    assert course.LATER in (tmp_path / "site" / "instructors.html").read_text()
+    assert "x.html" in (tmp_path / "site" / "index.html").read_text()
+    assert not (tmp_path / "site" / "_sources" / "instructors.md").exists()
+
+
+@pytest.mark.parametrize("name", course.ASSIGNMENTS)
+def test_an_assignment_is_what_nbgrader_reads(name):
+    sheet = course.assignment(name, CHAPTERS)
+    nbformat.validate(sheet)
+    known = {cell.metadata.nbgrader.grade_id for cell in sheet.cells}
+    assert len(known) == len(sheet.cells)
+    points = [cell.metadata.nbgrader.points for cell in sheet.cells if cell.metadata.nbgrader.grade]
+    assert points == [EXERCISES[check].points for check in course.ASSIGNMENTS[name]]
+    for cell in sheet.cells:
+        if cell.metadata.nbgrader.solution:
+            before, _, rest = cell.source.partition("### BEGIN SOLUTION")
+            assert rest.rstrip().endswith("### END SOLUTION")
+            function = ast.parse(before + "raise NotImplementedError").body[-1]
+            assert isinstance(function, ast.FunctionDef)
+            ast.parse(cell.source)
+
+
+@pytest.mark.parametrize("name", course.ASSIGNMENTS)
+def test_the_solution_of_an_assignment_passes_its_tests_and_the_stub_does_not(name, capsys):
+    sheet = course.assignment(name, CHAPTERS)
+    code = [cell.source for cell in sheet.cells if cell.cell_type == "code"]
+    space = {}
+    for source in code:
+        exec(source, space)
+    assert capsys.readouterr().out.count("✓") == len(course.ASSIGNMENTS[name])
+    answer, tests = code[1], code[2]
+    exec(answer.partition("### BEGIN SOLUTION")[0] + "...", space)
+    with pytest.raises(AssertionError, match="not answered"):
+        exec(tests, space)
+
+
+def test_the_folder_says_what_it_lacks(tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "mathjax", lambda: "0;")
+    monkeypatch.setattr(course, "executed", lambda notebook: notebook)
+    left_out = course.make(tmp_path / "course", tmp_path / "nothing built", chromium=None)
+    assert [line.split(":")[0].split(" ")[0] for line in left_out] == ["figures", "handouts", "the"]
+    for folder, suffix in (("student", "ipynb"), ("lecturer", "ipynb"), ("slides", "html")):
+        assert {path.stem for path in (tmp_path / "course" / folder).glob(f"*.{suffix}")} >= set(CHAPTERS)
+    assert "handouts" not in (tmp_path / "course" / "README.md").read_text()
+    shutil.rmtree(tmp_path / "course")
+
+
+ANSWERS = (ROOT / "course" / "exam_answers.md").read_text(encoding="utf-8")
+
+
+def test_every_exam_question_has_its_answer_and_the_public_page_has_none():
+    page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
+    asked = re.findall(r"^\*\*(\d+)\.\*\* ", page, re.MULTILINE)
+    assert re.findall(r"^## (\d+)$", ANSWERS, re.MULTILINE) == asked
+    assert "Answer\n" not in page
+    for line in ANSWERS.split("\n"):
+        assert len(line) < 40 or line not in page, line
+
+
+def test_the_numbers_in_the_answers_are_right():
+    (program,) = re.findall(r"^```python\n(.*?)^```", ANSWERS, re.DOTALL | re.MULTILINE)
+    exec(program, {})
+
+
+def test_sessions_leave_ten_minutes():
+    page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8").partition("### One day")[0]
+    rows = re.findall(r"^\| \d+ \| [^|]* \| ([^|]*) \|", page, re.MULTILINE)
+    assert [sum(map(int, re.findall(r"\((\d+)\)", row))) for row in rows] == [80] * 10
