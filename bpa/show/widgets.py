@@ -18,6 +18,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bpa.arguments import require_integer
+from bpa.cells.base import CELLS, cell_name
+from bpa.cells.lstm import LSTM
 from bpa.cells.plasticity import rule_name
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
@@ -25,6 +27,7 @@ from bpa.show.picture import encode
 from bpa.show.plots import require_text
 from bpa.show.stills import still
 
+SCRIPTED_CELLS = ("rnn", "lstm")  # names of `bpa.cells.base.CELLS`, those of live/network.js
 SCRIPTED_RULES = ("hebb", "decay", "oja")  # those of live/network.js
 
 
@@ -155,14 +158,16 @@ def play_maze(
     return Live("play.html", ["maze.js", "board.js", "play.js"], data, title, caption)
 
 
-def network_settings(net: Network) -> dict[str, Any]:
+def network_settings(net: Network | LSTM) -> dict[str, Any]:
     """What the scripts need to know of a network besides its parameters.
 
     Raises:
         ValueError: the scripts cannot compute it.
     """
-    if not isinstance(net, Network):
-        raise ValueError(f"net must be a bpa.Network, which the page can run, got {type(net).__name__}")
+    cell = cell_name(net)
+    if cell not in SCRIPTED_CELLS:
+        names = " or ".join(f"bpa.{CELLS[known].partition(':')[2]}" for known in SCRIPTED_CELLS)
+        raise ValueError(f"net must be a {names}, which the page can run, got {type(net).__name__}")
     if net.rule not in SCRIPTED_RULES:
         got = repr(net.rule) if isinstance(net.rule, str) else f"the function {rule_name(net.rule)!r}"
         names = ", ".join(map(repr, SCRIPTED_RULES))
@@ -172,7 +177,10 @@ def network_settings(net: Network) -> dict[str, Any]:
     else:
         alpha_shape = {2: "neuron" if net.alpha.shape[0] == 1 else "synapse", 1: "network"}[net.alpha.dim()]
     return {
+        "cell": cell,
+        "inputSize": net.input_size,
         "hiddenSize": net.hidden_size,
+        "numActions": net.num_actions,
         "plasticity": net.plasticity,
         "rule": net.rule,
         "clip": min(net.clip, sys.float_info.max),  # JSON has no infinity
@@ -183,7 +191,7 @@ def network_settings(net: Network) -> dict[str, Any]:
     }
 
 
-def network_parameters(net: Network) -> dict[str, str]:
+def network_parameters(net: Network | LSTM) -> dict[str, str]:
     """Each parameter as base64 of little-endian float32, row by row."""
     return {
         name: encode(tensor.detach().to("cpu", torch.float32).numpy().astype("<f4").tobytes())
@@ -192,7 +200,7 @@ def network_parameters(net: Network) -> dict[str, str]:
 
 
 def watch_agent(
-    net: Network,
+    net: Network | LSTM,
     size: int = 11,
     episode_length: int = 200,
     reward: float = 10.0,
@@ -209,8 +217,8 @@ def watch_agent(
     with and without them are counted apart.
 
     Args:
-        net: a `bpa.Network` with 17 inputs, 4 actions and a rule of ours. Its weights go into the page,
-            about 120 KB of text for 100 neurons.
+        net: a `bpa.Network` or `bpa.LSTM` with 17 inputs, 4 actions and a rule of ours. Its weights go into
+            the page, about 120 KB of text for 100 neurons.
         size, episode_length, reward, wall_penalty: as for `GridMaze`.
         seed: the same episodes every time; new ones if None.
         title, caption: set above and below.
