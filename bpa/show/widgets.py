@@ -32,10 +32,17 @@ SCRIPTED_RULES = ("hebb", "decay", "oja")  # those of live/network.js
 
 
 class Live:
-    """A live figure as HTML: an iframe that can run scripts and do nothing else."""
+    """A live figure as HTML: an iframe that can run scripts, save a file where it offers one, and no more."""
 
     def __init__(
-        self, body: str, scripts: Sequence[str], data: Any, title: str, caption: str = "", height: int = 600
+        self,
+        body: str,
+        scripts: Sequence[str],
+        data: Any,
+        title: str,
+        caption: str = "",
+        height: int = 600,
+        downloads: bool = False,
     ):
         self.body = body  # name of a file in bpa/show/live
         self.scripts = tuple(scripts)  # names of files in bpa/show/live, in the order in which they run
@@ -43,12 +50,16 @@ class Live:
         self.title = require_text("title", title)
         self.caption = caption
         self.height = height  # CSS pixels, until the figure reports its own
+        self.permissions = "allow-scripts allow-downloads" if downloads else "allow-scripts"
 
     def document(self) -> str:
         """The page inside the frame."""
         # "</" would end the script element early, wherever it stands in the text.
         data = json.dumps(self.data, separators=(",", ":")).replace("</", "<\\/")
-        scripts = "".join(f"<script>{source(name)}</script>" for name in ("frame.js", *self.scripts))
+        # A figure finds the sources of its worker by their names.
+        scripts = "".join(
+            f'<script data-source="{name}">{source(name)}</script>' for name in ("frame.js", *self.scripts)
+        )
         return (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width"><title>{html.escape(self.title)}</title>'
@@ -60,7 +71,7 @@ class Live:
 
     def _repr_html_(self) -> str:
         return (
-            f'<div class="bpa-figure"><iframe class="bpa-live" sandbox="allow-scripts" '
+            f'<div class="bpa-figure"><iframe class="bpa-live" sandbox="{self.permissions}" '
             f'title="{html.escape(self.title)}" srcdoc="{html.escape(self.document())}" '
             f'style="width: 100%; height: {self.height}px; border: 0"></iframe>'
             f"<script>{source('page.js')}</script></div>"

@@ -34,24 +34,6 @@ function act() {
   if (maze.done && !mixed) (network.traces ? tally.with : tally.without).push(score);
 }
 
-function drawHebb() {
-  const canvas = element("hebb");
-  const H = network.hiddenSize;
-  canvas.width = H;
-  canvas.height = H;
-  canvas.style.width = fittingWidth(300) + "px";
-  const image = canvas.getContext("2d").createImageData(H, H);
-  const limit = data.hebbLimit;
-  for (let k = 0; k < H * H; k++) {
-    image.data.set([...mapColor(SIGNED_MAP, 0.5 + network.hebb[k] / (2 * limit)), 255], 4 * k);
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  const largest = network.hebb.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const words = `largest entry ${largest.toFixed(2)}`;
-  element("hebb-size").textContent = words;
-  canvas.setAttribute("aria-label", `The Hebbian trace as an image of ${H} by ${H} cells; ${words}.`);
-}
-
 function drawModulation() {
   const canvas = element("modulation");
   const [across, high] = [fittingWidth(620), 120];
@@ -100,7 +82,9 @@ function draw() {
     "aria-label",
     `The maze from above. The agent is at row ${maze.agent[0]}, column ${maze.agent[1]}, the goal at row ${maze.goal[0]}, column ${maze.goal[1]}.`,
   );
-  if (network.hebb !== null) drawHebb();
+  if (network.hebb !== null) {
+    element("hebb-size").textContent = drawTrace(element("hebb"), fittingWidth(300), network.hebb, network.hiddenSize, data.hebbLimit);
+  }
   if (network.modulated) drawModulation();
   element("time").textContent = `${maze.time} / ${maze.episodeLength}`;
   element("score").textContent = score;
