@@ -17,7 +17,7 @@ CHAPTERS := book/chapters
 TORCH_BUILDS := $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu/torch/)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test pages lab check format data lock release-check clean
+.PHONY: help setup book serve test pages learner lab check format data lock release-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1|/' | \
@@ -71,6 +71,9 @@ test: $(DEVELOPER) ## run every test, chapters included
 
 pages: $(DEVELOPER) $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -rl --include='test_*.py' mark.pages tests)
+
+learner: $(DEVELOPER) ## train the agent of Chapter 10's page in Chromium, five seeds, and say how well and how fast
+	$(BIN)/python tools/page_learner.py
 
 lab: $(READER) ## open the first chapter in JupyterLab, the others beside it
 	$(BIN)/python tools/prepare.py $(BIN)/jupyter lab --notebook-dir=$(CHAPTERS) --LabApp.default_url=/lab/tree/01_hebb.ipynb
