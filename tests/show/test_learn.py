@@ -1,6 +1,7 @@
 """The learner of the page against PyTorch: loss, gradient and ten steps from the same weights and noise."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -211,8 +212,17 @@ def test_the_learner_refuses_what_it_does_not_know(changes, message):
 def test_a_config_that_the_page_cannot_follow_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         learner.train_in_page(TrainConfig(**changes))
-    plain = TrainConfig()
-    assert set(learner.training_settings(plain).values()) <= set(plain.as_dict().values())
+
+
+def test_settings_of_a_training_are_those_of_its_config():
+    config = TrainConfig(iterations=7, batch_size=3, gamma=0.8, gae_lambda=0.7, value_coef=0.6, adam_eps=0.5)
+    named = {
+        re.sub("_([a-z])", lambda letter: letter[1].upper(), name): value
+        for name, value in config.as_dict().items()
+    }
+    settings = learner.training_settings(config)
+    assert settings == {name: named[name] for name in settings}
+    assert settings["gaeLambda"] == 0.7
 
 
 def test_a_network_that_is_not_on_the_list_is_refused():

@@ -9,24 +9,33 @@ const STEP = 50; // milliseconds between two steps of the agent that walks
 const LOOK = 1500; // milliseconds between two whole episodes, where it does not walk
 const WORKER = ["board.js", "maze.js", "network.js", "learn.js", "trainer.js"];
 const maze = new GridMaze(data.maze);
-let variant, parameters, rewards, means, iteration, running, tested; // of the training
+let variant, parameters, rewards, means, iteration, tested; // of the training
+let number = 0; // of trainings begun
+let running = false; // what the reader wants, until the last iteration
+let reported; // what the trainer last said of it
 let walker, uniform, observation, path, score, age, timer = null, looked = 0; // of the agent that walks
 
-// A worker from the sources of this page; the page itself, a batch at a time, where there can be none.
+// Takes messages to a trainer in a worker, made from the sources of this page; in the page itself, which then
+// learns a batch at a time, where there can be none.
 function startTrainer() {
-  const hears = (message) => hear(message);
+  const sources = WORKER.map((name) => document.querySelector(`script[data-source="${name}"]`).textContent);
+  sources.push("const trainer = new Trainer((message) => postMessage(message)); onmessage = ({ data }) => trainer.receive(data);");
   try {
-    const sources = WORKER.map((name) => document.querySelector(`script[data-source="${name}"]`).textContent);
-    sources.push("const trainer = new Trainer((message) => postMessage(message)); onmessage = ({ data }) => trainer.receive(data);");
-    const address = URL.createObjectURL(new Blob([sources.join("\n")], { type: "text/javascript" }));
-    const worker = new Worker(address);
-    worker.onmessage = ({ data: message }) => hears(message);
-    worker.onerror = (event) => hears({ failed: event.message || "the worker did not start" });
+    const worker = new Worker(URL.createObjectURL(new Blob([sources.join("\n")], { type: "text/javascript" })));
+    worker.onmessage = ({ data: message }) => hear(message);
+    worker.onerror = () => { // it may be refused only now
+      send = trainHere();
+      begin();
+    };
     return (message) => worker.postMessage(message);
   } catch {
-    const trainer = new Trainer((message) => hears(message));
-    return (message) => trainer.receive(message);
+    return trainHere();
   }
+}
+
+function trainHere() {
+  const trainer = new Trainer(hear);
+  return (message) => trainer.receive(message);
 }
 
 function say(words) {
@@ -45,19 +54,21 @@ function remember(reward) {
 // A training from nothing, with the settings that the reader has chosen.
 function begin() {
   variant = data.variants[Number(element("variant").value)];
+  number += 1;
   rewards = [];
   means = [];
   iteration = 0;
-  running = false;
+  running = reported = false;
   tested = null;
   parameters = null;
   document.querySelectorAll('[data-needs="traces"]').forEach((node) => { node.hidden = variant.network.plasticity === "none"; });
   const training = { ...data.training, learningRate: Number(element("rate").value), concentrationCoef: Number(element("penalty").value) };
-  send({ begin: { network: variant.network, first: data.first, maze: data.maze, training, seed: Number(element("seed").value) } });
+  send({ begin: { number, network: variant.network, first: data.first, maze: data.maze, training, seed: Number(element("seed").value) } });
   say("Random weights. Start the training.");
 }
 
 function hear(message) {
+  if (message.training !== undefined && message.training !== number) return; // of one that is no more
   if (message.failed) {
     running = false;
     say(`It stopped: ${message.failed}`);
@@ -66,11 +77,12 @@ function hear(message) {
     say(testedWords());
   } else {
     const newborn = parameters === null;
-    const was = running;
-    ({ parameters, iteration, running } = message);
+    const stopped = reported && !message.running;
+    ({ parameters, iteration, running: reported } = message);
+    if (iteration >= data.training.iterations) running = false;
     message.records.forEach((record) => remember(record.reward));
     if (newborn) beginWalk();
-    if (was && !running) say(`After ${iteration} iterations the last ${Math.min(WINDOW, rewards.length)} batches earned ${rounded(means.at(-1))} an episode.`);
+    if (stopped && !running) say(`After ${iteration} iterations the last ${Math.min(WINDOW, rewards.length)} batches earned ${rounded(means.at(-1))} an episode.`);
     if (!element("walk").checked && performance.now() - looked > LOOK) lookAtEpisode();
   }
   draw();
@@ -210,7 +222,7 @@ options("rate", data.rates.map((rate) => [rate, rate]), data.training.learningRa
 options("penalty", data.penalties.map((penalty) => [penalty, penalty]), data.training.concentrationCoef);
 element("seed").value = data.config.seed;
 uniform = uniformSource(null);
-const send = startTrainer();
+let send = startTrainer();
 
 element("run").addEventListener("click", () => {
   if (!running) say("It learns.");

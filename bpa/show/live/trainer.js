@@ -21,7 +21,7 @@ class Trainer {
         Object.assign(this.learner.settings, change);
       }
       if (run !== undefined) this.run(run);
-      if (test) this.post({ tested: this.test(test) });
+      if (test) this.post({ tested: this.test(test), training: this.number });
     } catch (error) {
       this.fail(error);
     }
@@ -29,10 +29,11 @@ class Trainer {
 
   fail(error) {
     this.running = false;
-    this.post({ failed: error.message });
+    this.post({ failed: error.message, training: this.number });
   }
 
-  begin({ network, first, maze, training, seed }) {
+  begin({ number, network, first, maze, training, seed }) {
+    this.number = number; // goes with all that is posted: the figure may have begun anew meanwhile
     this.uniform = uniformSource(seed);
     this.maze = maze;
     this.network = new Network(network, freshParameters(network, first, this.uniform));
@@ -46,7 +47,7 @@ class Trainer {
     const begins = run && !this.running;
     this.running = run;
     if (begins) this.later();
-    else if (!run) this.tell();
+    this.tell();
   }
 
   later() {
@@ -69,7 +70,7 @@ class Trainer {
 
   tell() {
     const parameters = Object.fromEntries(Object.entries(this.network.parameters).map(([name, numbers]) => [name, numbers.slice()]));
-    this.post({ records: this.records, iteration: this.learner.iteration, running: this.running, parameters });
+    this.post({ records: this.records, iteration: this.learner.iteration, running: this.running, parameters, training: this.number });
     this.records = [];
     this.told = performance.now();
   }
