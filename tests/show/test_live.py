@@ -172,6 +172,52 @@ def test_an_agent_lives_in_the_page(opened):
     assert reading(frame, "time") == "0 / 200"
 
 
+def test_levers_of_an_agent_do_what_they_say(opened):
+    net = Network(17, 20, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        net.alpha.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
+        net.h2o.weight.mul_(10)
+    _, frame = opened(widgets.watch_agent(net, size=5, episode_length=12, seed=1))
+    frame.locator("summary").click()
+
+    def live(steps):
+        for _ in range(steps):
+            frame.locator("#step").click()
+
+    def seen():
+        named = ("score", "hebb-size", "gaps")
+        return [reading(frame, name) for name in named] + [frame.locator("#maze").get_attribute("aria-label")]
+
+    live(12)
+    intact = seen()
+    assert "in 1 episode" in reading(frame, "with")
+    frame.locator("#again").click()
+    assert reading(frame, "time") == "0 / 12"
+    live(12)
+    assert seen() == intact  # the same episode
+    assert "in 2 episodes" in reading(frame, "with")
+    frame.locator("#again").click()
+    live(4)
+    frame.locator("#wipe-hebb").click()
+    assert reading(frame, "hebb-size") == "largest entry 0.00"
+    live(1)
+    frame.locator("#frozen").check()
+    held = reading(frame, "hebb-size")
+    live(3)
+    assert reading(frame, "hebb-size") == held != "largest entry 0.00"
+    live(4)
+    assert "in 1 episode" in reading(frame, "operated")
+    frame.locator("#frozen").uncheck()
+    frame.locator("#forced").select_option("-1")
+    frame.locator("#again").click()
+    live(2)
+    frame.locator("#wipe-h").click()
+    assert "now -1.00" in frame.locator("#modulation").get_attribute("aria-label")
+    live(10)
+    assert "in 2 episodes" in reading(frame, "operated")
+    assert "in 2 episodes" in reading(frame, "with")
+
+
 def test_an_agent_plays_by_itself_from_episode_to_episode_until_the_reader_does_something(opened):
     net = Network(17, 8, 4, generator=torch.Generator().manual_seed(0))
     page, frame = opened(widgets.watch_agent(net, episode_length=8, autoplay=True, seed=1))

@@ -4,22 +4,26 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const maze = new GridMaze(data.maze);
 const network = new Network(data.network, data.parameters);
-const uniform = uniformSource(data.seed);
+const seeds = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const EPISODES = 20; // what the button "Run 20 episodes" runs
-const tally = { with: [], without: [] }; // reward of whole episodes, with the traces and without
+// Reward of whole episodes: left alone, without the traces, and those in which the reader did something else.
+const tally = { with: [], without: [], operated: [] };
 const PAUSE = 2000; // milliseconds between two episodes of a figure that plays by itself
-let observation, path, modulation, rewardSteps, score, mixed, timer = null;
+let observation, path, modulation, rewardSteps, score, operated, seed, uniform, timer = null;
 let byItself = false;
 
-function begin() {
+// Noise goes by the episode's seed, two numbers a step, whatever the agent does: so it can be lived again.
+function begin(again = false) {
+  if (!again) seed = Math.floor(2 ** 32 * seeds());
+  uniform = uniformSource(seed);
   observation = maze.reset(uniform());
   network.reset();
   path = [];
   modulation = [];
   rewardSteps = [];
   score = 0;
-  mixed = false;
+  operated = network.frozen || network.forced !== null;
 }
 
 function act() {
@@ -31,7 +35,7 @@ function act() {
   path.push({ from: before, to: outcome.landed, time: maze.time - 1 });
   if (network.modulation !== null) modulation.push(network.modulation);
   if (outcome.found) rewardSteps.push(maze.time);
-  if (maze.done && !mixed) (network.traces ? tally.with : tally.without).push(score);
+  if (maze.done) (operated ? tally.operated : network.traces ? tally.with : tally.without).push(score);
 }
 
 function drawModulation() {
@@ -92,6 +96,7 @@ function draw() {
   element("gaps").textContent = gaps.length ? gaps.join(", ") : "none yet";
   element("with").textContent = summary(tally.with);
   element("without").textContent = summary(tally.without);
+  element("operated").textContent = summary(tally.operated);
   element("step").disabled = maze.done;
 }
 
@@ -147,10 +152,30 @@ element("many").addEventListener("click", () => {
   }
   draw();
 });
-element("traces").addEventListener("change", (event) => {
-  network.traces = event.target.checked;
-  if (maze.time > 0 && !maze.done) mixed = true; // neither an episode with the traces nor one without
+element("again").addEventListener("click", () => {
+  pause();
+  begin(true);
+  draw();
 });
+// A lever takes hold of the episode on its way, or of the next one.
+function operate(lever) {
+  lever();
+  if (!maze.done) operated = maze.time > 0 || network.frozen || network.forced !== null;
+  draw();
+}
+element("traces").addEventListener("change", ({ target }) => operate(() => { network.traces = target.checked; }));
+element("frozen").addEventListener("change", ({ target }) => operate(() => { network.frozen = target.checked; }));
+element("forced").addEventListener("change", ({ target }) => operate(() => {
+  network.forced = target.value === "" ? null : Number(target.value);
+}));
+element("wipe-h").addEventListener("click", () => operate(() => {
+  network.state.h.fill(0);
+  if (network.state.cell !== null) network.state.cell.fill(0);
+}));
+element("wipe-hebb").addEventListener("click", () => operate(() => {
+  network.hebb.fill(0);
+  if (network.eligibility !== null) network.eligibility.fill(0);
+}));
 for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated]]) {
   document.querySelectorAll(`[data-needs="${part}"]`).forEach((node) => { node.hidden = !present; });
 }

@@ -79,6 +79,8 @@ class Network {
     for (const name of Object.keys(sizes)) if (!(name in parameters)) throw new Error(`parameter ${name} is missing`);
     this.modulated = modulated;
     this.traces = true; // false: alpha counts as 0, so the traces have no say
+    this.frozen = false; // true: the traces stay as they are
+    this.forced = null; // a number: what M(t) is, whatever the network says
     this.drives = sizes["i2h.bias"]; // 4 H in an LSTM: input gate, forget gate, output gate, candidate
     this.drive = new Float64Array(this.drives);
     this.state = this.emptyState();
@@ -144,7 +146,7 @@ class Network {
       return;
     }
     const m = linear(p["h2mod.weight"], p["h2mod.bias"], state.h)[0];
-    state.modulation = MODULATORS[this.modulator](m);
+    state.modulation = this.forced ?? MODULATORS[this.modulator](m);
     if (!this.fanout) {
       state.rates.fill(state.modulation);
       return;
@@ -221,7 +223,8 @@ class Network {
     this.activate(drive, from, to);
     if (this.plasticity === "none") return;
     this.setRates(to);
-    this.rewire(from, to);
+    if (!this.frozen) this.rewire(from, to);
+    else if (to.hebb !== from.hebb) throw new Error("frozen needs states that share their traces");
   }
 
   // Action logits and value of a state.
