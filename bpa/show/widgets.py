@@ -226,7 +226,8 @@ def watch_agent(
     It shows the maze and the path, the Hebbian trace and the modulation where the network has them, and the
     steps between rewards. A switch takes the traces out of the activity (alpha counts as 0). Further levers
     freeze or wipe the traces, wipe the activity, force M(t), and begin the same episode again with the same
-    noise. Whole episodes are counted apart: left alone, without the traces, and operated on.
+    noise; beside it the same agent lives the same episode left alone. Whole episodes are counted apart: left
+    alone, without the traces, and operated on.
 
     Args:
         net: a `bpa.Network` or `bpa.LSTM` with 17 inputs, 4 actions and a rule of ours. Its weights go into

@@ -176,7 +176,7 @@ def test_levers_of_an_agent_do_what_they_say(opened):
     net = Network(17, 20, 4, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         net.alpha.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
-        net.h2o.weight.mul_(10)
+        net.h2o.weight.mul_(3)
     _, frame = opened(widgets.watch_agent(net, size=5, episode_length=12, seed=1))
     frame.locator("summary").click()
 
@@ -186,10 +186,13 @@ def test_levers_of_an_agent_do_what_they_say(opened):
 
     def seen():
         named = ("score", "hebb-size", "gaps")
-        return [reading(frame, name) for name in named] + [frame.locator("#maze").get_attribute("aria-label")]
+        path = frame.locator("#maze").evaluate("canvas => canvas.toDataURL()")
+        return [reading(frame, name) for name in named] + [path]
 
     live(12)
     intact = seen()
+    apart = reading(frame, "twin-score"), frame.locator("#twin").get_attribute("aria-label")
+    assert apart[0] == reading(frame, "score")
     assert "in 1 episode" in reading(frame, "with")
     frame.locator("#again").click()
     assert reading(frame, "time") == "0 / 12"
@@ -214,6 +217,8 @@ def test_levers_of_an_agent_do_what_they_say(opened):
     frame.locator("#wipe-h").click()
     assert "now -1.00" in frame.locator("#modulation").get_attribute("aria-label")
     live(10)
+    assert seen() != intact
+    assert apart == (reading(frame, "twin-score"), frame.locator("#twin").get_attribute("aria-label"))
     assert "in 2 episodes" in reading(frame, "operated")
     assert "in 2 episodes" in reading(frame, "with")
 

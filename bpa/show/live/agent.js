@@ -4,6 +4,8 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const maze = new GridMaze(data.maze);
 const network = new Network(data.network, data.parameters);
+// The same agent, left alone, in the same episode with the same noise.
+const twin = { maze: new GridMaze(data.maze), network: new Network(data.network, network.parameters) };
 const seeds = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const EPISODES = 20; // what the button "Run 20 episodes" runs
@@ -17,8 +19,11 @@ let byItself = false;
 function begin(again = false) {
   if (!again) seed = Math.floor(2 ** 32 * seeds());
   uniform = uniformSource(seed);
-  observation = maze.reset(uniform());
+  const goal = uniform();
+  observation = maze.reset(goal);
   network.reset();
+  Object.assign(twin, { observation: twin.maze.reset(goal), path: [], score: 0 });
+  twin.network.reset();
   path = [];
   modulation = [];
   rewardSteps = [];
@@ -26,10 +31,21 @@ function begin(again = false) {
   operated = network.frozen || network.forced !== null;
 }
 
-function act() {
+function moveTwin(choice, teleport) {
+  const { logits } = twin.network.step(twin.observation);
+  const from = twin.maze.agent;
+  const { observation: sensed, reward, landed } = twin.maze.step(sampleAction(logits, choice), teleport);
+  twin.observation = sensed;
+  twin.score += reward;
+  twin.path.push({ from, to: landed, time: twin.maze.time - 1 });
+}
+
+function act(twinToo = true) {
   const { logits } = network.step(observation);
   const before = maze.agent;
-  const outcome = maze.step(sampleAction(logits, uniform()), uniform());
+  const [choice, teleport] = [uniform(), uniform()];
+  if (twinToo) moveTwin(choice, teleport);
+  const outcome = maze.step(sampleAction(logits, choice), teleport);
   observation = outcome.observation;
   score += outcome.reward;
   path.push({ from: before, to: outcome.landed, time: maze.time - 1 });
@@ -86,6 +102,9 @@ function draw() {
     "aria-label",
     `The maze from above. The agent is at row ${maze.agent[0]}, column ${maze.agent[1]}, the goal at row ${maze.goal[0]}, column ${maze.goal[1]}.`,
   );
+  drawMaze(element("twin"), fittingWidth(300), twin.maze, twin.path);
+  element("twin").setAttribute("aria-label", `The same agent left alone, at row ${twin.maze.agent[0]}, column ${twin.maze.agent[1]}.`);
+  element("twin-score").textContent = twin.score;
   if (network.hebb !== null) {
     element("hebb-size").textContent = drawTrace(element("hebb"), fittingWidth(300), network.hebb, network.hiddenSize, data.hebbLimit);
   }
@@ -148,7 +167,7 @@ element("many").addEventListener("click", () => {
   pause();
   for (let episode = 0; episode < EPISODES; episode++) {
     begin();
-    while (!maze.done) act();
+    while (!maze.done) act(episode === EPISODES - 1); // only the last one is seen
   }
   draw();
 });
