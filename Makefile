@@ -17,7 +17,7 @@ CHAPTERS := book/chapters
 TORCH_BUILDS := $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu/torch/)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test pages course lab check format data lock release-check clean
+.PHONY: help setup book serve test pages course learner lab check format data lock release-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1|/' | \
@@ -74,6 +74,9 @@ pages: $(DEVELOPER) $(BUILT) ## open every page of the built book in Chromium an
 
 course: $(BUILT) ## make build/course: what a lecturer hands out, and what not
 	$(BIN)/python tools/course.py
+
+learner: $(DEVELOPER) ## train the agent of Chapter 10's page in Chromium, five seeds, and say how well and how fast
+	$(BIN)/python tools/page_learner.py
 
 lab: $(READER) ## open the first chapter in JupyterLab, the others beside it
 	$(BIN)/python tools/prepare.py $(BIN)/jupyter lab --notebook-dir=$(CHAPTERS) --LabApp.default_url=/lab/tree/01_hebb.ipynb

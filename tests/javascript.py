@@ -11,9 +11,11 @@ from bpa.show import widgets
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def run_javascript(script: str, given: object) -> object:
-    """The page's maze and network, then `script`, a function of `given`; run by node, or else by Chromium."""
-    program = widgets.source("maze.js") + widgets.source("network.js") + f"\nconst answer = {script};\n"
+def run_javascript(
+    script: str, given: object, sources: tuple[str, ...] = ("maze.js", "network.js")
+) -> object:
+    """The page's own sources, then `script`, a function of `given`; run by node, or else by Chromium."""
+    program = "".join(map(widgets.source, sources)) + f"\nconst answer = {script};\n"
     if node := shutil.which("node"):
         program += "console.log(JSON.stringify(answer(JSON.parse(require('fs').readFileSync(0, 'utf8')))));"
         done = subprocess.run(

@@ -18,6 +18,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bpa.arguments import require_integer
+from bpa.cells.base import CELLS, cell_name
+from bpa.cells.lstm import LSTM
 from bpa.cells.plasticity import rule_name
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
@@ -25,14 +27,22 @@ from bpa.show.picture import encode
 from bpa.show.plots import require_text
 from bpa.show.stills import still
 
+SCRIPTED_CELLS = ("rnn", "lstm")  # names of `bpa.cells.base.CELLS`, those of live/network.js
 SCRIPTED_RULES = ("hebb", "decay", "oja")  # those of live/network.js
 
 
 class Live:
-    """A live figure as HTML: an iframe that can run scripts and do nothing else."""
+    """A live figure as HTML: an iframe that can run scripts, save a file where it offers one, and no more."""
 
     def __init__(
-        self, body: str, scripts: Sequence[str], data: Any, title: str, caption: str = "", height: int = 600
+        self,
+        body: str,
+        scripts: Sequence[str],
+        data: Any,
+        title: str,
+        caption: str = "",
+        height: int = 600,
+        downloads: bool = False,
     ):
         self.body = body  # name of a file in bpa/show/live
         self.scripts = tuple(scripts)  # names of files in bpa/show/live, in the order in which they run
@@ -40,12 +50,16 @@ class Live:
         self.title = require_text("title", title)
         self.caption = caption
         self.height = height  # CSS pixels, until the figure reports its own
+        self.permissions = "allow-scripts allow-downloads" if downloads else "allow-scripts"
 
     def document(self) -> str:
         """The page inside the frame."""
         # "</" would end the script element early, wherever it stands in the text.
         data = json.dumps(self.data, separators=(",", ":")).replace("</", "<\\/")
-        scripts = "".join(f"<script>{source(name)}</script>" for name in ("frame.js", *self.scripts))
+        # A figure finds the sources of its worker by their names.
+        scripts = "".join(
+            f'<script data-source="{name}">{source(name)}</script>' for name in ("frame.js", *self.scripts)
+        )
         return (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width"><title>{html.escape(self.title)}</title>'
@@ -57,7 +71,7 @@ class Live:
 
     def _repr_html_(self) -> str:
         return (
-            f'<div class="bpa-figure"><iframe class="bpa-live" sandbox="allow-scripts" '
+            f'<div class="bpa-figure"><iframe class="bpa-live" sandbox="{self.permissions}" '
             f'title="{html.escape(self.title)}" srcdoc="{html.escape(self.document())}" '
             f'style="width: 100%; height: {self.height}px; border: 0"></iframe>'
             f"<script>{source('page.js')}</script></div>"
@@ -155,14 +169,16 @@ def play_maze(
     return Live("play.html", ["maze.js", "board.js", "play.js"], data, title, caption)
 
 
-def network_settings(net: Network) -> dict[str, Any]:
+def network_settings(net: Network | LSTM) -> dict[str, Any]:
     """What the scripts need to know of a network besides its parameters.
 
     Raises:
         ValueError: the scripts cannot compute it.
     """
-    if not isinstance(net, Network):
-        raise ValueError(f"net must be a bpa.Network, which the page can run, got {type(net).__name__}")
+    cell = cell_name(net)
+    if cell not in SCRIPTED_CELLS:
+        names = " or ".join(f"bpa.{CELLS[known].partition(':')[2]}" for known in SCRIPTED_CELLS)
+        raise ValueError(f"net must be a {names}, which the page can run, got {type(net).__name__}")
     if net.rule not in SCRIPTED_RULES:
         got = repr(net.rule) if isinstance(net.rule, str) else f"the function {rule_name(net.rule)!r}"
         names = ", ".join(map(repr, SCRIPTED_RULES))
@@ -172,7 +188,10 @@ def network_settings(net: Network) -> dict[str, Any]:
     else:
         alpha_shape = {2: "neuron" if net.alpha.shape[0] == 1 else "synapse", 1: "network"}[net.alpha.dim()]
     return {
+        "cell": cell,
+        "inputSize": net.input_size,
         "hiddenSize": net.hidden_size,
+        "numActions": net.num_actions,
         "plasticity": net.plasticity,
         "rule": net.rule,
         "clip": min(net.clip, sys.float_info.max),  # JSON has no infinity
@@ -183,7 +202,7 @@ def network_settings(net: Network) -> dict[str, Any]:
     }
 
 
-def network_parameters(net: Network) -> dict[str, str]:
+def network_parameters(net: Network | LSTM) -> dict[str, str]:
     """Each parameter as base64 of little-endian float32, row by row."""
     return {
         name: encode(tensor.detach().to("cpu", torch.float32).numpy().astype("<f4").tobytes())
@@ -192,7 +211,7 @@ def network_parameters(net: Network) -> dict[str, str]:
 
 
 def watch_agent(
-    net: Network,
+    net: Network | LSTM,
     size: int = 11,
     episode_length: int = 200,
     reward: float = 10.0,
@@ -205,12 +224,14 @@ def watch_agent(
     """A trained network that lives in the page: it senses, acts and rewires itself in the reader's browser.
 
     It shows the maze and the path, the Hebbian trace and the modulation where the network has them, and the
-    steps between rewards. A switch takes the traces out of the activity (alpha counts as 0); whole episodes
-    with and without them are counted apart.
+    steps between rewards. A switch takes the traces out of the activity (alpha counts as 0). Further levers
+    freeze or wipe the traces, wipe the activity, force M(t), and begin the same episode again with the same
+    noise; beside it the same agent lives the same episode left alone. Whole episodes are counted apart: left
+    alone, without the traces, and operated on.
 
     Args:
-        net: a `bpa.Network` with 17 inputs, 4 actions and a rule of ours. Its weights go into the page,
-            about 120 KB of text for 100 neurons.
+        net: a `bpa.Network` or `bpa.LSTM` with 17 inputs, 4 actions and a rule of ours. Its weights go into
+            the page, about 120 KB of text for 100 neurons.
         size, episode_length, reward, wall_penalty: as for `GridMaze`.
         seed: the same episodes every time; new ones if None.
         title, caption: set above and below.

@@ -12,7 +12,9 @@ from playwright.sync_api import expect, sync_playwright
 
 from bpa import GridMaze, Network
 from bpa.show import explore, plots, predict, widgets
+from bpa.show.learner import SMALL, VARIANTS, train_in_page
 from bpa.show.picture import READABLE
+from bpa.training.checkpoint import load_weights
 
 matplotlib.use("Agg")
 CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -41,7 +43,7 @@ def opened(browser, tmp_path):
     """Opens a live figure in a page from a file, offline; any request or error fails the test."""
     faults, contexts = [], []
 
-    def open_live(live, width=800, theme="light", motion="no-preference"):
+    def open_live(live, width=800, theme="light", motion="no-preference", before=""):
         path = tmp_path / "page.html"
         path.write_text(
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
@@ -57,13 +59,14 @@ def opened(browser, tmp_path):
             reduced_motion=motion,
         )
         contexts.append(context)
+        context.add_init_script(before)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on("console", lambda message: faults.append(f"console: {message.text}"))
         page.on(
             "request",
             lambda request: (
-                request.url.startswith(("file:", "data:", "about:")) or faults.append(request.url)
+                request.url.startswith(("file:", "data:", "about:", "blob:")) or faults.append(request.url)
             ),
         )
         page.goto(path.as_uri())
@@ -169,6 +172,57 @@ def test_an_agent_lives_in_the_page(opened):
     assert reading(frame, "time") == "0 / 200"
 
 
+def test_levers_of_an_agent_do_what_they_say(opened):
+    net = Network(17, 20, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        net.alpha.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
+        net.h2o.weight.mul_(3)
+    _, frame = opened(widgets.watch_agent(net, size=5, episode_length=12, seed=1))
+    frame.locator("summary").click()
+
+    def live(steps):
+        for _ in range(steps):
+            frame.locator("#step").click()
+
+    def seen():
+        named = ("score", "hebb-size", "gaps")
+        path = frame.locator("#maze").evaluate("canvas => canvas.toDataURL()")
+        return [reading(frame, name) for name in named] + [path]
+
+    live(12)
+    intact = seen()
+    apart = reading(frame, "twin-score"), frame.locator("#twin").get_attribute("aria-label")
+    assert apart[0] == reading(frame, "score")
+    assert "in 1 episode" in reading(frame, "with")
+    frame.locator("#again").click()
+    assert reading(frame, "time") == "0 / 12"
+    live(12)
+    assert seen() == intact  # the same episode
+    assert "in 2 episodes" in reading(frame, "with")
+    frame.locator("#again").click()
+    live(4)
+    frame.locator("#wipe-hebb").click()
+    assert reading(frame, "hebb-size") == "largest entry 0.00"
+    live(1)
+    frame.locator("#frozen").check()
+    held = reading(frame, "hebb-size")
+    live(3)
+    assert reading(frame, "hebb-size") == held != "largest entry 0.00"
+    live(4)
+    assert "in 1 episode" in reading(frame, "operated")
+    frame.locator("#frozen").uncheck()
+    frame.locator("#forced").select_option("-1")
+    frame.locator("#again").click()
+    live(2)
+    frame.locator("#wipe-h").click()
+    assert "now -1.00" in frame.locator("#modulation").get_attribute("aria-label")
+    live(10)
+    assert seen() != intact
+    assert apart == (reading(frame, "twin-score"), frame.locator("#twin").get_attribute("aria-label"))
+    assert "in 2 episodes" in reading(frame, "operated")
+    assert "in 2 episodes" in reading(frame, "with")
+
+
 def test_an_agent_plays_by_itself_from_episode_to_episode_until_the_reader_does_something(opened):
     net = Network(17, 8, 4, generator=torch.Generator().manual_seed(0))
     page, frame = opened(widgets.watch_agent(net, episode_length=8, autoplay=True, seed=1))
@@ -181,6 +235,101 @@ def test_an_agent_plays_by_itself_from_episode_to_episode_until_the_reader_does_
     now = reading(frame, "time")
     page.wait_for_timeout(2500)
     assert reading(frame, "time") == now
+
+
+TINY = SMALL.replace(size=5, episode_length=10, hidden_size=6, batch_size=2, iterations=40)
+
+
+@pytest.mark.parametrize("before", ["", "delete window.Worker"], ids=["worker", "no worker"])
+def test_an_agent_is_trained_in_the_page_and_saved(opened, tmp_path, before):
+    page, frame = opened(train_in_page(TINY.replace(seed=3)), 390, "dark", before=before)
+    expect(frame.locator("#message")).to_contain_text("Random weights")
+    assert reading(frame, "iteration") == "0 of 40"
+    frame.locator("#rate").select_option("0.005")
+    frame.locator("#penalty").select_option("0.03")
+    frame.locator("#run").focus()
+    page.keyboard.press("Enter")
+    expect(frame.locator("#iteration")).to_have_text("40 of 40", timeout=20000)
+    assert reading(frame, "episodes") == "80"
+    expect(frame.locator("#message")).to_contain_text("After 40 iterations")
+    assert float(reading(frame, "mean")) > 0
+    assert frame.locator("#run").is_disabled()
+    frame.locator("#test").click()
+    expect(frame.locator("#tested")).to_contain_text("with its traces silenced, in 100 fresh episodes")
+    with page.expect_download() as download:
+        frame.locator("#save").click()
+    download.value.save_as(tmp_path / "page.safetensors")
+    net, config = load_weights(tmp_path / "page.safetensors")
+    assert (net.plasticity, net.hidden_size, config.size) == ("simple", 6, 5)
+    assert (config.learning_rate, config.concentration_coef, config.seed) == (0.005, 0.03, 3)
+    assert config.replace(learning_rate=0.0025, concentration_coef=0.01) == TINY.replace(seed=3)
+    assert net.w.abs().max() > 0.001, "the first weights are below it"
+    assert net.w.unique().numel() == 36
+
+
+def test_the_same_seed_gives_the_same_agent_and_another_network_begins_anew(opened):
+    _, frame = opened(train_in_page(TINY))
+    tested = []
+    for seed in ("7", "8", "7"):
+        frame.locator("#seed").fill(seed)
+        frame.locator("#seed").press("Tab")
+        expect(frame.locator("#iteration")).to_have_text("0 of 40")
+        frame.locator("#run").click()
+        expect(frame.locator("#iteration")).to_have_text("40 of 40", timeout=20000)
+        frame.locator("#test").click()
+        expect(frame.locator("#tested")).to_contain_text("fresh")
+        tested.append((reading(frame, "mean"), reading(frame, "tested")))
+    assert tested[0] == tested[2] != tested[1]
+    options = frame.locator("#variant option").all_text_contents()
+    assert options == list(VARIANTS)
+    for label in options:
+        frame.locator("#variant").select_option(label)
+        expect(frame.locator("#iteration")).to_have_text("0 of 40")
+        assert frame.locator("#hebb").is_visible() == (label not in ("no plasticity", "LSTM"))
+        frame.locator("#run").click()
+        expect(frame.locator("#iteration")).to_have_text("40 of 40", timeout=20000)
+
+
+def test_a_training_stops_goes_on_and_begins_again(opened):
+    _, frame = opened(train_in_page(TINY.replace(iterations=100000)))
+    run, iteration = frame.locator("#run"), frame.locator("#iteration")
+    run.click()
+    expect(run).to_have_text("Stop")
+    expect(iteration).not_to_have_text("0 of 100000")
+    run.click()
+    expect(frame.locator("#message")).to_contain_text("iterations the last")
+    stopped = iteration.text_content()
+    frame.locator("#walk").uncheck()
+    frame.locator("#traces").uncheck()
+    assert iteration.text_content() == stopped
+    expect(run).to_have_text("Go on")
+    run.click()
+    expect(iteration).not_to_have_text(stopped)
+    frame.locator("#reset").click()
+    expect(iteration).to_have_text("0 of 100000")
+    expect(run).to_have_text("Start training")
+
+
+def test_an_agent_that_learns_walks_unless_its_reader_wants_less_motion(opened):
+    _, frame = opened(train_in_page(TINY.replace(episode_length=1000, iterations=100000)))
+    frame.locator("#run").click()
+    expect(frame.locator("#time")).not_to_have_text("0 of 1000")
+    assert frame.locator("#walk").is_checked()
+    _, frame = opened(train_in_page(TINY.replace(iterations=100000)), motion="reduce")
+    assert not frame.locator("#walk").is_checked()
+    frame.locator("#run").click()
+    expect(frame.locator("#age")).not_to_have_text("0")
+    assert reading(frame, "time") == "10 of 10"  # only whole episodes are shown
+
+
+@pytest.mark.parametrize(("width", "theme"), [(800, "light"), (390, "dark")])
+def test_the_learner_fits_and_has_no_barrier(opened, width, theme):
+    page, frame = opened(train_in_page(TINY), width, theme)
+    fits = "e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth]"
+    assert frame.locator("html").evaluate(fits) == [0, 0]
+    inside = page.frames[1]
+    report = Axe().run(inside, context="#figure").response["violations"]
+    assert [rule["id"] for rule in report if rule["impact"] in ("serious", "critical")] == []
 
 
 @pytest.mark.parametrize(("autoplay", "motion"), [(True, "reduce"), (False, "no-preference")])

@@ -10,7 +10,8 @@ import torch
 from javascript import run_javascript
 from matplotlib import pyplot as plt
 
-from bpa import GridMaze, Network
+from bpa import LSTM, GridMaze, Network
+from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.maze import draw_noise
 from bpa.show import widgets
 from bpa.training.rollout import rollout, sample
@@ -93,10 +94,18 @@ VARIANTS = [
     {"plasticity": "plastic", "rule": "decay"},
     {"plasticity": "plastic", "rule": "oja"},
     {"plasticity": "none"},
+    {"cell": LSTM, "plasticity": "none"},
+    {"cell": LSTM, "plasticity": "plastic", "alpha": "neuron"},
+    {"cell": LSTM, "plasticity": "simple", "clipping": "soft", "clip": 1.0},
+    {"cell": LSTM, "plasticity": "retroactive", "fanout": False, "modulator": "sigmoid"},
 ]
 
 
-def lively(net: Network, seed: int) -> Network:
+def variant_name(variant: dict) -> str:
+    return " ".join(part.__name__ if isinstance(part, type) else str(part) for part in variant.values())
+
+
+def lively(net: Network | LSTM, seed: int) -> Network | LSTM:
     """A network whose traces matter, fresh ones have alpha near 0; but not so wild that rounding grows."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -109,7 +118,7 @@ def lively(net: Network, seed: int) -> Network:
     return net
 
 
-def javascript_life(net: Network, noise, size: int = 11, traces: bool = True) -> dict:
+def javascript_life(net: Network | LSTM, noise, size: int = 11, traces: bool = True) -> dict:
     """What the page's own network does with the noise of the first episode of `noise`."""
     return run_javascript(
         LIVE,
@@ -125,7 +134,7 @@ def javascript_life(net: Network, noise, size: int = 11, traces: bool = True) ->
     )
 
 
-def double_life(net: Network, noise, size: int = 11) -> tuple[dict, object]:
+def double_life(net: Network | LSTM, noise, size: int = 11) -> tuple[dict, object]:
     """The same episode by the definition, in double precision; the maze keeps its own float32."""
     net = net.double()
     maze = GridMaze(size, 1, len(noise.action))
@@ -146,10 +155,12 @@ def double_life(net: Network, noise, size: int = 11) -> tuple[dict, object]:
     return seen, hidden
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: " ".join(map(str, variant.values())))
+@pytest.mark.parametrize("variant", VARIANTS, ids=variant_name)
 def test_the_network_in_the_page_is_the_network(variant):
     T = 200
-    net = lively(Network(17, 13, 4, generator=torch.Generator().manual_seed(5), **variant), seed=6)
+    cell = variant.get("cell", Network)
+    settings = {name: value for name, value in variant.items() if name != "cell"}
+    net = lively(cell(17, 13, 4, generator=torch.Generator().manual_seed(5), **settings), seed=6)
     noise = draw_noise(T, 1, torch.Generator().manual_seed(7))
     got = javascript_life(net, noise)
     want, hidden = double_life(net, noise)
@@ -204,6 +215,50 @@ def test_a_network_that_forgets_the_row_and_column_order_is_caught():
     with torch.no_grad():
         net.w.copy_(net.w.T.clone())
     assert [step["action"] for step in javascript_life(net, noise)["seen"]] != want["action"]
+
+
+REFUSED = """({ network, parameters, changes, dropped }) => {
+  for (const name of dropped) delete parameters[name];
+  try { new Network({ ...network, ...changes }, parameters); } catch (error) { return error.message; }
+  return null;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "dropped", "message"),
+    [
+        ({}, [], None),
+        ({"plasticity": "telepathic"}, [], 'plasticity must be one of "none"'),
+        ({"rule": "own"}, [], 'rule must be one of "hebb", "decay", "oja", got "own"'),
+        ({"rule": "oja"}, [], 'rule "oja" needs plasticity "plastic"'),
+        ({"cell": "gru"}, [], 'cell must be one of "rnn", "lstm", got "gru"'),
+        ({"cell": "lstm"}, [], "parameter w must have"),
+        ({"modulator": "relu"}, [], "modulator must be one of"),
+        ({"alphaShape": None}, [], "alphaShape null does not go"),
+        ({"fanout": False}, [], "parameter modfanout.weight must have 0 numbers"),
+        ({}, ["h2v.bias"], "parameter h2v.bias is missing"),
+    ],
+)
+def test_the_network_in_the_page_refuses_what_it_does_not_know(changes, dropped, message):
+    net = Network(17, 5, 4)
+    given = {
+        "network": widgets.network_settings(net),
+        "parameters": widgets.network_parameters(net),
+        "changes": changes,
+        "dropped": dropped,
+    }
+    refused = run_javascript(REFUSED, given)
+    assert (refused is None) if message is None else refused.startswith(message)
+
+
+@pytest.mark.parametrize("kind", ["fast-weights", "a class of one's own"])
+def test_a_network_that_the_page_cannot_run_is_refused(kind):
+    class Mine(Network):
+        """What it computes, nobody knows."""
+
+    net = FastWeightNetwork(17, 5, 4) if kind == "fast-weights" else Mine(17, 5, 4)
+    with pytest.raises(ValueError, match=r"net must be a bpa.Network or bpa.LSTM, .* got (Fast|Mine)"):
+        widgets.network_settings(net)
 
 
 def document(live: widgets.Live) -> str:

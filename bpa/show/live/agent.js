@@ -4,52 +4,54 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const maze = new GridMaze(data.maze);
 const network = new Network(data.network, data.parameters);
-const uniform = uniformSource(data.seed);
+// The same agent, left alone, in the same episode with the same noise.
+const twin = { maze: new GridMaze(data.maze), network: new Network(data.network, network.parameters) };
+const seeds = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const EPISODES = 20; // what the button "Run 20 episodes" runs
-const tally = { with: [], without: [] }; // reward of whole episodes, with the traces and without
+// Reward of whole episodes: left alone, without the traces, and those in which the reader did something else.
+const tally = { with: [], without: [], operated: [] };
 const PAUSE = 2000; // milliseconds between two episodes of a figure that plays by itself
-let observation, path, modulation, rewardSteps, score, mixed, timer = null;
+let observation, path, modulation, rewardSteps, score, operated, seed, uniform, timer = null;
 let byItself = false;
 
-function begin() {
-  observation = maze.reset(uniform());
+// Noise goes by the episode's seed, two numbers a step, whatever the agent does: so it can be lived again.
+function begin(again = false) {
+  if (!again) seed = Math.floor(2 ** 32 * seeds());
+  uniform = uniformSource(seed);
+  const goal = uniform();
+  observation = maze.reset(goal);
   network.reset();
+  Object.assign(twin, { observation: twin.maze.reset(goal), path: [], score: 0 });
+  twin.network.reset();
   path = [];
   modulation = [];
   rewardSteps = [];
   score = 0;
-  mixed = false;
+  operated = network.frozen || network.forced !== null;
 }
 
-function act() {
+function moveTwin(choice, teleport) {
+  const { logits } = twin.network.step(twin.observation);
+  const from = twin.maze.agent;
+  const { observation: sensed, reward, landed } = twin.maze.step(sampleAction(logits, choice), teleport);
+  twin.observation = sensed;
+  twin.score += reward;
+  twin.path.push({ from, to: landed, time: twin.maze.time - 1 });
+}
+
+function act(twinToo = true) {
   const { logits } = network.step(observation);
   const before = maze.agent;
-  const outcome = maze.step(sampleAction(logits, uniform()), uniform());
+  const [choice, teleport] = [uniform(), uniform()];
+  if (twinToo) moveTwin(choice, teleport);
+  const outcome = maze.step(sampleAction(logits, choice), teleport);
   observation = outcome.observation;
   score += outcome.reward;
   path.push({ from: before, to: outcome.landed, time: maze.time - 1 });
   if (network.modulation !== null) modulation.push(network.modulation);
   if (outcome.found) rewardSteps.push(maze.time);
-  if (maze.done && !mixed) (network.traces ? tally.with : tally.without).push(score);
-}
-
-function drawHebb() {
-  const canvas = element("hebb");
-  const H = network.hiddenSize;
-  canvas.width = H;
-  canvas.height = H;
-  canvas.style.width = fittingWidth(300) + "px";
-  const image = canvas.getContext("2d").createImageData(H, H);
-  const limit = data.hebbLimit;
-  for (let k = 0; k < H * H; k++) {
-    image.data.set([...mapColor(SIGNED_MAP, 0.5 + network.hebb[k] / (2 * limit)), 255], 4 * k);
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  const largest = network.hebb.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const words = `largest entry ${largest.toFixed(2)}`;
-  element("hebb-size").textContent = words;
-  canvas.setAttribute("aria-label", `The Hebbian trace as an image of ${H} by ${H} cells; ${words}.`);
+  if (maze.done) (operated ? tally.operated : network.traces ? tally.with : tally.without).push(score);
 }
 
 function drawModulation() {
@@ -100,7 +102,12 @@ function draw() {
     "aria-label",
     `The maze from above. The agent is at row ${maze.agent[0]}, column ${maze.agent[1]}, the goal at row ${maze.goal[0]}, column ${maze.goal[1]}.`,
   );
-  if (network.hebb !== null) drawHebb();
+  drawMaze(element("twin"), fittingWidth(300), twin.maze, twin.path);
+  element("twin").setAttribute("aria-label", `The same agent left alone, at row ${twin.maze.agent[0]}, column ${twin.maze.agent[1]}.`);
+  element("twin-score").textContent = twin.score;
+  if (network.hebb !== null) {
+    element("hebb-size").textContent = drawTrace(element("hebb"), fittingWidth(300), network.hebb, network.hiddenSize, data.hebbLimit);
+  }
   if (network.modulated) drawModulation();
   element("time").textContent = `${maze.time} / ${maze.episodeLength}`;
   element("score").textContent = score;
@@ -108,6 +115,7 @@ function draw() {
   element("gaps").textContent = gaps.length ? gaps.join(", ") : "none yet";
   element("with").textContent = summary(tally.with);
   element("without").textContent = summary(tally.without);
+  element("operated").textContent = summary(tally.operated);
   element("step").disabled = maze.done;
 }
 
@@ -159,14 +167,34 @@ element("many").addEventListener("click", () => {
   pause();
   for (let episode = 0; episode < EPISODES; episode++) {
     begin();
-    while (!maze.done) act();
+    while (!maze.done) act(episode === EPISODES - 1); // only the last one is seen
   }
   draw();
 });
-element("traces").addEventListener("change", (event) => {
-  network.traces = event.target.checked;
-  if (maze.time > 0 && !maze.done) mixed = true; // neither an episode with the traces nor one without
+element("again").addEventListener("click", () => {
+  pause();
+  begin(true);
+  draw();
 });
+// A lever takes hold of the episode on its way, or of the next one.
+function operate(lever) {
+  lever();
+  if (!maze.done) operated = maze.time > 0 || network.frozen || network.forced !== null;
+  draw();
+}
+element("traces").addEventListener("change", ({ target }) => operate(() => { network.traces = target.checked; }));
+element("frozen").addEventListener("change", ({ target }) => operate(() => { network.frozen = target.checked; }));
+element("forced").addEventListener("change", ({ target }) => operate(() => {
+  network.forced = target.value === "" ? null : Number(target.value);
+}));
+element("wipe-h").addEventListener("click", () => operate(() => {
+  network.state.h.fill(0);
+  if (network.state.cell !== null) network.state.cell.fill(0);
+}));
+element("wipe-hebb").addEventListener("click", () => operate(() => {
+  network.hebb.fill(0);
+  if (network.eligibility !== null) network.eligibility.fill(0);
+}));
 for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated]]) {
   document.querySelectorAll(`[data-needs="${part}"]`).forEach((node) => { node.hidden = !present; });
 }

@@ -109,6 +109,29 @@ function drawSensed(canvas, width, observation) {
   drawAgent(context, side, [1, 1]);
 }
 
+const SIGNED_COLORS = Array.from({ length: 256 }, (_, k) => mapColor(SIGNED_MAP, k / 255));
+
+// A trace [H, H] as an image of H x H cells, from -limit to limit; returns words about its size.
+function drawTrace(canvas, width, trace, H, limit) {
+  canvas.width = H;
+  canvas.height = H;
+  canvas.style.width = width + "px";
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(H, H);
+  let largest = 0;
+  for (let k = 0; k < H * H; k++) {
+    const place = Math.round(255 * (0.5 + trace[k] / (2 * limit)));
+    const color = SIGNED_COLORS[Math.min(Math.max(place, 0), 255)];
+    for (let part = 0; part < 3; part++) image.data[4 * k + part] = color[part];
+    image.data[4 * k + 3] = 255;
+    largest = Math.max(largest, Math.abs(trace[k]));
+  }
+  context.putImageData(image, 0, 0);
+  const words = `largest entry ${largest.toFixed(2)}`;
+  canvas.setAttribute("aria-label", `The Hebbian trace as an image of ${H} by ${H} cells; ${words}.`);
+  return words;
+}
+
 // Uniform numbers in [0, 1): the same ones for the same seed, fresh ones without a seed.
 function uniformSource(seed) {
   if (seed === null) return Math.random;
