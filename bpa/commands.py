@@ -121,8 +121,12 @@ class PlotArguments(Arguments):
 class BenchArguments(Arguments):
     """Measure how fast each engine trains here. The first of several sizes is the one all engines run."""
 
-    engines: tuple[Literal["auto", "eager", "numba", "triton"], ...] = ("eager", "numba")
-    """Engines side by side."""
+    engines: tuple[Literal["auto", "eager", "compact", "numba", "triton"], ...] = (
+        "eager",
+        "compact",
+        "numba",
+    )
+    """Engines side by side, and "compact", an eager loop written for this case alone."""
     batch_sizes: tuple[int, ...] = ranged((30, 15, 60), Whole(1))
     """Episodes in an iteration."""
     hidden_sizes: tuple[int, ...] = ranged((100, 50, 200), Whole(1))

@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from bpa.arguments import require_choice, require_integer, require_number
 from bpa.engines import ENGINES, room_for_loops
+from bpa.experiments.compact import compact_rollout
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze, draw_noise
 from bpa.network import Network
 from bpa.train import a2c_loss
@@ -41,10 +42,14 @@ REBUILD_BYTES = 4  # Hebb out
 BACKWARD_BYTES = 12  # Hebb in, its gradient in and out
 
 
+COMPACT = "compact"  # an eager loop written for this case, beside the engines
+RIVALS = ("eager", COMPACT)  # what the others are set beside; their memory grows with B T H^2
+
+
 class Case(NamedTuple):
     """What is measured at once."""
 
-    engine: str
+    engine: str  # or COMPACT
     batch_size: int
     hidden_size: int
     episode_length: int
@@ -80,9 +85,9 @@ def cases(
 ) -> list[Case]:
     """The first of each list is the centre, which every engine runs; the others vary one size at a time.
 
-    "eager" runs the centre alone: its memory grows with B T H^2.
+    RIVALS run the centre alone.
     """
-    engines = [require_choice("engines", engine, ENGINES) for engine in engines]
+    engines = [require_choice("engines", engine, (*ENGINES, COMPACT)) for engine in engines]
     named = {"batch_sizes": batch_sizes, "hidden_sizes": hidden_sizes, "episode_lengths": lengths}
     for name, values in named.items():
         if len(values) == 0:
@@ -96,7 +101,7 @@ def cases(
         *((b, h, size) for size in lengths[1:]),
     ]
     return [Case(engine, b, h, t) for engine in engines] + [
-        Case(engine, *sizes) for engine in engines if engine != "eager" for sizes in others
+        Case(engine, *sizes) for engine in engines if engine not in RIVALS for sizes in others
     ]
 
 
@@ -123,9 +128,13 @@ def measure_here(case: Case, seconds: float) -> dict[str, Any]:
     def iterate() -> float:
         begun = time.perf_counter()
         noise = draw_noise(case.episode_length, case.batch_size, generator, device)
-        seen = rollout(net, maze, noise, case.engine)
+        if case.engine == COMPACT:
+            seen = compact_rollout(net, maze, noise)
+        else:
+            happened = rollout(net, maze, noise, case.engine)
+            seen = happened.logits, happened.values, happened.actions, happened.rewards
         optimizer.zero_grad()
-        a2c_loss(seen.logits, seen.values, seen.actions, seen.rewards).backward()
+        a2c_loss(*seen).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 4.0)
         optimizer.step()
         if device.type == "cuda":
@@ -133,7 +142,7 @@ def measure_here(case: Case, seconds: float) -> dict[str, Any]:
         return time.perf_counter() - begun
 
     taken: list[float] = []
-    with room_for_loops(case.engine, net, maze):  # as `train` does
+    with room_for_loops("eager" if case.engine == COMPACT else case.engine, net, maze):  # as `train` does
         for _ in range(3):
             iterate()
         while len(taken) < 3 or sum(taken) < seconds:
@@ -204,7 +213,7 @@ def processor() -> str:
 def bench(
     chosen: Sequence[Case], rounds: int = 3, seconds: float = 5.0, quiet: bool = False
 ) -> dict[str, Any]:
-    """Measure all cases and set them beside the bound and beside "eager" at the same size.
+    """Measure all cases and set them beside the bound and beside RIVALS at the same size.
 
     Args:
         chosen: see `cases`.
@@ -214,7 +223,8 @@ def bench(
 
     Returns:
         "machine", "peak" and "cases", ready for JSON. Times are in seconds, medians over the rounds of each
-        round's median; memory is in MB, the largest seen. "times_eager" is None where eager did not run.
+        round's median; memory is in MB, the largest seen. "times_eager" and "times_compact" are None where
+        these did not run.
 
     Raises:
         ValueError: an argument is out of range, or a case cannot run here.
@@ -248,12 +258,12 @@ def bench(
                 "times_bound": taken / least,
             }
         )
-    eager = {tuple(r[f] for f in Case._fields[1:]): r for r in results if r["engine"] == "eager"}
+    sizes = Case._fields[1:]
+    taken_by = {(r["engine"], *(r[f] for f in sizes)): r["seconds_per_iteration"] for r in results}
     for result in results:
-        rival = eager.get(tuple(result[f] for f in Case._fields[1:]))
-        result["times_eager"] = (
-            rival["seconds_per_iteration"] / result["seconds_per_iteration"] if rival else None
-        )
+        for rival in RIVALS:
+            theirs = taken_by.get((rival, *(result[f] for f in sizes)))
+            result[f"times_{rival}"] = theirs and theirs / result["seconds_per_iteration"]
     machine = {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -267,18 +277,21 @@ def bench(
 def table(report: dict[str, Any]) -> str:
     """A report as a Markdown table with a line on the machine above it."""
     peak = report["peak"]
+    rivals = [rival for rival in RIVALS if any(case["engine"] == rival for case in report["cases"])]
     lines = [
         f"{report['machine']['processor']}, {peak['threads']} threads, PyTorch {report['machine']['torch']}; "
         f"at most {peak['gflops']:.0f} GFLOP/s and {peak['gigabytes_per_second']:.0f} GB/s in cache",
         "",
-        "| engine | B | H | T | s / iteration | times eager | episodes / s | MB | bound s | times bound |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        f"| engine | B | H | T | s / iteration | {''.join(f'times {rival} | ' for rival in rivals)}"
+        "episodes / s | MB | bound s | times bound |",
+        f"|---|---:|---:|---:|---:|{'---:|' * len(rivals)}---:|---:|---:|---:|",
     ]
     for case in report["cases"]:
-        rival = "" if case["times_eager"] is None else f"{case['times_eager']:.1f}"
+        ratios = [case[f"times_{rival}"] for rival in rivals]
+        beside = "".join("  |" if ratio is None else f" {ratio:.1f} |" for ratio in ratios)
         lines.append(
             f"| {case['engine']} | {case['batch_size']} | {case['hidden_size']} | {case['episode_length']} "
-            f"| {case['seconds_per_iteration']:.4f} | {rival} | {case['episodes_per_second']:.0f} "
+            f"| {case['seconds_per_iteration']:.4f} |{beside} {case['episodes_per_second']:.0f} "
             f"| {case['peak_memory_mb']:.0f} | {case['bound_seconds']:.4f} | {case['times_bound']:.1f} |"
         )
     return "\n".join(lines)

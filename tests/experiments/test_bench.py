@@ -6,9 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from networks import random_network
 
+from bpa import GridMaze, Network
 from bpa.cli import main
 from bpa.experiments.bench import Case, Peak, bench, bound, bytes_moved, cases, flop, table
+from bpa.experiments.compact import compact_rollout
+from bpa.maze import draw_noise
+from bpa.training.rollout import rollout
 
 
 def test_every_engine_runs_the_centre_and_the_fast_ones_vary_one_size_at_a_time():
@@ -18,6 +24,31 @@ def test_every_engine_runs_the_centre_and_the_fast_ones_vary_one_size_at_a_time(
         Case("numba", 15, 100, 200),
         Case("numba", 30, 50, 200),
     ]
+
+
+def test_the_compact_loop_is_the_definition():
+    generator = torch.Generator().manual_seed(3)
+    net = random_network(3, 9, input_size=17, num_actions=4, clip=0.5)
+    noise = draw_noise(30, 3, generator)
+    eager = rollout(net, GridMaze(5, 3, 30), noise, "eager")
+    right = eager.logits, eager.values, eager.actions, eager.rewards
+    mine = compact_rollout(net, GridMaze(5, 3, 30), noise)
+    assert (eager.hidden.hebb.abs() == 0.5).any()
+    gradients = []
+    for outputs in (right, mine):
+        loss = outputs[0].square().sum() + (outputs[1] * outputs[3]).sum()
+        gradients.append(torch.autograd.grad(loss, list(net.parameters())))
+    for one, other in zip((*right, *gradients[0]), (*mine, *gradients[1]), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-4 * max(1, one.abs().max().item()))
+
+
+@pytest.mark.parametrize(
+    "other", [{"plasticity": "plastic"}, {"plasticity": "none"}, {"fanout": False}, {"modulator": "linear"}]
+)
+def test_the_compact_loop_is_for_one_kind_of_network(other):
+    net = Network(17, 4, 4, **other)
+    with pytest.raises(ValueError, match="net must have simple neuromodulation, fan-out"):
+        compact_rollout(net, GridMaze(5, 2, 4), draw_noise(4, 2, torch.Generator()))
 
 
 def test_work_grows_with_every_size():
@@ -36,14 +67,15 @@ def test_the_bound_is_the_longer_of_computing_and_moving():
 
 
 def test_a_report_of_both_engines():
-    chosen = cases(["eager", "numba"], [2], [5], [4])
+    chosen = cases(["eager", "compact", "numba"], [2], [5, 6], [4])
     report = json.loads(json.dumps(bench(chosen, rounds=1, seconds=0.01, quiet=True)))
-    eager, fast = report["cases"]
-    assert (eager["engine"], fast["engine"]) == ("eager", "numba")
-    assert eager["times_eager"] == 1.0
-    assert fast["times_eager"] == pytest.approx(
-        eager["seconds_per_iteration"] / fast["seconds_per_iteration"]
-    )
+    eager, compact, fast, larger = report["cases"]
+    assert [case["engine"] for case in report["cases"]] == ["eager", "compact", "numba", "numba"]
+    assert eager["times_eager"] == compact["times_compact"] == 1.0
+    for name, rival in (("eager", eager), ("compact", compact)):
+        ratio = rival["seconds_per_iteration"] / fast["seconds_per_iteration"]
+        assert fast[f"times_{name}"] == pytest.approx(ratio)
+        assert larger[f"times_{name}"] is None
     for case in report["cases"]:
         assert case["iterations"] >= 3
         assert 0 < case["fastest_iteration"] <= case["seconds_per_iteration"]
@@ -53,7 +85,7 @@ def test_a_report_of_both_engines():
     assert report["peak"]["gflops"] > 1
     assert report["peak"]["gigabytes_per_second"] > 1
     lines = table(report).splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 8
     assert len({line.count("|") for line in lines[2:]}) == 1
     assert "| eager | 2 | 5 | 4 |" in lines[4]
 
