@@ -286,7 +286,7 @@ def student_site(built: Path, out: Path, chapters: dict[str, NotebookNode]) -> N
     shutil.copytree(built, out)
     for path in out.rglob("*.html"):
         name = path.relative_to(out).as_posix()
-        path.write_text(student_page(path.read_text(encoding="utf-8"), name), encoding="utf-8")
+        path.write_text(student_page(path.read_text(encoding="utf-8", newline="\n"), name), encoding="utf-8")
     for path in [*out.rglob("*.ipynb"), *out.rglob("*.ipynb.txt")]:
         name = path.name.removesuffix(".txt").removesuffix(".ipynb")
         if name in chapters:
@@ -406,7 +406,7 @@ def make(out: Path, built: Path, chromium: str | None) -> list[str]:
         shown = executed(notebook)
         if not any(cell.get("outputs") for cell in shown.cells):
             bare.append(stem)
-        (out / "slides" / f"{stem}.html").write_text(deck(shown, script), encoding="utf-8")
+        (out / "slides" / f"{stem}.html").write_text(deck(shown, script), encoding="utf-8", newline="\n")
     for path in ANSWERS.glob("*.md"):
         shutil.copy(path, out / "lecturer")
     for name in ASSIGNMENTS:
@@ -433,7 +433,7 @@ def make(out: Path, built: Path, chromium: str | None) -> list[str]:
         made["site"] = "the book without solutions; open index.html"
     else:
         left_out.append("the site: the book is not built, make book does it")
-    (out / "README.md").write_text(read_me(made), encoding="utf-8")
+    (out / "README.md").write_text(read_me(made), encoding="utf-8", newline="\n")
     return left_out
 
 

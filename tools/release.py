@@ -91,14 +91,14 @@ class Trial:
     def __init__(self, name: str, folder: Path, built: Path, chapters: str):
         self.folder, self.built, self.chapters = folder, built, chapters
         self.log = LOGS / f"{name}.log"
-        self.log.write_text("", encoding="utf-8")
+        self.log.write_text("", encoding="utf-8", newline="\n")
 
     def run(self, *command: str | Path, cwd: Path | None = None) -> None:
         """Run a command outside the repository; what it says goes into the log."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": ""}
         for variable in ("PYTHONPATH", "VIRTUAL_ENV"):
             environment.pop(variable, None)
-        with self.log.open("a", encoding="utf-8") as log:
+        with self.log.open("a", encoding="utf-8", newline="\n") as log:
             print("$", *command, file=log, flush=True)
             place = cwd or self.folder
             done = subprocess.run(command, cwd=place, env=environment, stdout=log, stderr=subprocess.STDOUT)
@@ -115,7 +115,7 @@ class Trial:
         interpreter = home / BIN / "python"
         self.run(*UV, "venv", "--quiet", "--python", python, home)
         wanted, pinned = self.folder / "wanted.txt", self.folder / "pinned.txt"
-        wanted.write_text("\n".join(requirements), encoding="utf-8")
+        wanted.write_text("\n".join(requirements), encoding="utf-8", newline="\n")
         options = ["--python", interpreter, *torch_builds()]
         chosen = ["--resolution", resolution, "--only-binary", ":all:", "--no-binary", "backpropamine"]
         self.run(*UV, "pip", "compile", "--quiet", *chosen, *options, wanted, "-o", pinned)
@@ -126,7 +126,7 @@ class Trial:
         """The source distribution, unpacked."""
         (archive,) = self.built.glob("*.tar.gz")
         safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # the first 3.11s had none
-        with tarfile.open(archive) as file:
+        with tarfile.open(archive, "r:gz") as file:
             file.extractall(self.folder / "sdist", **safely)
         (inside,) = (self.folder / "sdist").iterdir()
         return inside

@@ -138,7 +138,7 @@ class Packer:
         if isinstance(value, Tensor):
             return ["tensor", self.put(value), value.requires_grad]
         if isinstance(value, np.ndarray | np.generic):
-            return ["array", self.put(torch.as_tensor(np.array(value)))]
+            return ["array", self.put(torch.from_numpy(np.array(value)))]
         if type(value) in RECORDS.values():
             return ["record", type(value).__name__, *map(self.pack, value)]
         if isinstance(value, list | tuple):
