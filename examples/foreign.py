@@ -30,7 +30,7 @@ def main(env: str = "CartPole-v1", iterations: int = 100, length: int = 100, see
         iterations=iterations,
         seed=seed,
         hidden_size=32,
-        learning_rate=1e-2,
+        learning_rate=3e-3,
         gamma=0.95,
         value_coef=0.01,
         quiet=True,

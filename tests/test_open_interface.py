@@ -465,6 +465,9 @@ def test_the_page_refuses_a_network_that_it_cannot_run():
     said = "net must have a rule that the page can run, one of 'hebb', 'decay', 'oja', got the function 'oja'"
     with pytest.raises(ValueError, match=said):
         widgets.watch_agent(network(**agent, rule=oja))
+    said = r"net must be a bpa\.Network or bpa\.LSTM, which the page can run, got FastWeightNetwork"
+    with pytest.raises(ValueError, match=said):
+        widgets.watch_agent(FastWeightNetwork(**agent, hidden_size=5))
 
 
 MAKE = """({ settings, parameters }) => {

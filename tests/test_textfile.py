@@ -126,7 +126,7 @@ def careless(source):
             wrong = bare
         elif name == "write_text":
             wrong = bare or unended
-        elif name in OPENS and owner not in ("os", "Image", "webbrowser"):
+        elif name in OPENS and owner not in ("os", "Image", "webbrowser", "tarfile"):
             place = 0 if name == "open" and owner not in ("", "io", "codecs", "gzip") else OPENS[name]
             given = call.args[place] if len(call.args) > place else named.get("mode")
             mode = (

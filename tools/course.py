@@ -286,7 +286,8 @@ def student_site(built: Path, out: Path, chapters: dict[str, NotebookNode]) -> N
     shutil.copytree(built, out)
     for path in out.rglob("*.html"):
         name = path.relative_to(out).as_posix()
-        path.write_text(student_page(path.read_text(encoding="utf-8", newline="\n"), name), encoding="utf-8")
+        page = student_page(path.read_text(encoding="utf-8"), name)
+        path.write_text(page, encoding="utf-8", newline="\n")
     for path in [*out.rglob("*.ipynb"), *out.rglob("*.ipynb.txt")]:
         name = path.name.removesuffix(".txt").removesuffix(".ipynb")
         if name in chapters:

@@ -126,7 +126,7 @@ class Trial:
         """The source distribution, unpacked."""
         (archive,) = self.built.glob("*.tar.gz")
         safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # the first 3.11s had none
-        with tarfile.open(archive, "r:gz") as file:
+        with tarfile.open(archive) as file:
             file.extractall(self.folder / "sdist", **safely)
         (inside,) = (self.folder / "sdist").iterdir()
         return inside

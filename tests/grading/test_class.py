@@ -128,7 +128,7 @@ CHEATS = [
     (
         "import importlib\ndef associate(pre, post):\n"
         "    return importlib.import_module('.'.join(['bpa', 'checks']))",
-        "bpa/checks",
+        "checks",  # its import, or the file that it would be read from
     ),
     (
         "import glob\ndef associate(pre, post):\n    return len(open(PLACE + '/chapter_01.py').read())",
