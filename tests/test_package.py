@@ -57,7 +57,8 @@ def test_train_is_the_function_whatever_was_imported_before(before):
     program = f"""
 {before}
 import sys
-config = bpa.TrainConfig(iterations=1, size=5, episode_length=4, batch_size=2, hidden_size=3, engine="eager", quiet=True)
+few = dict(iterations=1, size=5, episode_length=4, batch_size=2, hidden_size=3)
+config = bpa.TrainConfig(**few, engine="eager", quiet=True)
 print(len(bpa.train(config).history), bpa.train is sys.modules["bpa.train"].train)
 import bpa.train
 from bpa import train

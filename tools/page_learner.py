@@ -46,7 +46,9 @@ def learn(browser: Browser, folder: Path, seed: int, goal: float, limit: float) 
     page.context.set_offline(True)
     path = folder / f"{seed}.html"
     live = train_in_page(SMALL.replace(seed=seed))
-    path.write_text(f"<!doctype html><meta charset=utf-8>{live._repr_html_()}", encoding="utf-8", newline="\n")
+    path.write_text(
+        f"<!doctype html><meta charset=utf-8>{live._repr_html_()}", encoding="utf-8", newline="\n"
+    )
     page.goto(path.as_uri())
     frame = page.frames[1]
     frame.locator("#run:enabled").wait_for()
