@@ -169,7 +169,7 @@ leave_team()
 """
 
 
-@pytest.mark.parametrize(("unequal", "baseline"), [(False, "own"), (True, "own"), (True, "first")])
+@pytest.mark.parametrize(("unequal", "baseline"), [(True, "own"), (True, "first")])
 def test_two_processes_learn_the_same_as_one(tmp_path, unequal, baseline):
     alone = train(CONFIG.replace(baseline=baseline), env=Bandit(unequal=unequal))
     program = tmp_path / "program.py"

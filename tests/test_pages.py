@@ -217,7 +217,8 @@ def torn_formulas(page: Page) -> list[str]:
     """Formulas within a line whose bracket before them or mark after them stands on another line."""
     return page.evaluate(
         r"""() => {
-            const lines = document.createTreeWalker(document.querySelector('article.bd-article'), 4);
+            const article = document.querySelector('article.bd-article') ?? document.body;
+            const lines = document.createTreeWalker(article, 4);
             const torn = [];
             const height = (text, start, end) => {
                 const range = document.createRange();
