@@ -16,6 +16,10 @@ CHAPTERS := book/chapters
 # Where the page does not answer, pip takes what it finds.  `make TORCH_BUILDS= ...` asks for CUDA.
 TORCH_BUILDS := $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu/torch/)
 
+# Nothing is compiled at installation, so a module must be kept as compiled when it is first imported: else
+# every process compiles PyTorch anew, and `bpa train` takes three times as long to begin.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup book serve test pages course learner lab check format data lock release-check clean
 

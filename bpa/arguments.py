@@ -10,7 +10,8 @@ import math
 import numbers
 import operator
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -118,6 +119,24 @@ def require_path(name: str, value: Any, allowed: str = "a path, as text or pathl
             f"{name} must be a path without '~' where nobody's home is known, got {shown(value)}"
         )
     return path
+
+
+def require_new_file(name: str, value: Any, suffixes: Sequence[str]) -> Path:
+    """Return the path of a file that can be made: of a known kind, not there yet, in a folder that is.
+
+    Raises:
+        ValueError: it ends in none of `suffixes`, something has its name, or its folder is not there.
+    """
+    file = Path(require_path(name, value))
+    if file.suffix.lower() not in suffixes:
+        *others, last = suffixes
+        known = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(f"{name} must end in {known}, got {file}")
+    if os.path.lexists(file):
+        raise ValueError(f"{name} {file} exists and is never overwritten")
+    if not file.parent.is_dir():
+        raise ValueError(f"{name} {file} must be in a folder that exists")
+    return file
 
 
 def is_encodable(path: str) -> bool:

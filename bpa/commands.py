@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-from bpa.arguments import require_path
+from bpa.arguments import require_new_file, require_path
 from bpa.cells.base import RecurrentNetwork
 from bpa.envs.base import REGISTRY
 from bpa.experiments.bench import bench, cases, table
@@ -395,8 +395,8 @@ def run_grade(arguments: Sequence[str]) -> None:
     asked = parse(GradeArguments, arguments, "bpa grade")
     from bpa.grading import judge, report  # here, because it imports every check
 
-    table = report.new_file("csv", asked.csv, ".csv")
-    page = None if asked.html is None else report.new_file("html", asked.html, ".html")
+    table = require_new_file("csv", asked.csv, [".csv"])
+    page = None if asked.html is None else require_new_file("html", asked.html, [".html"])
     marked = judge.grade(asked.folder, asked.only, asked.seconds, lambda line: print(line, flush=True))
     report.write(table, report.as_csv(marked))
     if page is not None:

@@ -1,6 +1,7 @@
 """The page's own programs, run outside a page."""
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -8,7 +9,7 @@ import pytest
 
 from bpa.show import widgets
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def run_javascript(

@@ -8,7 +8,6 @@ import functools
 import http.server
 import json
 import os
-import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from javascript import CHROMIUM
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HTML = Path(__file__).parents[1] / "book" / "_build" / "html"
@@ -28,7 +28,6 @@ PAGES = sorted(
     for path in HTML.rglob("*.html")
     if "_static" not in path.parts and path not in LISTINGS
 )
-CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 # Chromium by itself looks for updates and the like; here such a request would drown the ones we look for.

@@ -163,6 +163,14 @@ def test_a_page_of_cpu_builds_is_asked_for_torch_alone_and_may_be_left_out():
     assert re.search(r"\n\$\(if \$\(TORCH_BUILDS\),-\$\(PIP\) install", makefile)  # it may fail
 
 
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+def test_modules_are_kept_as_compiled_whatever_the_environment_says():
+    ask = ["make", "-s", "--eval", "asked: ; @printenv PYTHONDONTWRITEBYTECODE || echo unset", "asked"]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    said = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, env=environment, check=True)
+    assert said.stdout == "unset\n"
+
+
 def test_classifiers_name_the_pythons_that_are_allowed():
     allowed = SpecifierSet(PROJECT["requires-python"])
     named = [c.rsplit(" ", 1)[1] for c in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", c)]

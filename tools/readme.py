@@ -4,12 +4,13 @@ Each stands between two comments, which no reader sees: `<!-- NAME -->` and `<!-
 """
 
 import argparse
-import csv
 import json
 import re
-import statistics
 import sys
 from pathlib import Path
+
+from bpa.experiments.reproduce import read_table
+from bpa.experiments.statistics import Final, scores_by_variant, spread
 
 ROOT = Path(__file__).parents[1]
 VARIANTS = {  # in results -> for readers
@@ -30,25 +31,17 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
 
 
-def scores(root: Path, comparison: str) -> dict[str, list[float]]:
-    """The mean reward of each run, by variant."""
-    found: dict[str, list[float]] = {}
-    with open(root / "results" / comparison / "final.csv", encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["variant"], []).append(float(row["mean"]))
-    return found
-
-
-def spread(runs: list[float]) -> str:
+def spread_text(runs: list[float]) -> str:
     """Median and quartiles, as in the chapters."""
-    low, median, high = statistics.quantiles(runs, n=4, method="inclusive")
+    _, low, median, high = spread(runs)
     digits = 0 if median >= 100 else 1
     return f"{median:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def results_table(root: Path) -> str:
     """Every variant in both tasks."""
-    columns = [scores(root, comparison) for comparison in COMPARISONS]
+    tables = [root / "results" / comparison / "final.csv" for comparison in COMPARISONS]
+    columns = [scores_by_variant(read_table(path, Final)) for path in tables]
     runs = {len(each) for column in columns for each in column.values()}
     if len(runs) != 1:
         raise ValueError(
@@ -56,7 +49,7 @@ def results_table(root: Path) -> str:
         )
     (count,) = runs
     head = ["Network", *(f"{name}, {count} runs" for name in COMPARISONS.values())]
-    rows = [[said, *(spread(column[name]) for column in columns)] for name, said in VARIANTS.items()]
+    rows = [[said, *(spread_text(column[name]) for column in columns)] for name, said in VARIANTS.items()]
     return table(head, rows)
 
 

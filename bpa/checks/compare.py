@@ -161,13 +161,9 @@ def fresh(case: Sequence[Any]) -> list[Any]:
 
 
 def close(got: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -> bool:
-    """Whether both are the same numbers in the same shapes, to `tolerance` relative and absolute.
-
-    Where one number is wanted, an array that holds just one will do.
-    """
+    """Whether both are the same numbers in the same shapes, to `tolerance` relative and absolute."""
     return len(got) == len(expected) and all(
-        (mine.shape == right.shape or mine.numel() == 1 == 1 + right.ndim)
-        and torch.allclose(mine.reshape(right.shape), right, rtol=tolerance, atol=tolerance)
+        mine.shape == right.shape and torch.allclose(mine, right, rtol=tolerance, atol=tolerance)
         for mine, right in zip(got, expected, strict=True)
     )
 
@@ -175,13 +171,17 @@ def close(got: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float) -
 def both(got: Any, expected: Any) -> tuple[list[Tensor], list[Tensor]]:
     """What an answer and a definition returned, as one tensor a result.
 
-    Several results of one shape may come stacked, as one tensor or array.
+    Several results of one shape may come stacked, as one tensor or array. Where one number is wanted, an
+    array that holds just one will do.
     """
     right = as_tensors(expected)
     mine = as_tensors(got, len(right))
     stacked = len(mine) == 1 < len(right) and mine[0].ndim > 0
     if stacked and [part.shape for part in mine[0]] == [part.shape for part in right]:
         mine = list(mine[0])
+    if len(mine) == len(right):
+        pairs = zip(mine, right, strict=True)
+        mine = [one.reshape(()) if not other.ndim and one.numel() == 1 else one for one, other in pairs]
     return mine, right
 
 
@@ -205,14 +205,14 @@ def difference(got: Any, expected: Any, names: Sequence[str] = ()) -> str:
         )
     for number, (one, other) in enumerate(zip(mine, right, strict=True), start=1):
         which = "" if len(mine) == 1 else f"Result {called(number, names)}: "
-        if one.shape != other.shape and not other.ndim and one.numel() != 1:
-            return f"{which}One number is wanted, and its shape is {list(one.shape)}."
-        if one.shape != other.shape and other.ndim:
+        if one.shape != other.shape:
+            if not other.ndim:
+                return f"{which}One number is wanted, and its shape is {list(one.shape)}."
             return f"{which}Its shape is {list(one.shape)}, it should be {list(other.shape)}."
         if not one.isfinite().all() and other.isfinite().all():
             return f"{which}It holds numbers that are not finite."
     gaps = [
-        (one.reshape(other.shape) - other).abs().max().item() if one.numel() else 0.0
+        (one - other).abs().max().item() if one.numel() else 0.0
         for one, other in zip(mine, right, strict=True)
     ]
     worst = max(range(len(gaps)), key=gaps.__getitem__)

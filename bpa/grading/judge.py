@@ -199,12 +199,11 @@ def judged(exercise: Exercise, answer: Callable[..., object], child: Child) -> M
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # the check's own praise
             exercise.check(answer)
-    except NotYet as refused:
+    except Exception as error:
         if child.crashed:
             return Mark(exercise, "crash", child.crashed.partition(":")[0], child.crashed)
-        return Mark(exercise, "wrong", refused.slip, str(refused))
-    except Exception as error:  # what no check expects in a result: other numbers of results, sizes, kinds
-        if child.crashed:
-            return Mark(exercise, "crash", child.crashed.partition(":")[0], child.crashed)
+        if isinstance(error, NotYet):
+            return Mark(exercise, "wrong", error.slip, str(error))
+        # What no check expects in a result: other numbers of results, sizes, kinds.
         return Mark(exercise, "wrong", "", f"its result cannot be compared: {type(error).__name__}: {error}")
     return Mark(exercise, "right")

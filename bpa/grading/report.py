@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import html
 import io
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from bpa.arguments import require_path
 from bpa.grading.judge import Mark, Marked, Status
 
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -27,18 +25,6 @@ section { overflow-x: auto }
 pre { white-space: pre-wrap; margin: .25rem 0; padding: .5rem; background: var(--soft) }
 summary { cursor: pointer }
 """
-
-
-def new_file(name: str, path: str, suffix: str) -> Path:
-    """A path that can be written; ValueError if something is there, the suffix differs, or no folder is."""
-    file = Path(require_path(name, path))
-    if file.suffix.lower() != suffix:
-        raise ValueError(f"{name} must end in {suffix}, got {path}")
-    if os.path.lexists(file):
-        raise ValueError(f"{name} {path} exists and is never overwritten")
-    if not file.parent.is_dir():
-        raise ValueError(f"{name} {path} must be in a folder that exists")
-    return file
 
 
 def unspoiled(text: str) -> str:

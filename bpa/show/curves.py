@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from bpa.arguments import require_integer, require_path
+from bpa.arguments import require_integer, require_new_file
 from bpa.experiments.reproduce import read_table, score_name
 from bpa.experiments.statistics import Final, Point, scores_by_variant
 from bpa.show.plots import COLORS, STYLES, draw_finals, draw_learning_curves, png_bytes
@@ -38,12 +37,8 @@ def save_curves(folders: Sequence[str], path: str | Path, window: int = 100) -> 
     Raises:
         ValueError: a folder is no run, runs do not fit together, or the file exists or cannot be written.
     """
-    path = Path(require_path("save", path))
+    path = require_new_file("save", path, PICTURES)
     require_integer("window", window, low=1)
-    if path.suffix.lower() not in PICTURES:
-        raise ValueError(f"save must end in {', '.join(PICTURES)}, got {path}")
-    if os.path.lexists(path):
-        raise ValueError(f"save {path} exists and is never overwritten")
     histories = [read_history(Path(folder) / "history.csv") for folder in folders]
     for folder, history in zip(folders, histories, strict=True):
         if not history:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bpa.arguments import require_finite_outputs, require_finite_weights, require_integer, require_path
+from bpa.arguments import require_finite_outputs, require_finite_weights, require_integer, require_new_file
 from bpa.cells.base import RecurrentPolicy
 from bpa.envs.gymnasium import drawn, written
 from bpa.maze import draw_noise
@@ -95,14 +95,8 @@ def save_film(moments: list[Moment], path: str | Path, fps: int = 10) -> None:
         ValueError: the file exists or cannot be written, is of another kind, ffmpeg is missing, or there is
             no moment.
     """
-    path = Path(require_path("save", path))
+    path = require_new_file("save", path, FILMS)
     fps = require_integer("fps", fps, low=1, high=50)
-    if path.suffix.lower() not in FILMS:
-        raise ValueError(f"save must end in {' or '.join(FILMS)}, got {path}")
-    if os.path.lexists(path):
-        raise ValueError(f"save {path} exists and is never overwritten")
-    if not path.parent.is_dir():
-        raise ValueError(f"save {path} must be in a folder that exists")
     if path.suffix.lower() == ".mp4" and shutil.which("ffmpeg") is None:
         raise ValueError(f"save {path} needs the program ffmpeg, which is not installed; .gif does not")
     if not moments:

@@ -1,12 +1,12 @@
 """Plays the live figures in a real browser without a network: by key, mouse and touch, in both themes."""
 
 import os
-import shutil
 
 import matplotlib
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from javascript import CHROMIUM
 from matplotlib import pyplot as plt
 from playwright.sync_api import expect, sync_playwright
 
@@ -17,7 +17,6 @@ from bpa.show.picture import READABLE
 from bpa.training.checkpoint import load_weights
 
 matplotlib.use("Agg")
-CHROMIUM = os.environ.get("BPA_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-gpu", "--disable-sync"]
 if hasattr(os, "geteuid") and os.geteuid() == 0:
     FLAGS.append("--no-sandbox")  # Chromium refuses to run as root otherwise

@@ -124,7 +124,7 @@ def test_play_on_the_command_line(runs, tmp_path, capsys, monkeypatch):
         (["play", str(tmp_path / "nothing")], "nothing does not exist"),
         (["plot"], "runs"),
         (["plot", str(tmp_path)], "history.csv cannot be read"),
-        (["plot", str(runs / "a"), "--save", "x.txt"], "save must end in .png, .svg, .pdf, got x.txt"),
+        (["plot", str(runs / "a"), "--save", "x.txt"], "save must end in .png, .svg or .pdf, got x.txt"),
         (["plot", str(runs / "a"), "--window", "0", "--save", "x.png"], "window must be"),
         (["plot", str(runs / "a"), str(runs / "d"), "--save", "x.png"], "one kind of score"),
     ):

@@ -2,7 +2,6 @@ import html
 import json
 import math
 import re
-import shutil
 
 import matplotlib
 import pytest
@@ -17,7 +16,6 @@ from bpa.show import widgets
 from bpa.training.rollout import rollout, sample
 
 matplotlib.use("Agg")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 WALK = """({ settings, goal, actions, uniforms }) => {
