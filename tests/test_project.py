@@ -165,9 +165,12 @@ def test_a_page_of_cpu_builds_is_asked_for_torch_alone_and_may_be_left_out():
 
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 def test_modules_are_kept_as_compiled_whatever_the_environment_says():
-    ask = ["make", "-s", "--eval", "asked: ; @printenv PYTHONDONTWRITEBYTECODE || echo unset", "asked"]
+    rule = "asked:\n\t@printenv PYTHONDONTWRITEBYTECODE || echo unset\n"
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    said = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, env=environment, check=True)
+    command = ["make", "-s", "-f", "Makefile", "-f", "-", "asked"]
+    said = subprocess.run(
+        command, cwd=ROOT, input=rule, capture_output=True, text=True, env=environment, check=True
+    )
     assert said.stdout == "unset\n"
 
 
