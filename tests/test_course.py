@@ -12,6 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from bpa.checks.compare import EXERCISES
 from bpa.grading.notebook import bound, code_cell, used
+from bpa.show import predict
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = {
@@ -65,9 +66,10 @@ def small_chapter():
             new_markdown_cell("## A part\n\nSome text.\n\n$$ x_i < 1 $$"),
             new_markdown_cell("More text."),
             new_code_cell("draw()", outputs=[figure]),
+            tagged(new_markdown_cell("Before it.\n\n> **Predict.** Let $x = 1$."), "predict"),
             tagged(
                 new_code_cell(
-                    'predict("What is $x$?", ["One.", "Two."], right=2, why="It is.")', outputs=[figure]
+                    'predict("What is x?", ["One.", "Two."], right=0, why="It is.")', outputs=[figure]
                 ),
                 "predict",
             ),
@@ -85,13 +87,30 @@ def test_a_deck_shows_sections_figures_and_predictions_and_no_solution():
     assert "Some text." in made[1][2]
     assert "More text." in made[1][2]
     assert made[2][1] == "<figure><svg></svg></figure>"
-    assert "<li>Two.</li>" in made[3][1]
-    assert "<details><summary>Answer</summary>Two. It is.</details>" in made[3][1]
+    assert "Before it." in made[2][2]
+    assert "Before it." not in made[3][1]
+    assert re.search(r"<blockquote>.*Let .*<p>What is x\?</p>.*<li>Two.</li>", made[3][1], re.DOTALL)
+    assert "<details><summary>Answer</summary>One. It is.</details>" in made[3][1]
     assert course.first_sentence("\n> **Box.** x\n\nFirst, $x$.\nThen.") == "First, $x$."
     page = course.deck(small_chapter(), "0;")
     assert "secret" not in page
     assert "Exercise 1" not in page
     assert not re.search(r"(src|href)=.https?:", page)
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_a_deck_asks_every_prediction_and_has_its_right_answer(stem):
+    chapter = CHAPTERS[stem]
+    asked = {"predict": predict}
+    boxes = [body for _, body, _ in course.slides(chapter) if "<summary>Answer</summary>" in body]
+    cells = [cell for cell in chapter.cells if "predict" in cell.metadata.get("tags", [])]
+    questions = [eval(cell.source, asked) for cell in cells if cell.cell_type == "code"]
+    assert questions
+    for body, question in zip(boxes, questions, strict=True):
+        assert body.startswith("<blockquote>")
+        assert course.inline(question.question) in body
+        right = f"{course.inline(question.answers[question.right])} {course.inline(question.why)}"
+        assert f"<summary>Answer</summary>{right}</details>" in body
 
 
 def test_mathjax_is_one_script_that_cannot_end_too_early():

@@ -86,15 +86,16 @@ def prediction(cell: NotebookNode) -> str:
     """The question of a `predict(...)` cell, its answers, and the right one folded behind; or nothing."""
     for node in ast.walk(ast.parse(cell.source)) if "predict" in tags(cell) else ():
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "predict":
+            given = dict(zip(("question", "answers", "right", "why"), node.args, strict=False))
+            given |= {part.arg: part.value for part in node.keywords}
             try:
-                question, options = (ast.literal_eval(part) for part in node.args[:2])
-                named = {part.arg: ast.literal_eval(part.value) for part in node.keywords}
+                asked = {name: ast.literal_eval(value) for name, value in given.items()}
             except ValueError:  # a text that is made as the chapter runs
                 return ""
-            items = "".join(f"<li>{inline(option)}</li>" for option in options)
-            right = f"{inline(options[named['right'] - 1])} {inline(named.get('why', ''))}"
+            items = "".join(f"<li>{inline(answer)}</li>" for answer in asked["answers"])
+            right = f"{inline(asked['answers'][asked['right']])} {inline(asked['why'])}"
             return (
-                f"<p>{inline(question)}</p><ol>{items}</ol>"
+                f"<p>{inline(asked['question'])}</p><ol>{items}</ol>"
                 f"<details><summary>Answer</summary>{right}</details>"
             )
     return ""
@@ -114,12 +115,12 @@ def slides(notebook: NotebookNode) -> list[tuple[str, str, str]]:
     """Heading, body and notes of every slide of a chapter.
 
     A section gives a slide with its displayed equations or its first sentence; its text is the note. Every
-    prediction and every figure has a slide of its own. Goals and summary are shown as they are; exercises
-    stay in the notebook.
+    prediction, with the box that sets its scene, and every figure has a slide of its own. Goals and summary
+    are shown as they are; exercises stay in the notebook.
     """
     render = markdown().render
     made: list[tuple[str, str, str]] = []
-    heading = ""
+    heading = scene = ""
     for cell in notebook.cells:
         if set(tags(cell)) & {"question", "hint", "solution", "exercise", "check"}:
             continue
@@ -128,6 +129,9 @@ def slides(notebook: NotebookNode) -> list[tuple[str, str, str]]:
             title = re.match(r"#{1,3} +(.*)\n*", text)
             if title:
                 heading, text = title[1], text[title.end() :]
+            if "predict" in tags(cell):
+                text, box, said = text.partition("> **Predict.**")
+                scene = render(box + said)
             equations = "\n\n".join(re.findall(r"\$\$.*?\$\$", text, re.DOTALL))
             if {"goals", "summary"} & set(tags(cell)):
                 made.append((heading, render(text), ""))
@@ -136,10 +140,12 @@ def slides(notebook: NotebookNode) -> list[tuple[str, str, str]]:
             elif made:
                 made[-1] = (*made[-1][:2], made[-1][2] + render(text))
         else:
+            asked = prediction(cell)
             bodies = [
-                *filter(None, [prediction(cell)]),
+                *([scene + asked] if asked else ()),
                 *(pictures(cell) if "predict" not in tags(cell) else ()),
             ]
+            scene = ""
             made += [(heading, body, "") for body in bodies]
     return [(title, body, notes) for title, body, notes in made if title]
 
