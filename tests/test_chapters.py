@@ -84,6 +84,8 @@ def run_faults(notebook: NotebookNode) -> Iterator[str]:
     for cell in tagged(notebook, "predict", "markdown"):
         if "> **Predict.**" not in cell.source or "<details>" in cell.source:
             yield f"{cell.id} is no question in a box, or gives its answer away"
+        if "?" in cell.source.partition("> **Predict.**")[2]:
+            yield f"{cell.id} asks in its box, and the choices below it ask again"
         if cells[cells.index(cell) + 1] not in questions:
             yield f"{cell.id} is followed by no choice of answers"
     for cell in questions:
@@ -260,9 +262,9 @@ def whole() -> NotebookNode:
             metadata={"tags": ["goals"]},
         ),
         code('widgets.play_maze(alt="A maze", caption="Play.")', id="hero", metadata={"tags": ["play"]}),
-        text("> **Predict.** What is $x + x$?", id="ask", metadata={"tags": ["predict"]}),
+        text("> **Predict.** We add $x$ to itself.", id="ask", metadata={"tags": ["predict"]}),
         code(
-            '# @title Predict\npredict("What?", ["x", "2 x"], right=1, why="So.")',
+            '# @title Predict\npredict("What is x + x?", ["x", "2 x"], right=1, why="So.")',
             id="ask-choice",
             metadata={"tags": ["predict", "remove-input"], **HIDDEN},
         ),
@@ -362,9 +364,10 @@ MUTATIONS = [
     (replaced("ask", "**Predict.**", "Now"), "ask is no question"),
     (replaced("ask", "> ", ""), "ask is no question in a box"),
     (
-        replaced("ask", "$x + x$?", "$x + x$? <details>$2 x$</details>"),
+        replaced("ask", "itself.", "itself. <details>$2 x$</details>"),
         "ask is no question in a box, or gives",
     ),
+    (replaced("ask", "itself.", "itself. What is $x + x$?"), "ask asks in its box, and the choices"),
     (moved("ask-choice", 1), "ask is followed by no choice"),
     (shown("ask-choice"), "ask-choice shows its answer before it asks"),
     (retagged("ask-choice", "predict"), "ask-choice shows its answer before it asks"),
@@ -386,7 +389,7 @@ MUTATIONS = [
     (replaced("figure", "caption=", "title="), "figure shows a figure without caption"),
     (replaced("figure", "plots.show(", "print("), "figure draws a figure that it does not show"),
     (replaced("figure", "'A line'", "''"), "figure shows a figure without alt"),
-    (replaced("ask", "What", "![](memory.png) What"), "ask has an image without"),
+    (replaced("ask", "We add", "![](memory.png) We add"), "ask has an image without"),
     (replaced("summary", "**Next.**", "Next."), "the summary lacks: **Next.**"),
 ]
 
