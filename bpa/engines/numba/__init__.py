@@ -59,7 +59,7 @@ def try_out() -> None:
     if getattr(numba.config, "DISABLE_JIT", False):
         raise RuntimeError("compiling is switched off, by NUMBA_DISABLE_JIT")
     numbers = np.arange(LANES, dtype=np.float32)
-    if vectors.dot(numbers, numbers) != numbers @ numbers:
+    if vectors.dot(numbers, (), numbers, ()) != numbers @ numbers:
         raise RuntimeError("a product of two vectors is wrong")
 
 

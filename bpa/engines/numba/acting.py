@@ -14,21 +14,21 @@ from bpa.engines.numba.vectors import LANES, float32, fma, load, spread, store, 
 
 
 @compiled
-def add_input(weight, bias, x, some, sums):
-    """sums = bias + sum_k x_k weight_k; weight [I, P]. What is 0, and much is, costs nothing.
+def add_input(weight, bias, observations, at, some, sums, e):
+    """sums[e] = bias + sum_k x_k weight_k for x = observations[at]; weight [I, C]. What is 0 costs nothing.
 
-    `some` [I] is room for the k of which x_k is not 0.
+    Much is 0; `some` [I] is room for the k of which x_k is not.
     """
     count = 0
-    for k in range(len(x)):
+    for k in range(len(some)):
         some[count] = k
-        count += x[k] != 0
-    for j in range(0, len(sums), LANES):
+        count += observations[(*at, k)] != 0
+    for j in range(0, len(bias), LANES):
         total = load(bias, j)
         for n in range(count):
             k = some[n]
-            total = fma(spread(x[k]), load(weight[k], j), total)
-        store(sums, j, total)
+            total = fma(spread(observations[(*at, k)]), load(weight, (k, j)), total)
+        store(sums, (e, j), total)
 
 
 @compiled
@@ -43,13 +43,15 @@ def act_group(group, first, last, weights, layers, env, episodes, run):
     some = np.zeros(len(layers.input_weight), np.int64)
     for t in range(len(episodes.actions)):
         for e in range(last - first):
+            at = (t, first + e)
             sense(env, first + e, t, episodes)
-            seen = episodes.observations[t, first + e]
-            add_input(layers.input_weight, layers.input_bias, seen, some, room.sums[e])
+            add_input(
+                layers.input_weight, layers.input_bias, episodes.observations, at, some, room.sums, e
+            )
         step(weights, own, t, room)
         keep_traces(own, t)
         for e in range(last - first):
-            act(env, first + e, t, own.h[t + 1, e], layers, logits, episodes)
+            act(env, first + e, t, own.h, (t + 1, e), layers, logits, episodes)
     finish(weights, own, room)
 
 
@@ -93,9 +95,9 @@ def act_lstm_group(group, first, last, w, layers, env, episodes):
     some = np.zeros(len(layers.input_weight), np.int64)
     for t in range(len(episodes.actions)):
         for e in range(last - first):
+            at = (t, first + e)
             sense(env, first + e, t, episodes)
-            seen = episodes.observations[t, first + e]
-            add_input(layers.input_weight, layers.input_bias, seen, some, sums[e])
+            add_input(layers.input_weight, layers.input_bias, episodes.observations, at, some, sums, e)
         lstm_step(w, h, cell, sums)
         for e in range(last - first):
-            act(env, first + e, t, h[e], layers, logits, episodes)
+            act(env, first + e, t, h, (e,), layers, logits, episodes)

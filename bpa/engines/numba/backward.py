@@ -1,9 +1,12 @@
 """The way back through the traces, by hand; each line is derived on the book's page on the backward pass.
 
 Hebb is not kept from the way forward. It is stored every so many steps and rebuilt in between, which needs no
-sums: an element depends on nothing but its own past and two numbers a step. Pass t ends step t and begins
-step t - 1, again with one sweep: what the sweep of step t leaves in the gradient of Hebb(t) is at once what
-step t - 1's update hands on.
+sums: an element depends on nothing but its own past and two numbers a step. What is rebuilt is what the clip
+is given, since Hebb follows from it, and where the clip cuts. Writing into the cache costs more than
+computing: so only every second one is written, and the next is computed from it when it is needed.
+
+Pass t ends step t and begins step t - 1, again with one sweep: what the sweep of step t leaves in the
+gradient of Hebb(t) is at once what step t - 1's update hands on.
 """
 
 # Compiled functions are typed by Numba at their first call; mypy cannot follow.
@@ -21,8 +24,9 @@ from bpa.engines.numba.traces import group_of, set_changes
 from bpa.engines.numba.vectors import (
     LANES,
     Array,
+    aligned,
     clamp,
-    copy_rows,
+    copy_matrices,
     dot,
     float32,
     fma,
@@ -79,41 +83,42 @@ def squash_slope(modulator, m):
 
 
 @compiled
-def rebuild_hebbian(kept, pre, changes, clip, count, traces):
-    """traces[k] [G, H, P] for k < count: the first is `kept`, each other the update of the one before it."""
+def rebuild_hebbian(kept, pre, changes, clip, count, given):
+    """given[m] [G, H, P] for 2 m < count: what the clip of the 2 m-th of `count` steps after `kept` is given."""
     low, high = spread(-clip), spread(clip)
-    copy_rows(kept, traces[0])
-    for e in range(traces.shape[1]):
-        for i in range(traces.shape[2]):
-            for k in range(count - 1):
-                q, change, old, new = (
-                    spread(pre[k, e, i]),
-                    changes[k, e],
-                    traces[k, e, i],
-                    traces[k + 1, e, i],
-                )
-                for j in range(0, len(old), LANES):
-                    store(new, j, clamp(fma(q, load(change, j), load(old, j)), low, high))
+    for e in range(kept.shape[0]):
+        for i in range(kept.shape[1]):
+            q = spread(pre[0, e, i])
+            for j in range(0, kept.shape[2], LANES):
+                store(given, (0, e, i, j), fma(q, load(changes, (0, e, j)), load(kept, (e, i, j))))
+            for k in range(2, count, 2):
+                m, p, q = k // 2, spread(pre[k - 1, e, i]), spread(pre[k, e, i])
+                for j in range(0, kept.shape[2], LANES):
+                    trace = clamp(load(given, (m - 1, e, i, j)), low, high)
+                    trace = clamp(fma(p, load(changes, (k - 1, e, j)), trace), low, high)
+                    store(given, (m, e, i, j), fma(q, load(changes, (k, e, j)), trace))
 
 
 @compiled
 def rebuild_retroactive(
-    kept, eligibility_kept, pre, changes, imprints, eta, clip, count, traces, eligibilities
+    kept, eligibility_kept, pre, changes, imprints, eta, clip, count, given, eligibilities
 ):  # fmt: skip
-    """traces[k] and eligibilities[k], as above"""
+    """given[k] for k < count, what the clip of the k-th step is given, and eligibilities[k] before that step."""
     low, high, keep = spread(-clip), spread(clip), spread(float32(1) - eta)
-    copy_rows(kept, traces[0])
-    copy_rows(eligibility_kept, eligibilities[0])
-    for e in range(traces.shape[1]):
-        for i in range(traces.shape[2]):
-            for k in range(count - 1):
-                q, change, imprint = spread(pre[k, e, i]), changes[k, e], imprints[k, e]
-                old, new = traces[k, e, i], traces[k + 1, e, i]
-                old_eligibility, new_eligibility = eligibilities[k, e, i], eligibilities[k + 1, e, i]
-                for j in range(0, len(old), LANES):
-                    gathered = load(old_eligibility, j)
-                    store(new, j, clamp(fma(load(change, j), gathered, load(old, j)), low, high))
-                    store(new_eligibility, j, fma(keep, gathered, times(q, load(imprint, j))))
+    copy_matrices(eligibility_kept, eligibilities, 0)
+    for e in range(kept.shape[0]):
+        for i in range(kept.shape[1]):
+            for j in range(0, kept.shape[2], LANES):
+                gathered = load(eligibility_kept, (e, i, j))
+                store(given, (0, e, i, j), fma(load(changes, (0, e, j)), gathered, load(kept, (e, i, j))))
+            for k in range(1, count):
+                q = spread(pre[k - 1, e, i])
+                for j in range(0, kept.shape[2], LANES):
+                    gathered = load(eligibilities, (k - 1, e, i, j))
+                    gathered = fma(keep, gathered, times(q, load(imprints, (k - 1, e, j))))
+                    store(eligibilities, (k, e, i, j), gathered)
+                    trace = clamp(load(given, (k - 1, e, i, j)), low, high)
+                    store(given, (k, e, i, j), fma(load(changes, (k, e, j)), gathered, trace))
 
 
 @compiled
@@ -121,64 +126,65 @@ def backward_fixed(w, dsums, dpre):
     """dpre_i = sum_j w_ij dsums_j"""
     for i in range(len(w)):
         for e in range(len(dpre)):
-            dpre[e, i] = dot(w[i], dsums[e])
+            dpre[e, i] = dot(w, (i,), dsums, (e,))
 
 
 @compiled
-def backward_hebbian_row(
-    hebb_i, dhebb_i, q, p, change, later, d, low, high, w_i, alpha_i, dalpha_i, j, dpre, dchange
-):  # fmt: skip
+def backward_hebbian_row(given, e, i, j, q, p, later, d, low, high, weights, dhebb, dalpha, dpre, dchange):
     """Row i of what follows, at columns j on: returns the grown dpre and dchange."""
-    given = fma(q, change, load(hebb_i, j))
     trace = clamp(given, low, high)
-    a, g, pd = load(alpha_i, j), load(dhebb_i, j), times(p, d)
-    dpre = fma(g, later, fma(fma(a, trace, load(w_i, j)), d, dpre))
-    store(dalpha_i, j, fma(trace, pd, load(dalpha_i, j)))
+    a, g, pd = load(weights.alpha, (i, j)), load(dhebb, (e, i, j)), times(p, d)
+    dpre = fma(g, later, fma(fma(a, trace, load(weights.w, (i, j))), d, dpre))
+    store(dalpha, (i, j), fma(trace, pd, load(dalpha, (i, j))))
     g = where_equal(given, trace, fma(a, pd, g))  # the clip hands on what it left as it was
-    store(dhebb_i, j, g)
+    store(dhebb, (e, i, j), g)
     return dpre, fma(g, q, dchange)
 
 
 @compiled
-def backward_hebbian(weights, clip, hebb, before, pre, change, later, flow, dhebb, dalpha):
-    """The sweep of pass t; hebb is Hebb(t - 1), dhebb the gradient of what the clip of step t was given.
+def backward_hebbian(weights, clip, given, change, bound, before, pre, later, flow, dhebb, dalpha):
+    """The sweep of pass t; dhebb is the gradient of what the clip of step t was given.
 
     Step t:     dpre_i = sum_j ( dhebb_ij later_j + (w_ij + alpha_ij Hebb_ij(t)) dsums_j )
                 dalpha_ij += Hebb_ij(t) pre_i dsums_j
                 dhebb_ij += alpha_ij pre_i dsums_j, now the gradient of Hebb(t)
     Step t - 1: dhebb_ij = 0 where the clip cut, now the gradient of what the clip was given
                 dchange_j = sum_i dhebb_ij before_i
-    Here change_j and later_j are the column factors of step t - 1 and of step t.
+    Here later_j is the column factor of step t. `given` is what the clip of step t - 1 was given, if `change`
+    is None; else it is that of step t - 2, and change_j the column factor of step t - 1. `bound` is the clip
+    of step t - 1.
     """
-    w, alpha, dsums, dpre, dchange = weights.w, weights.alpha, flow.sums, flow.pre, flow.change
-    low, high = spread(-clip), spread(clip)
+    dsums, dpre, dchange = flow.sums, flow.pre, flow.change
+    low, high, under, over = spread(-bound), spread(bound), spread(-clip), spread(clip)
     dchange[:] = 0
-    for i in range(0, len(w), 2):
-        w0, w1, a0, a1, da0, da1 = w[i], w[i + 1], alpha[i], alpha[i + 1], dalpha[i], dalpha[i + 1]
+    for i in range(0, len(weights.w), 2):
         for e in range(len(dpre)):
-            h0, h1, dh0, dh1 = hebb[e, i], hebb[e, i + 1], dhebb[e, i], dhebb[e, i + 1]
             q0, q1 = spread(before[e, i]), spread(before[e, i + 1])
             p0, p1 = spread(pre[e, i]), spread(pre[e, i + 1])
-            change_e, later_e, dsums_e, dchange_e = change[e], later[e], dsums[e], dchange[e]
             dpre0, dpre1 = spread(float32(0)), spread(float32(0))
-            for j in range(0, len(w0), LANES):
-                c, n, d, dc = load(change_e, j), load(later_e, j), load(dsums_e, j), load(dchange_e, j)
+            for j in range(0, weights.w.shape[1], LANES):
+                n, d, dc = load(later, (e, j)), load(dsums, (e, j)), load(dchange, (e, j))
+                given0, given1 = load(given, (e, i, j)), load(given, (e, i + 1, j))
+                if change is not None:
+                    c = load(change, (e, j))
+                    given0 = fma(q0, c, clamp(given0, under, over))
+                    given1 = fma(q1, c, clamp(given1, under, over))
                 dpre0, dc = backward_hebbian_row(
-                    h0, dh0, q0, p0, c, n, d, low, high, w0, a0, da0, j, dpre0, dc
+                    given0, e, i, j, q0, p0, n, d, low, high, weights, dhebb, dalpha, dpre0, dc
                 )
                 dpre1, dc = backward_hebbian_row(
-                    h1, dh1, q1, p1, c, n, d, low, high, w1, a1, da1, j, dpre1, dc
+                    given1, e, i + 1, j, q1, p1, n, d, low, high, weights, dhebb, dalpha, dpre1, dc
                 )
-                store(dchange_e, j, dc)
+                store(dchange, (e, j), dc)
             dpre[e, i], dpre[e, i + 1] = total(dpre0), total(dpre1)
 
 
 @compiled
 def backward_retroactive(
-    weights, clip, hebb, eligibility, before, pre, change, later, later_imprint, later_kept,
-    flow, dhebb, deligibility, dalpha,
+    weights, bound, given, eligibility, before, pre, later, later_imprint, later_kept, flow, dhebb,
+    deligibility, dalpha,
 ):  # fmt: skip
-    """The sweep of pass t with eligibilities; hebb and eligibility are those before step t - 1.
+    """The sweep of pass t with eligibilities; `eligibility` is E before step t - 1, `given` and `bound` as above.
 
     Step t:     dpre_i = sum_j ( dE_ij later_imprint_j + (w_ij + alpha_ij Hebb_ij(t)) dsums_j )
                 dE_ij = later_kept dE_ij + dhebb_ij later_j, now the gradient of E(t)
@@ -189,58 +195,50 @@ def backward_retroactive(
     """
     w, alpha, dsums, dpre = weights.w, weights.alpha, flow.sums, flow.pre
     dchange, dimprint, dkept = flow.change, flow.imprint, flow.kept
-    low, high, later_keep = spread(-clip), spread(clip), spread(later_kept)
+    low, high, later_keep = spread(-bound), spread(bound), spread(later_kept)
     dchange[:] = 0
     dimprint[:] = 0
     dkept[:] = 0
     for i in range(len(w)):
-        w_i, alpha_i, dalpha_i = w[i], alpha[i], dalpha[i]
         for e in range(len(dpre)):
             q, p = spread(before[e, i]), spread(pre[e, i])
-            hebb_i, eligibility_i, dhebb_i, de_i = (
-                hebb[e, i],
-                eligibility[e, i],
-                dhebb[e, i],
-                deligibility[e, i],
-            )
-            change_e, later_e, later_imprint_e, dsums_e = change[e], later[e], later_imprint[e], dsums[e]
-            dchange_e, dimprint_e = dchange[e], dimprint[e]
             dpre_i, dkept_i = spread(float32(0)), spread(float32(0))
-            for j in range(0, len(w_i), LANES):
-                gathered = load(eligibility_i, j)
-                given = fma(load(change_e, j), gathered, load(hebb_i, j))
-                trace = clamp(given, low, high)
-                a, d, g, de = load(alpha_i, j), load(dsums_e, j), load(dhebb_i, j), load(de_i, j)
-                dpre_i = fma(de, load(later_imprint_e, j), fma(fma(a, trace, load(w_i, j)), d, dpre_i))
-                de = fma(later_keep, de, times(g, load(later_e, j)))
-                store(de_i, j, de)
+            for j in range(0, w.shape[1], LANES):
+                gathered, limited = load(eligibility, (e, i, j)), load(given, (e, i, j))
+                trace = clamp(limited, low, high)
+                a, d = load(alpha, (i, j)), load(dsums, (e, j))
+                g, de = load(dhebb, (e, i, j)), load(deligibility, (e, i, j))
+                dpre_i = fma(fma(a, trace, load(w, (i, j))), d, dpre_i)
+                dpre_i = fma(de, load(later_imprint, (e, j)), dpre_i)
+                de = fma(later_keep, de, times(g, load(later, (e, j))))
+                store(deligibility, (e, i, j), de)
                 pd = times(p, d)
-                store(dalpha_i, j, fma(trace, pd, load(dalpha_i, j)))
-                g = where_equal(given, trace, fma(a, pd, g))
-                store(dhebb_i, j, g)
-                store(dchange_e, j, fma(g, gathered, load(dchange_e, j)))
-                store(dimprint_e, j, fma(de, q, load(dimprint_e, j)))
+                store(dalpha, (i, j), fma(trace, pd, load(dalpha, (i, j))))
+                g = where_equal(limited, trace, fma(a, pd, g))
+                store(dhebb, (e, i, j), g)
+                store(dchange, (e, j), fma(g, gathered, load(dchange, (e, j))))
+                store(dimprint, (e, j), fma(de, q, load(dimprint, (e, j))))
                 dkept_i = fma(de, gathered, dkept_i)
             dpre[e, i] = total(dpre_i)
             dkept[e] += total(dkept_i)
 
 
 @compiled
-def backward_gains(weights, m, dm, post, dchange, dimprint, drate_weight, drate_bias, dpost):
-    """From the column factors of a step back to its gains and its activity.
+def backward_gains(weights, m, dm, h, at, flow, e, drate_weight, drate_bias):
+    """From the column factors of a step back to its gains and its activity h[at].
 
-    drate_weight_j, drate_bias_j and dpost_j [P] grow by their part; returns dm + the gains' part.
+    drate_weight_j, drate_bias_j [P] and flow.sums[e] grow by their part; returns dm + the gains' part.
     """
     rate_weight, rate_bias = weights.rate_weight, weights.rate_bias
     m, eta, partial = spread(m), spread(weights.eta), spread(float32(0))
-    for j in range(0, len(post), LANES):
-        rate = load(dchange, j)
+    for j in range(0, len(rate_bias), LANES):
+        rate, dpost = load(flow.change, (e, j)), load(flow.sums, (e, j))
         if weights.kind == HEBBIAN:
             gain = fma(load(rate_weight, j), m, load(rate_bias, j))
-            store(dpost, j, fma(rate, gain, load(dpost, j)))
-            rate = times(rate, load(post, j))
+            store(flow.sums, (e, j), fma(rate, gain, dpost))
+            rate = times(rate, load(h, (*at, j)))
         else:
-            store(dpost, j, fma(eta, load(dimprint, j), load(dpost, j)))
+            store(flow.sums, (e, j), fma(eta, load(flow.imprint, (e, j)), dpost))
         store(drate_weight, j, fma(rate, m, load(drate_weight, j)))
         store(drate_bias, j, plus(rate, load(drate_bias, j)))
         partial = fma(rate, load(rate_weight, j), partial)
@@ -248,54 +246,47 @@ def backward_gains(weights, m, dm, post, dchange, dimprint, drate_weight, drate_
 
 
 @compiled
-def backward_activity(dmod, mod_weight, post, dpost, dmod_weight, dsums):
-    """From x(t) back to what tanh was given: dsums_j = dpost_j = (dpost_j + dmod mod_weight_j) (1 - x_j^2)
+def backward_activity(dmod, mod_weight, h, at, flow, e, dmod_weight, dsums, to):
+    """From x(t) = h[at] back to what tanh was given: dsums_j = (dx_j + dmod mod_weight_j) (1 - x_j^2)
 
-    dmod_weight_j [P] grows by dmod x_j.
+    flow.sums[e] is dx and becomes dsums, which is stored in dsums[to] too; dmod_weight_j [P] grows by
+    dmod x_j.
     """
     dm, one, minus = spread(dmod), spread(float32(1)), spread(float32(-1))
-    for j in range(0, len(post), LANES):
-        x = load(post, j)
+    for j in range(0, len(mod_weight), LANES):
+        x = load(h, (*at, j))
         slope = fma(times(minus, x), x, one)
-        value = times(fma(dm, load(mod_weight, j), load(dpost, j)), slope)
-        store(dpost, j, value)
-        store(dsums, j, value)
+        value = times(fma(dm, load(mod_weight, j), load(flow.sums, (e, j))), slope)
+        store(flow.sums, (e, j), value)
+        store(dsums, (*to, j), value)
         store(dmod_weight, j, fma(dm, x, load(dmod_weight, j)))
 
 
 @compiled
-def rebuild(weights, run, begin, count, changes, imprints, traces, eligibilities):
-    """The traces of a group before each of `count` steps from `begin` on, and the column factors of each.
+def rebuild(weights, run, begin, count, changes, imprints, given, eligibilities):
+    """What the clips of `count` steps from `begin` on are given, as the two functions above, in a group.
 
-    `begin` is a multiple of run.every. changes and imprints [count, G, P], traces and eligibilities
-    [count, G, H, P] are filled.
+    Also the column factors of each step: changes and imprints [count, G, P]. `begin` is a multiple of
+    run.every.
     """
     for n in range(count):
         for e in range(changes.shape[1]):
-            m, post = run.modulation[begin + n, e], run.h[begin + n + 1, e]
-            set_changes(weights, m, post, changes[n, e], imprints[n, e])
+            m = run.modulation[begin + n, e]
+            set_changes(weights, m, run.h, (begin + n + 1, e), changes, imprints, (n, e))
     kept, past = begin // run.every, run.h[begin : begin + count]
     if weights.kind == HEBBIAN:
-        rebuild_hebbian(run.hebb_kept[kept], past, changes, weights.clip, count, traces)
+        rebuild_hebbian(run.hebb_kept[kept], past, changes, weights.clip, count, given)
     else:
         rebuild_retroactive(
-            run.hebb_kept[kept],
-            run.eligibility_kept[kept],
-            past,
-            changes,
-            imprints,
-            weights.eta,
-            weights.clip,
-            count,
-            traces,
-            eligibilities,
-        )
+            run.hebb_kept[kept], run.eligibility_kept[kept], past, changes, imprints,
+            weights.eta, weights.clip, count, given, eligibilities,
+        )  # fmt: skip
 
 
 @compiled
 def backward_group(group, first, last, weights, run, outside, gradients):
     """Gradients of episodes first to last - 1, by hand; see the module's notes and the sweeps above."""
-    kind, clip, eta = weights.kind, weights.clip, weights.eta
+    kind, clip, eta, endless = weights.kind, weights.clip, weights.eta, float32(np.inf)
     steps, _, size = outside.h.shape
     own = group_of(run, first, last)
     episodes, width = own.h.shape[1:]
@@ -303,48 +294,59 @@ def backward_group(group, first, last, weights, run, outside, gradients):
     dalpha, dmod_weight = gradients.alpha[group], gradients.mod_weight[group]
     drate_weight, drate_bias = gradients.rate_weight[group], gradients.rate_bias[group]
     count = min(own.every, steps)
-    traces = np.empty((count, *dhebb.shape), float32)
-    eligibilities = np.empty((count, *deligibility.shape), float32)
-    changes = np.zeros((count, episodes, width), float32)
-    imprints = np.zeros((count, episodes, width), float32)
-    nothing = np.zeros((episodes, width), float32)
-    later, later_imprint = nothing.copy(), nothing.copy()
-    flow = Flow(nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), np.zeros(episodes, float32))
+    stored = (count + 1) // 2 if kind == HEBBIAN else count
+    given = aligned((stored, episodes, dhebb.shape[1], dhebb.shape[2]))
+    eligibilities = aligned((count, episodes, deligibility.shape[1], deligibility.shape[2]))
+    changes, imprints = aligned((count, episodes, width)), aligned((count, episodes, width))
+    later, later_imprint = aligned((episodes, width)), aligned((episodes, width))
+    flow = Flow(
+        aligned((episodes, width)), aligned((episodes, width)), aligned((episodes, width)),
+        aligned((episodes, width)), np.zeros(episodes, float32),
+    )  # fmt: skip
     for t in range(steps, -1, -1):
         k = max(t - 1, 0) % count  # where step t - 1 is in what was rebuilt
         if kind != FIXED and t > 0 and (k == count - 1 or t == steps):
-            rebuild(weights, own, t - 1 - k, k + 1, changes, imprints, traces, eligibilities)
-        # Before the first step there is no update to undo: no change, and a clip that cuts nothing.
-        change = changes[k] if t > 0 else nothing
-        bound = clip if t > 0 else float32(np.inf)
+            rebuild(weights, own, t - 1 - k, k + 1, changes, imprints, given, eligibilities)
         pre, before = own.h[t], own.h[max(t - 1, 0)]
         if kind == FIXED:
             backward_fixed(weights.w, flow.sums, flow.pre)
         elif kind == HEBBIAN:
-            backward_hebbian(weights, bound, traces[k], before, pre, change, later, flow, dhebb, dalpha)
+            if t == 0:  # no update is to be undone: the initial traces, and a clip that cuts nothing
+                backward_hebbian(
+                    weights, clip, own.hebb_kept[0], None, endless, before, pre, later, flow, dhebb, dalpha
+                )
+            elif k % 2 == 0:
+                backward_hebbian(
+                    weights, clip, given[k // 2], None, clip, before, pre, later, flow, dhebb, dalpha
+                )
+            else:
+                backward_hebbian(
+                    weights, clip, given[k // 2], changes[k], clip, before, pre, later, flow, dhebb, dalpha
+                )
         else:
             later_kept = float32(1) - eta if t < steps else float32(1)
+            limited, bound = (given[k], clip) if t > 0 else (own.hebb_kept[0], endless)
             backward_retroactive(
-                weights, bound, traces[k], eligibilities[k], before, pre, change, later, later_imprint,
-                later_kept, flow, dhebb, deligibility, dalpha,
+                weights, bound, limited, eligibilities[k], before, pre, later, later_imprint, later_kept,
+                flow, dhebb, deligibility, dalpha,
             )  # fmt: skip
         if t == 0:
             break
         for e in range(episodes):
-            b, post, m, dpost = first + e, own.h[t, e], own.modulation[t - 1, e], flow.sums[e]
+            b, m, dm = first + e, own.modulation[t - 1, e], outside.modulation[t - 1, first + e]
             for j in range(size):
-                dpost[j] = outside.h[t - 1, b, j] + flow.pre[e, j]
-            dm = outside.modulation[t - 1, b]
+                flow.sums[e, j] = outside.h[t - 1, b, j] + flow.pre[e, j]
             if kind != FIXED:
-                dm = backward_gains(
-                    weights, m, dm, post, flow.change[e], flow.imprint[e], drate_weight, drate_bias, dpost
-                )
+                dm = backward_gains(weights, m, dm, own.h, (t, e), flow, e, drate_weight, drate_bias)
             if kind == RETROACTIVE:
-                gradients.eta[b] += dot(flow.imprint[e], post) - flow.kept[e]
+                gradients.eta[b] += dot(flow.imprint, (e,), own.h, (t, e)) - flow.kept[e]
             dmod = dm * squash_slope(weights.modulator, m)
             gradients.mod[t - 1, b] = dmod
-            backward_activity(dmod, weights.mod_weight, post, dpost, dmod_weight, gradients.sums[t - 1, b])
-            later[e] = change[e]
-            later_imprint[e] = imprints[k, e]
+            backward_activity(
+                dmod, weights.mod_weight, own.h, (t, e), flow, e, dmod_weight, gradients.sums, (t - 1, b)
+            )
+            for j in range(0, width, LANES):
+                store(later, (e, j), load(changes, (k, e, j)))
+                store(later_imprint, (e, j), load(imprints, (k, e, j)))
     for e in range(episodes):
         gradients.h0[first + e] = flow.pre[e]

@@ -66,26 +66,27 @@ def pick_except(uniform, count, taken):
 
 
 @compiled
-def observe(env, b, t, steps, reward, action, observation):
-    """As in bpa.maze and bpa.envs.cue_reward: what agent b senses at time t, [I]."""
-    observation[:] = 0
+def observe(env, b, t, steps, reward, action, observations):
+    """As in bpa.maze and bpa.envs.cue_reward: observations[t, b], what agent b senses at time t."""
+    for k in range(observations.shape[2]):
+        observations[t, b, k] = 0
     if env.rules == MAZE:
         row, column = env.agent[b, 0], env.agent[b, 1]
         for k in range(9):
-            observation[k] = env.walls[row + k // 3 - 1, column + k % 3 - 1]
+            observations[t, b, k] = env.walls[row + k // 3 - 1, column + k % 3 - 1]
         sensed = 10
     else:
         bits = env.shown.shape[2]
         for k in range(bits):
-            observation[k] = env.shown[t, b, k]
+            observations[t, b, k] = env.shown[t, b, k]
         judged = t + env.answer_delay
-        observation[bits] = judged < steps and env.answers[judged, b] >= 0
+        observations[t, b, bits] = judged < steps and env.answers[judged, b] >= 0
         sensed = bits + 1
-    observation[sensed] = 1
-    observation[sensed + 1] = t / steps
-    observation[sensed + 2] = reward
+    observations[t, b, sensed] = 1
+    observations[t, b, sensed + 1] = t / steps
+    observations[t, b, sensed + 2] = reward
     if action >= 0:
-        observation[sensed + 3 + action] = 1
+        observations[t, b, sensed + 3 + action] = 1
 
 
 @compiled
@@ -94,8 +95,9 @@ def sample(logits, uniform):
 
     Never one of probability 0, whatever rounding does to the sum; action 0 where a logit is NaN.
     """
-    highest = logits.max()
-    everything = float32(0)
+    highest, everything = float32(-np.inf), float32(0)
+    for a in range(len(logits)):
+        highest = max(highest, logits[a])
     for a in range(len(logits)):
         logits[a] = math.exp(logits[a] - highest)
         everything += logits[a]
@@ -112,17 +114,16 @@ def sample(logits, uniform):
 @compiled
 def move(env, b, uniform, action):
     """As in bpa.maze: agent b takes a step, or stays before a wall; returns its reward."""
-    agent, goal_index = env.agent[b], env.goal_index[b]
-    goal, reward = env.free_cells[goal_index], float32(0)
-    row, column = agent[0] + env.moves[action, 0], agent[1] + env.moves[action, 1]
+    agent, cells, goal_index, reward = env.agent, env.free_cells, env.goal_index[b], float32(0)
+    row, column = agent[b, 0] + env.moves[action, 0], agent[b, 1] + env.moves[action, 1]
     if env.walls[row, column]:
         reward -= env.penalty
     else:
-        agent[0], agent[1] = row, column
-    if agent[0] == goal[0] and agent[1] == goal[1]:
+        agent[b, 0], agent[b, 1] = row, column
+    if agent[b, 0] == cells[goal_index, 0] and agent[b, 1] == cells[goal_index, 1]:
         reward += env.reward
-        elsewhere = env.free_cells[pick_except(uniform, len(env.free_cells), goal_index)]
-        agent[0], agent[1] = elsewhere[0], elsewhere[1]
+        elsewhere = pick_except(uniform, len(cells), goal_index)
+        agent[b, 0], agent[b, 1] = cells[elsewhere, 0], cells[elsewhere, 1]
     return reward
 
 
@@ -140,14 +141,14 @@ def sense(env, b, t, episodes):
     """Fill what agent b senses at time t, after its last reward and action."""
     rewards, actions = episodes.rewards, episodes.actions
     reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), env.first_action)
-    observe(env, b, t, len(actions), reward, action, episodes.observations[t, b])
+    observe(env, b, t, len(actions), reward, action, episodes.observations)
 
 
 @compiled
-def act(env, b, t, activity, layers, logits, episodes):
-    """Agent b chooses by its activity [P], the environment answers; `logits` [A] is room for its choice."""
+def act(env, b, t, h, at, layers, logits, episodes):
+    """Agent b chooses by its activity h[at], the environment answers; `logits` [A] is room for its choice."""
     for a in range(len(logits)):
-        logits[a] = dot(activity, layers.policy_weight[a]) + layers.policy_bias[a]
+        logits[a] = dot(h, at, layers.policy_weight, (a,)) + layers.policy_bias[a]
     action = sample(logits, episodes.noise[t, b])
     episodes.actions[t, b] = action
     if env.rules == MAZE:

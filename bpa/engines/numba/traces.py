@@ -18,8 +18,9 @@ from bpa.engines.numba.compiling import compiled
 from bpa.engines.numba.vectors import (
     LANES,
     Array,
+    aligned,
     clamp,
-    copy_rows,
+    copy_matrices,
     dot,
     float32,
     fma,
@@ -83,19 +84,18 @@ def squash(modulator, z):
 def read_fixed(w, pre, sums):
     """sums_j += sum_i w_ij pre_i"""
     for i in range(len(w)):
-        w_i = w[i]
         for e in range(len(sums)):
-            p, sums_e = spread(pre[e, i]), sums[e]
-            for j in range(0, len(w_i), LANES):
-                store(sums_e, j, fma(p, load(w_i, j), load(sums_e, j)))
+            p = spread(pre[e, i])
+            for j in range(0, w.shape[1], LANES):
+                store(sums, (e, j), fma(p, load(w, (i, j)), load(sums, (e, j))))
 
 
 @compiled
-def hebbian_row(hebb_i, q, p, change, low, high, w_i, alpha_i, j, sums):
+def hebbian_row(hebb, e, i, j, q, p, change, low, high, w, alpha, sums):
     """Row i of what follows, at columns j on: stores the trace and returns the grown sums."""
-    trace = clamp(fma(q, change, load(hebb_i, j)), low, high)
-    store(hebb_i, j, trace)
-    return fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), sums)
+    trace = clamp(fma(q, change, load(hebb, (e, i, j))), low, high)
+    store(hebb, (e, i, j), trace)
+    return fma(p, fma(load(alpha, (i, j)), trace, load(w, (i, j))), sums)
 
 
 @compiled
@@ -103,30 +103,28 @@ def sweep_hebbian(hebb, before, change, clip, w, alpha, pre, sums):
     """Hebb_ij = Clip( Hebb_ij + before_i change_j ), then sums_j += sum_i (w_ij + alpha_ij Hebb_ij) pre_i"""
     low, high = spread(-clip), spread(clip)
     for i in range(0, len(w), ROWS):
-        w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
-        a0, a1, a2, a3 = alpha[i], alpha[i + 1], alpha[i + 2], alpha[i + 3]
         for e in range(len(sums)):
-            x, y, hebb_e, change_e, sums_e = before[e], pre[e], hebb[e], change[e], sums[e]
-            h0, h1, h2, h3 = hebb_e[i], hebb_e[i + 1], hebb_e[i + 2], hebb_e[i + 3]
-            q0, q1, q2, q3 = spread(x[i]), spread(x[i + 1]), spread(x[i + 2]), spread(x[i + 3])
-            p0, p1, p2, p3 = spread(y[i]), spread(y[i + 1]), spread(y[i + 2]), spread(y[i + 3])
-            for j in range(0, len(w0), LANES):
-                c, s = load(change_e, j), load(sums_e, j)
-                s = hebbian_row(h0, q0, p0, c, low, high, w0, a0, j, s)
-                s = hebbian_row(h1, q1, p1, c, low, high, w1, a1, j, s)
-                s = hebbian_row(h2, q2, p2, c, low, high, w2, a2, j, s)
-                s = hebbian_row(h3, q3, p3, c, low, high, w3, a3, j, s)
-                store(sums_e, j, s)
+            q0, q1 = spread(before[e, i]), spread(before[e, i + 1])
+            q2, q3 = spread(before[e, i + 2]), spread(before[e, i + 3])
+            p0, p1 = spread(pre[e, i]), spread(pre[e, i + 1])
+            p2, p3 = spread(pre[e, i + 2]), spread(pre[e, i + 3])
+            for j in range(0, w.shape[1], LANES):
+                c, s = load(change, (e, j)), load(sums, (e, j))
+                s = hebbian_row(hebb, e, i, j, q0, p0, c, low, high, w, alpha, s)
+                s = hebbian_row(hebb, e, i + 1, j, q1, p1, c, low, high, w, alpha, s)
+                s = hebbian_row(hebb, e, i + 2, j, q2, p2, c, low, high, w, alpha, s)
+                s = hebbian_row(hebb, e, i + 3, j, q3, p3, c, low, high, w, alpha, s)
+                store(sums, (e, j), s)
 
 
 @compiled
-def retroactive_row(hebb_i, eligibility_i, q, p, change, imprint, keep, low, high, w_i, alpha_i, j, sums):
+def retroactive_row(hebb, eligibility, e, i, j, q, p, change, imprint, keep, low, high, w, alpha, sums):
     """Row i of what follows, as above."""
-    old = load(eligibility_i, j)
-    trace = clamp(fma(change, old, load(hebb_i, j)), low, high)
-    store(hebb_i, j, trace)
-    store(eligibility_i, j, fma(keep, old, times(q, imprint)))
-    return fma(p, fma(load(alpha_i, j), trace, load(w_i, j)), sums)
+    old = load(eligibility, (e, i, j))
+    trace = clamp(fma(change, old, load(hebb, (e, i, j))), low, high)
+    store(hebb, (e, i, j), trace)
+    store(eligibility, (e, i, j), fma(keep, old, times(q, imprint)))
+    return fma(p, fma(load(alpha, (i, j)), trace, load(w, (i, j))), sums)
 
 
 @compiled
@@ -134,38 +132,33 @@ def sweep_retroactive(hebb, eligibility, before, change, imprint, kept, clip, w,
     """Hebb = Clip( Hebb + change_j E ), E = kept E + before_i imprint_j, then the sums as above"""
     low, high, k = spread(-clip), spread(clip), spread(kept)
     for i in range(0, len(w), 2):
-        w0, w1, a0, a1 = w[i], w[i + 1], alpha[i], alpha[i + 1]
         for e in range(len(sums)):
-            h0, h1, e0, e1 = hebb[e, i], hebb[e, i + 1], eligibility[e, i], eligibility[e, i + 1]
-            q0, q1, p0, p1 = (
-                spread(before[e, i]),
-                spread(before[e, i + 1]),
-                spread(pre[e, i]),
-                spread(pre[e, i + 1]),
-            )
-            change_e, imprint_e, sums_e = change[e], imprint[e], sums[e]
-            for j in range(0, len(w0), LANES):
-                c, m, s = load(change_e, j), load(imprint_e, j), load(sums_e, j)
-                s = retroactive_row(h0, e0, q0, p0, c, m, k, low, high, w0, a0, j, s)
-                s = retroactive_row(h1, e1, q1, p1, c, m, k, low, high, w1, a1, j, s)
-                store(sums_e, j, s)
+            q0, q1 = spread(before[e, i]), spread(before[e, i + 1])
+            p0, p1 = spread(pre[e, i]), spread(pre[e, i + 1])
+            for j in range(0, w.shape[1], LANES):
+                c, m, s = load(change, (e, j)), load(imprint, (e, j)), load(sums, (e, j))
+                s = retroactive_row(hebb, eligibility, e, i, j, q0, p0, c, m, k, low, high, w, alpha, s)
+                s = retroactive_row(hebb, eligibility, e, i + 1, j, q1, p1, c, m, k, low, high, w, alpha, s)
+                store(sums, (e, j), s)
 
 
 @compiled
-def set_changes(weights, m, post, change, imprint):
-    """What the traces' update of a step needs besides x(t-1): the column factors, from M(t) and x(t).
+def set_changes(weights, m, h, at, change, imprint, to):
+    """What the traces' update of a step needs besides x(t-1): the column factors, from M(t) and x(t) = h[at].
 
-    The gain of column j is rate_weight_j M(t) + rate_bias_j, whatever the variant.
+    change[to] and imprint[to] are filled. The gain of column j is rate_weight_j M(t) + rate_bias_j, whatever
+    the variant.
     """
     rate_weight, rate_bias = weights.rate_weight, weights.rate_bias
     m, eta = spread(m), spread(weights.eta)
-    for j in range(0, len(post), LANES):
+    for j in range(0, len(rate_bias), LANES):
         gain = fma(load(rate_weight, j), m, load(rate_bias, j))
+        post = load(h, (*at, j))
         if weights.kind == HEBBIAN:
-            store(change, j, times(gain, load(post, j)))
+            store(change, (*to, j), times(gain, post))
         else:
-            store(change, j, gain)
-            store(imprint, j, times(eta, load(post, j)))
+            store(change, (*to, j), gain)
+            store(imprint, (*to, j), times(eta, post))
 
 
 @compiled
@@ -189,14 +182,14 @@ def step(weights, run, t, room):
             weights.w, weights.alpha, pre, room.sums,
         )  # fmt: skip
     for e in range(len(room.sums)):
-        post, sums = run.h[t + 1, e], room.sums[e]
-        tanh_all(sums)
-        for j in range(0, len(sums), LANES):
-            store(post, j, load(sums, j))
-        m = squash(weights.modulator, dot(post, weights.mod_weight) + weights.mod_bias)
+        tanh_all(room.sums[e])
+        for j in range(0, room.sums.shape[1], LANES):
+            store(run.h, (t + 1, e, j), load(room.sums, (e, j)))
+        z = dot(run.h, (t + 1, e), weights.mod_weight, ()) + weights.mod_bias
+        m = squash(weights.modulator, z)
         run.modulation[t, e] = m
         if weights.kind != FIXED:
-            set_changes(weights, m, post, room.change[e], room.imprint[e])
+            set_changes(weights, m, run.h, (t + 1, e), room.change, room.imprint, (e,))
 
 
 @compiled
@@ -217,8 +210,8 @@ def finish(weights, run, room):
 def keep_traces(run, t):
     """Store the traces as they are before step t, if it is a multiple of run.every; 0 keeps none."""
     if run.every > 0 and t % run.every == 0:
-        copy_rows(run.hebb, run.hebb_kept[t // run.every])
-        copy_rows(run.eligibility, run.eligibility_kept[t // run.every])
+        copy_matrices(run.hebb, run.hebb_kept, t // run.every)
+        copy_matrices(run.eligibility, run.eligibility_kept, t // run.every)
 
 
 @compiled
@@ -239,7 +232,7 @@ def group_of(run, first, last):
 def room_of(run):
     """Fresh room for the work of a group."""
     shape = run.h.shape[1:]
-    return Room(np.zeros(shape, float32), np.zeros(shape, float32), np.zeros(shape, float32))
+    return Room(aligned(shape), aligned(shape), aligned(shape))
 
 
 @compiled

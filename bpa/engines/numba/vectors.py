@@ -1,4 +1,4 @@
-"""Vectors of eight numbers: the registers that the loops compute in, and what is made of them alone."""
+"""Vectors as wide as the machine's registers, which the loops compute in, and what is made of them alone."""
 
 # Compiled functions are typed by Numba at their first call; mypy cannot follow.
 # mypy: allow-untyped-defs, disable-error-code="call-arg, var-annotated"
@@ -8,15 +8,28 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
+import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
 
 from bpa.engines.numba.compiling import compiled
 
-LANES = 8  # numbers in a vector: one AVX register, two of SSE or NEON
+
+
+def lanes_of(features: str) -> int:
+    """How many numbers of float32 a vector should hold on a processor with LLVM's `features`, "+avx,-avx2"."""
+    known = set(features.split(","))
+    if "+avx512f" in known:
+        return 16
+    return 8 if known & {"+avx", "+neon"} else 4  # two registers of NEON, which has 32 of them
+
+
+# What Numba compiles for: NUMBA_CPU_FEATURES, or else this machine.
+LANES = lanes_of(numba.config.CPU_FEATURES or get_host_cpu_features())
 
 Array = TypeVar("Array")  # of NumPy in the loops, of PyTorch outside
 
@@ -46,34 +59,43 @@ class LanesModel(models.PrimitiveModel):
         super().__init__(manager, kind, VECTOR)
 
 
-def element_pointer(context: Any, builder: Any, kind: Any, row: Any, j: Any) -> Any:
-    """Where row[j] lies, as the address of a vector."""
-    array = context.make_array(kind)(context, builder, row)
-    pointer = cgutils.get_item_pointer(context, builder, kind, array, [j], wraparound=False)
+def place(index: Any) -> Any:
+    """The type of a position in an array: one index, or a tuple of them."""
+    return types.UniTuple(types.intp, len(index)) if isinstance(index, types.BaseTuple) else types.intp
+
+
+def element_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Where the element of an array at a position lies, as the address of a vector.
+
+    Unlike array[index] it makes no view, so that nothing is counted, and knows no index from the end.
+    """
+    kind, where = signature.args[:2]
+    array = context.make_array(kind)(context, builder, arguments[0])
+    tuples = isinstance(where, types.BaseTuple)
+    indices = cgutils.unpack_tuple(builder, arguments[1]) if tuples else [arguments[1]]
+    pointer = cgutils.get_item_pointer(context, builder, kind, array, indices, wraparound=False)
     return builder.bitcast(pointer, VECTOR.as_pointer())
 
 
 @intrinsic
-def load(typing: Any, row: Any, j: Any) -> Any:
-    """row[j : j + LANES]"""
+def load(typing: Any, array: Any, index: Any) -> Any:
+    """The LANES numbers of `array` from `index` on: a number, or a tuple of numbers"""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(element_pointer(context, builder, signature.args[0], *arguments), align=4)
+        return builder.load(element_pointer(context, builder, signature, arguments), align=4)
 
-    return lanes(row, types.intp), generate
+    return lanes(array, place(index)), generate
 
 
 @intrinsic
-def store(typing: Any, row: Any, j: Any, value: Any) -> Any:
-    """row[j : j + LANES] = value"""
+def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """The LANES numbers of `array` from `index` on become `value`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(
-            arguments[2], element_pointer(context, builder, signature.args[0], *arguments[:2]), align=4
-        )
+        builder.store(arguments[2], element_pointer(context, builder, signature, arguments), align=4)
         return context.get_dummy_value()
 
-    return types.void(row, types.intp, lanes), generate
+    return types.void(array, place(index), lanes), generate
 
 
 @intrinsic
@@ -159,11 +181,11 @@ def where_equal(typing: Any, a: Any, b: Any, value: Any) -> Any:
 
 
 @compiled
-def dot(a, b):
-    """sum_j a_j b_j"""
+def dot(a, at, b, bt):
+    """sum_j a_j b_j over the last dimension of both, where `at` and `bt` are the indices before it"""
     partial = spread(float32(0))
-    for j in range(0, len(a), LANES):
-        partial = fma(load(a, j), load(b, j), partial)
+    for j in range(0, a.shape[a.ndim - 1], LANES):
+        partial = fma(load(a, (*at, j)), load(b, (*bt, j)), partial)
     return total(partial)
 
 
@@ -193,10 +215,20 @@ def tanh_all(x):
 
 
 @compiled
-def copy_rows(source, target):
-    """target = source, both [G, H, P]"""
+def aligned(shape):
+    """An array of zeros that begins where a vector may: one that crosses two lines of a cache costs two."""
+    size = 1
+    for length in shape:
+        size *= length
+    room = np.zeros(size + 16, float32)
+    first = -(room.ctypes.data // 4) % 16
+    return room[first : first + size].reshape(shape)
+
+
+@compiled
+def copy_matrices(source, target, k):
+    """target[k] = source, where source is [G, H, P]"""
     for e in range(source.shape[0]):
         for i in range(source.shape[1]):
-            source_i, target_i = source[e, i], target[e, i]
-            for j in range(0, len(source_i), LANES):
-                store(target_i, j, load(source_i, j))
+            for j in range(0, source.shape[2], LANES):
+                store(target, (k, e, i, j), load(source, (e, i, j)))
