@@ -42,16 +42,15 @@ def act_group(group, first, last, weights, layers, env, episodes, run):
     logits = np.zeros(len(layers.policy_bias), float32)
     some = np.zeros(len(layers.input_weight), np.int64)
     for t in range(len(episodes.actions)):
+        sense(env, first, last, t, episodes)
         for e in range(last - first):
             at = (t, first + e)
-            sense(env, first + e, t, episodes)
             add_input(
                 layers.input_weight, layers.input_bias, episodes.observations, at, some, room.sums, e
             )
         step(weights, own, t, room)
         keep_traces(own, t)
-        for e in range(last - first):
-            act(env, first + e, t, own.h, (t + 1, e), layers, logits, episodes)
+        act(env, first, last, t, own.h[t + 1], layers, logits, episodes)
     finish(weights, own, room)
 
 
@@ -94,10 +93,9 @@ def act_lstm_group(group, first, last, w, layers, env, episodes):
     logits = np.zeros(len(layers.policy_bias), float32)
     some = np.zeros(len(layers.input_weight), np.int64)
     for t in range(len(episodes.actions)):
+        sense(env, first, last, t, episodes)
         for e in range(last - first):
             at = (t, first + e)
-            sense(env, first + e, t, episodes)
             add_input(layers.input_weight, layers.input_bias, episodes.observations, at, some, sums, e)
         lstm_step(w, h, cell, sums)
-        for e in range(last - first):
-            act(env, first + e, t, h, (e,), layers, logits, episodes)
+        act(env, first, last, t, h, layers, logits, episodes)

@@ -66,27 +66,32 @@ def pick_except(uniform, count, taken):
 
 
 @compiled
-def observe(env, b, t, steps, reward, action, observations):
-    """As in bpa.maze and bpa.envs.cue_reward: observations[t, b], what agent b senses at time t."""
-    for k in range(observations.shape[2]):
-        observations[t, b, k] = 0
-    if env.rules == MAZE:
-        row, column = env.agent[b, 0], env.agent[b, 1]
-        for k in range(9):
-            observations[t, b, k] = env.walls[row + k // 3 - 1, column + k % 3 - 1]
-        sensed = 10
-    else:
-        bits = env.shown.shape[2]
-        for k in range(bits):
-            observations[t, b, k] = env.shown[t, b, k]
-        judged = t + env.answer_delay
-        observations[t, b, bits] = judged < steps and env.answers[judged, b] >= 0
-        sensed = bits + 1
-    observations[t, b, sensed] = 1
-    observations[t, b, sensed + 1] = t / steps
-    observations[t, b, sensed + 2] = reward
-    if action >= 0:
-        observations[t, b, sensed + 3 + action] = 1
+def sense(env, first, last, t, episodes):
+    """As in bpa.maze and bpa.envs.cue_reward: observations[t] of agents first to last - 1."""
+    observations, rewards, actions = episodes.observations, episodes.rewards, episodes.actions
+    walls, agent, shown, answers = env.walls, env.agent, env.shown, env.answers
+    steps, bits = len(actions), shown.shape[2]
+    for b in range(first, last):
+        for k in range(observations.shape[2]):
+            observations[t, b, k] = 0
+        if env.rules == MAZE:
+            row, column = agent[b, 0], agent[b, 1]
+            for k in range(9):
+                observations[t, b, k] = walls[row + k // 3 - 1, column + k % 3 - 1]
+            sensed = 10
+        else:
+            for k in range(bits):
+                observations[t, b, k] = shown[t, b, k]
+            judged = t + env.answer_delay
+            observations[t, b, bits] = judged < steps and answers[judged, b] >= 0
+            sensed = bits + 1
+        observations[t, b, sensed] = 1
+        observations[t, b, sensed + 1] = t / steps
+        if t > 0:
+            observations[t, b, sensed + 2] = rewards[t - 1, b]
+            observations[t, b, sensed + 3 + actions[t - 1, b]] = 1
+        elif env.first_action >= 0:
+            observations[t, b, sensed + 3 + env.first_action] = 1
 
 
 @compiled
@@ -112,46 +117,29 @@ def sample(logits, uniform):
 
 
 @compiled
-def move(env, b, uniform, action):
-    """As in bpa.maze: agent b takes a step, or stays before a wall; returns its reward."""
-    agent, cells, goal_index, reward = env.agent, env.free_cells, env.goal_index[b], float32(0)
-    row, column = agent[b, 0] + env.moves[action, 0], agent[b, 1] + env.moves[action, 1]
-    if env.walls[row, column]:
-        reward -= env.penalty
-    else:
-        agent[b, 0], agent[b, 1] = row, column
-    if agent[b, 0] == cells[goal_index, 0] and agent[b, 1] == cells[goal_index, 1]:
-        reward += env.reward
-        elsewhere = pick_except(uniform, len(cells), goal_index)
-        agent[b, 0], agent[b, 1] = cells[elsewhere, 0], cells[elsewhere, 1]
-    return reward
+def act(env, first, last, t, h, layers, logits, episodes):
+    """Agents first to last - 1 choose by their activities h [G, P], and the environment answers.
 
-
-@compiled
-def answer(env, b, t, action):
-    """As in bpa.envs.cue_reward: the reward of agent b for its action at time t."""
-    right = env.answers[t, b]
-    if right < 0:
-        return float32(0)
-    return env.reward if action == right else float32(0) - env.penalty
-
-
-@compiled
-def sense(env, b, t, episodes):
-    """Fill what agent b senses at time t, after its last reward and action."""
-    rewards, actions = episodes.rewards, episodes.actions
-    reward, action = (rewards[t - 1, b], actions[t - 1, b]) if t > 0 else (float32(0), env.first_action)
-    observe(env, b, t, len(actions), reward, action, episodes.observations)
-
-
-@compiled
-def act(env, b, t, h, at, layers, logits, episodes):
-    """Agent b chooses by its activity h[at], the environment answers; `logits` [A] is room for its choice."""
-    for a in range(len(logits)):
-        logits[a] = dot(h, at, layers.policy_weight, (a,)) + layers.policy_bias[a]
-    action = sample(logits, episodes.noise[t, b])
-    episodes.actions[t, b] = action
-    if env.rules == MAZE:
-        episodes.rewards[t, b] = move(env, b, env.teleport[t, b], action)
-    else:
-        episodes.rewards[t, b] = answer(env, b, t, action)
+    `logits` [A] is room for their choice.
+    """
+    noise, actions, rewards = episodes.noise, episodes.actions, episodes.rewards
+    walls, moves, cells = env.walls, env.moves, env.free_cells
+    goal_index, agent, teleport, answers = env.goal_index, env.agent, env.teleport, env.answers
+    for b in range(first, last):
+        for a in range(len(logits)):
+            logits[a] = dot(h, (b - first,), layers.policy_weight, (a,)) + layers.policy_bias[a]
+        action, reward = sample(logits, noise[t, b]), float32(0)
+        if env.rules == MAZE:  # a step, or none before a wall; from the goal to a random cell
+            row, column = agent[b, 0] + moves[action, 0], agent[b, 1] + moves[action, 1]
+            if walls[row, column]:
+                row, column = agent[b, 0], agent[b, 1]
+                reward -= env.penalty
+            goal = goal_index[b]
+            if row == cells[goal, 0] and column == cells[goal, 1]:
+                elsewhere = pick_except(teleport[t, b], len(cells), goal)
+                row, column = cells[elsewhere, 0], cells[elsewhere, 1]
+                reward += env.reward
+            agent[b, 0], agent[b, 1] = row, column
+        elif answers[t, b] >= 0:
+            reward = env.reward if action == answers[t, b] else -env.penalty
+        actions[t, b], rewards[t, b] = action, reward
