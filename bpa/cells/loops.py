@@ -125,6 +125,7 @@ def trace_cell(net: PlasticNetwork) -> KernelCell | str:
         parameters=parameters,
         i2h=net.i2h,
         h2o=net.h2o,
+        h2v=net.h2v,
     )
 
 
@@ -136,4 +137,4 @@ def gate_cell(net: PlasticNetwork) -> KernelCell | str:
         return reason
     nothing, one_zero = net.w.new_zeros(0), net.w.new_zeros(1)
     parameters = Cell(net.w, net.w.new_zeros(0, 0), one_zero, nothing, one_zero, nothing, nothing)
-    return KernelCell(GATES, "lstm", FIXED, net.clip, TANH, False, parameters, net.i2h, net.h2o)
+    return KernelCell(GATES, "lstm", FIXED, net.clip, TANH, False, parameters, net.i2h, net.h2o, net.h2v)

@@ -40,6 +40,7 @@ class KernelCell(NamedTuple):
     parameters: Cell
     i2h: nn.Linear
     h2o: nn.Linear
+    h2v: nn.Module
 
 
 class Parameterised(Protocol):

@@ -27,12 +27,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bpa.engines.cell import Cell, KernelCell, LoopNetwork, slow_gradients, steps_of, wants_gradient
 from bpa.engines.context import asks_for_more
@@ -294,6 +294,17 @@ def outputs(
     return h, modulation if cell.modulated else None, final
 
 
+def heads(net: LoopNetwork, cell: KernelCell, h: Tensor) -> tuple[Tensor, Tensor]:
+    """net.heads(h), as one product where both are linear: half as many sweeps over h, there and back."""
+    layers = cell.h2o, cell.h2v
+    if not all(type(layer) is nn.Linear and layer.bias is not None for layer in layers):
+        return net.heads(h)
+    weight = torch.cat([cast(nn.Linear, layer).weight for layer in layers])
+    bias = torch.cat([cast(nn.Linear, layer).bias for layer in layers])
+    both = torch.nn.functional.linear(h, weight, bias)
+    return both[..., :-1], both[..., -1]
+
+
 def run_unroll(cell: KernelCell, drives: Tensor, run: Run[Tensor]) -> None:
     """Fill `run` from its initial state by drives [T, B, H]."""
     weights = weights_for_loop(settings(cell), cell.parameters)
@@ -307,7 +318,7 @@ def unroll(net: LoopNetwork, xs: Tensor, hidden: Any) -> Unrolled:
     run = fresh_run(hidden, len(xs), keep=wants_gradient(net, xs, *hidden))
     run_unroll(cell, drives, run)
     h, modulation, hidden = outputs(cell, run, drives, hidden)
-    logits, values = net.heads(h)
+    logits, values = heads(net, cell, h)
     return Unrolled(logits, values, modulation, h, hidden)
 
 
@@ -356,4 +367,4 @@ def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
     seen = (observations, cell.i2h.weight, cell.i2h.bias)
     drives = Drives.apply(*seen)
     h, modulation, hidden = outputs(cell, run, drives, hidden, seen)
-    return observations, actions, rewards, *net.heads(h), modulation, h, hidden
+    return observations, actions, rewards, *heads(net, cell, h), modulation, h, hidden
