@@ -33,6 +33,7 @@ class PlasticNetwork(Protocol):
     num_actions: int
     i2h: nn.Linear
     h2o: nn.Linear
+    h2v: nn.Linear
     w: nn.Parameter
     plasticity: str
     fanout: bool

@@ -40,7 +40,7 @@ class KernelCell(NamedTuple):
     parameters: Cell
     i2h: nn.Linear
     h2o: nn.Linear
-    h2v: nn.Module
+    h2v: nn.Linear
 
 
 class Parameterised(Protocol):

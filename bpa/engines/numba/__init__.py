@@ -4,22 +4,26 @@ The engine covers the part of a network that is shaped like Hebb. The rest stays
 i2h(input) of all steps are one product before it, the heads one after it, and the gradients of w and of the
 linear layers are products over all steps too.
 
-The loops are in `vectors` (registers of eight numbers), `traces` (the way forward), `environments` (the rules
-of the maze and the cues), `acting` (both in one loop, and the plain LSTM) and `backward`; `compiling` keeps
-them on disk. None of these knows PyTorch. They work on a few episodes at a time, and arrays are float32 and
-C-contiguous. Shapes: T time, B batch, G episodes of one group, H hidden, P = H rounded up to a multiple of
-LANES; columns from H on hold zeros and stay zero, so that every inner loop runs over whole vectors. The rows
-of matrices are filled up to a multiple of ROWS, and their number is called H too. Row i is the pre-synaptic
-neuron, column j the post-synaptic one. Activities carry the initial state in front: h is [T + 1, B, P] and
-h[t] is x(t-1) of the papers.
+The loops are in `vectors` (registers as wide as the machine's), `traces` (the way forward), `environments`
+(the rules of the maze and the cues), `acting` (both in one loop, and the plain LSTM) and `backward`;
+`compiling` keeps them on disk. None of these knows PyTorch. They work on a few episodes at a time, and arrays
+are float32 and C-contiguous. Shapes: T time, B batch, G episodes of one group, H hidden, P = H rounded up to
+a multiple of LANES; columns from H on hold zeros and stay zero, so that every inner loop runs over whole
+vectors. The rows of matrices are filled up to a multiple of ROWS, and their number is called H too. Row i is
+the pre-synaptic neuron, column j the post-synaptic one. Activities carry the initial state in front: h is
+[T + 1, B, P] and h[t] is x(t-1) of the papers.
 
-Four things make the loops fast:
+Six things make the loops fast:
 
 - Hebb is swept once a step: an element that one step changes is read by the next at once.
 - Several rows of Hebb are swept side by side, so that what belongs to the columns is fetched once for all.
 - A group of episodes runs in step, so that a row of w and alpha, once fetched, serves them all.
+- Rows begin where a line of the cache does, and numbers are taken by the register.
 - Hebb is not kept for the backward pass. It is stored every so many steps and rebuilt in between, which
-  needs no sums: an element depends on nothing but its own past and two numbers a step.
+  needs no sums: an element depends on nothing but its own past and two numbers a step. Of what is rebuilt
+  every second step is written, because writing into the cache is what takes longest.
+- Within a step no view of an array is made and no tuple of arrays is handed on for one episode alone: each
+  array would be counted in and out, by all threads in one place.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 import numba
 import numpy as np
@@ -297,10 +301,9 @@ def outputs(
 def heads(net: LoopNetwork, cell: KernelCell, h: Tensor) -> tuple[Tensor, Tensor]:
     """net.heads(h), as one product where both are linear: half as many sweeps over h, there and back."""
     layers = cell.h2o, cell.h2v
-    if not all(type(layer) is nn.Linear and layer.bias is not None for layer in layers):
+    if any(type(layer) is not nn.Linear or layer.bias is None for layer in layers):  # one was replaced
         return net.heads(h)
-    weight = torch.cat([cast(nn.Linear, layer).weight for layer in layers])
-    bias = torch.cat([cast(nn.Linear, layer).bias for layer in layers])
+    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
     both = torch.nn.functional.linear(h, weight, bias)
     return both[..., :-1], both[..., -1]
 

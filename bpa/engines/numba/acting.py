@@ -45,9 +45,7 @@ def act_group(group, first, last, weights, layers, env, episodes, run):
         sense(env, first, last, t, episodes)
         for e in range(last - first):
             at = (t, first + e)
-            add_input(
-                layers.input_weight, layers.input_bias, episodes.observations, at, some, room.sums, e
-            )
+            add_input(layers.input_weight, layers.input_bias, episodes.observations, at, some, room.sums, e)
         step(weights, own, t, room)
         keep_traces(own, t)
         act(env, first, last, t, own.h[t + 1], layers, logits, episodes)

@@ -84,7 +84,7 @@ def squash_slope(modulator, m):
 
 @compiled
 def rebuild_hebbian(kept, pre, changes, clip, count, given):
-    """given[m] [G, H, P] for 2 m < count: what the clip of the 2 m-th of `count` steps after `kept` is given."""
+    """given[m] [G, H, P], 2 m < count: what the clip of the 2 m-th of `count` steps after `kept` is given."""
     low, high = spread(-clip), spread(clip)
     for e in range(kept.shape[0]):
         for i in range(kept.shape[1]):
@@ -103,7 +103,7 @@ def rebuild_hebbian(kept, pre, changes, clip, count, given):
 def rebuild_retroactive(
     kept, eligibility_kept, pre, changes, imprints, eta, clip, count, given, eligibilities
 ):  # fmt: skip
-    """given[k] for k < count, what the clip of the k-th step is given, and eligibilities[k] before that step."""
+    """given[k] for k < count, what the clip of step k is given, and eligibilities[k], those before step k."""
     low, high, keep = spread(-clip), spread(clip), spread(float32(1) - eta)
     copy_matrices(eligibility_kept, eligibilities, 0)
     for e in range(kept.shape[0]):
@@ -184,7 +184,9 @@ def backward_retroactive(
     weights, bound, given, eligibility, before, pre, later, later_imprint, later_kept, flow, dhebb,
     deligibility, dalpha,
 ):  # fmt: skip
-    """The sweep of pass t with eligibilities; `eligibility` is E before step t - 1, `given` and `bound` as above.
+    """The sweep of pass t with eligibilities; `eligibility` is E before step t - 1.
+
+    `bound` is the clip of step t - 1, and `given` what it was given.
 
     Step t:     dpre_i = sum_j ( dE_ij later_imprint_j + (w_ij + alpha_ij Hebb_ij(t)) dsums_j )
                 dE_ij = later_kept dE_ij + dhebb_ij later_j, now the gradient of E(t)

@@ -19,9 +19,12 @@ from numba.extending import intrinsic, models, register_model
 from bpa.engines.numba.compiling import compiled
 
 
-
 def lanes_of(features: str) -> int:
-    """How many numbers of float32 a vector should hold on a processor with LLVM's `features`, "+avx,-avx2"."""
+    """How many numbers of float32 a vector should hold, from LLVM's list of a processor's features.
+
+    >>> lanes_of("+avx,+avx2,-avx512f")
+    8
+    """
     known = set(features.split(","))
     if "+avx512f" in known:
         return 16
@@ -29,7 +32,7 @@ def lanes_of(features: str) -> int:
 
 
 # What Numba compiles for: NUMBA_CPU_FEATURES, or else this machine.
-LANES = lanes_of(numba.config.CPU_FEATURES or get_host_cpu_features())
+LANES = lanes_of(getattr(numba.config, "CPU_FEATURES", None) or get_host_cpu_features())
 
 Array = TypeVar("Array")  # of NumPy in the loops, of PyTorch outside
 
