@@ -279,12 +279,14 @@ def test_gradients_of_gradients_of_an_episode(plasticity, environment):
         gradients = torch.autograd.grad(loss, list(net.parameters()), create_graph=True, allow_unused=True)
         penalty = sum(part.square().sum() for part in gradients if part is not None)
         found.append(torch.autograd.grad(penalty, list(net.parameters()), allow_unused=True))
+    assert sum(right is not None for right in found[1]) >= 5
     for (name, _), mine, right in zip(net.named_parameters(), *found, strict=True):
-        assert (mine is None) == (right is None), name
-        if right is not None:
-            torch.testing.assert_close(
-                mine, right, rtol=1e-3, atol=2e-4 * max(1, right.abs().max().item()), msg=name
-            )
+        if right is None:  # nothing depends on it; the loops' heads are one product, whose bias gets a 0
+            assert mine is None or not mine.any(), name
+            continue
+        torch.testing.assert_close(
+            mine, right, rtol=1e-3, atol=2e-4 * max(1, right.abs().max().item()), msg=name
+        )
 
 
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
