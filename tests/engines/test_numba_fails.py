@@ -149,6 +149,6 @@ caching.CacheImpl._locator_classes = []
 def test_a_numba_that_computes_nonsense_is_not_used(monkeypatch):
     from bpa.engines import numba
 
-    monkeypatch.setattr(vectors, "dot", lambda a, b: 0)
+    monkeypatch.setattr(vectors, "dot", lambda *vectors_and_places: 0)
     with pytest.raises(RuntimeError, match="a product of two vectors is wrong"):
         numba.try_out()
