@@ -61,9 +61,13 @@ def test_work_grows_with_every_size():
 
 
 def test_the_bound_is_the_longer_of_computing_and_moving():
-    case = Case("numba", 1, 1000, 1000)  # 32 GFLOP, 24 GB
-    assert bound(case, Peak(1, gflops=32.0, gigabytes_per_second=1e9)) == pytest.approx(1.0)
-    assert bound(case, Peak(1, gflops=1e9, gigabytes_per_second=12.0)) == pytest.approx(2.0)
+    case = Case("numba", 1, 1000, 1000)  # 32 GFLOP, 22 GB
+
+    def machine(gflops, gigabytes_per_second):
+        return Peak(1, gflops, gigabytes_per_second, nearest_gigabytes_per_second=1.0)
+
+    assert bound(case, machine(32.0, 1e9)) == pytest.approx(1.0)
+    assert bound(case, machine(1e9, 11.0)) == pytest.approx(2.0)
 
 
 def test_a_report_of_both_engines():
@@ -83,6 +87,7 @@ def test_a_report_of_both_engines():
         assert case["peak_memory_mb"] >= case["memory_before_mb"] > 50
         assert case["times_bound"] > 1, "faster than the arithmetic allows: the bound is wrong"
     assert report["peak"]["gflops"] > 1
+    assert report["peak"]["nearest_gigabytes_per_second"] > 1
     assert report["peak"]["gigabytes_per_second"] > 1
     lines = table(report).splitlines()
     assert len(lines) == 8
