@@ -311,7 +311,8 @@ def train(
     Args:
         config: the settings.
         watch: called after every iteration with the network and the history so far, which it must not
-            change. A notebook can draw a learning curve with it, or keep copies of the weights.
+            change. A notebook can draw a learning curve with it, or keep copies of the weights. Where it
+            raises KeyboardInterrupt the run is stopped and kept.
         env: an environment of your own in place of the one that the config describes, see `bpa.envs.base`.
             Its sizes hold over the config's. One without `sample_noise` draws from PyTorch's global
             generator, which is seeded within and put back, and its runs cannot be resumed.
@@ -368,8 +369,14 @@ def train(
             if run.iteration % config.checkpoint_every == 0 or run.iteration == config.iterations or stopped:
                 run.keep()
             show.update()
-            if watch is not None:
-                watch(net, run.history)
+            try:
+                if watch is not None:
+                    watch(net, run.history)
+            except KeyboardInterrupt:
+                if len(stops) < 2:  # it is not the second signal, which does not wait
+                    run.keep()
+                    raise KeyboardInterrupt(stopped_after(run)) from None
+                raise
             if stopped:
                 raise KeyboardInterrupt(stopped_after(run))
         if stops:  # after the last iteration

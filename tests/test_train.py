@@ -24,7 +24,7 @@ from bpa.envs.cue_reward import PUBLISHED, CueReward
 from bpa.maze import draw_noise
 from bpa.train import Diverged, a2c_loss, discounted_returns
 from bpa.training.a2c import BASELINES, lambda_returns
-from bpa.training.checkpoint import build_network, load_weights, read_history
+from bpa.training.checkpoint import build_network, load_checkpoint, load_weights, read_history
 from bpa.training.config import OWN
 from bpa.training.distributed import Team, join_team, own_device
 from bpa.training.optim import OPTIMIZERS, POLICIES, SCHEDULES, scheduled
@@ -382,6 +382,21 @@ def test_a_stopped_run_ends_its_iteration_keeps_it_and_can_go_on(tmp_path, numbe
     assert_equal_weights(weights(resumed), weights(train(config.replace(out=None))))
     with pytest.raises(KeyboardInterrupt, match="stopped after iteration 3; nothing is kept"):
         train(config.replace(out=None), watch=stop)
+
+
+def test_a_run_that_watch_stops_is_kept_and_can_go_on(tmp_path):
+    config = SMALL.replace(iterations=6, out=str(tmp_path / "run"))
+
+    def stop(net, history):
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"stopped after iteration 2; go on with: bpa train --resume"):
+        train(config, watch=stop)
+    assert load_checkpoint(tmp_path / "run").iteration == 2
+    assert_equal_weights(
+        weights(train(config.replace(resume=True))), weights(train(config.replace(out=None)))
+    )
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
 @contextlib.contextmanager
-def deferred_signals() -> Iterator[list[int]]:
+def deferred_signals(then: Callable[[], object] | None = None) -> Iterator[list[int]]:
     """Within, SIGINT and SIGTERM are only noted in the list that this gives; a second one interrupts at once.
+
+    `then` is called at the first one.
 
     Signals reach the main thread alone. In another thread nothing is changed and the list stays empty.
     """
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if noted:
-            raise KeyboardInterrupt
         noted.append(number)
+        if len(noted) > 1:
+            raise KeyboardInterrupt
+        if then is not None:
+            then()
 
     if threading.current_thread() is not threading.main_thread():
         yield noted
