@@ -455,7 +455,7 @@ def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
         path = out / "weights" / f"{variant}.safetensors"
         path.parent.mkdir(exist_ok=True)
         if not path.exists() or not same_weights(load_weights(path)[0], net):
-            save_weights(path, net, config.replace(out=None))
+            save_weights(path, net, config.replace(out=None, resume=False))
     return finals
 
 
