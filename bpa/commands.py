@@ -159,7 +159,9 @@ class ReproduceArguments(Arguments):
     variants: tuple[str, ...] | None = None
     """Which to compare, of none plastic simple retroactive lstm, or of the changes: all."""
     workers: int | None = ranged(None, Whole(1))
-    """Runs side by side, each in one thread: one a core."""
+    """Runs side by side, each in one thread: one a core, or as many as a cluster has workers."""
+    cluster: str | None = None
+    """Address of a Dask scheduler whose workers do the runs, tcp://HOST:8786. They must share the folder."""
     config: str | None = None
     """A TOML file of settings that win over those of the budget."""
 
@@ -381,6 +383,7 @@ def run_reproduce(arguments: Sequence[str]) -> None:
         budget.episodes,
         asked.workers,
         lambda line: print(line, flush=True),
+        asked.cluster,
     )
     from bpa.show.curves import save_comparison  # here, because matplotlib takes a second
 

@@ -138,22 +138,6 @@ def test_children_speak_utf8_whatever_the_console(tmp_path, monkeypatch):
         list(reproduce.side_by_side([reproduce.Job("none", config, 1)], workers=2))
 
 
-def test_what_a_child_said_is_read_whatever_it_is(tmp_path, monkeypatch):
-    class Ended:
-        returncode = 1
-
-        def poll(self):
-            return self.returncode
-
-    def start(job):
-        (tmp_path / "run.log").write_bytes(b"caf\xe9\n")  # as a library in C may write
-        return Ended()
-
-    monkeypatch.setattr(reproduce, "start", start)
-    with pytest.raises(ChildProcessError, match="run failed: caf\N{REPLACEMENT CHARACTER}"):
-        list(reproduce.side_by_side([reproduce.Job("none", TrainConfig(out=str(tmp_path / "run")), 1)], 2))
-
-
 def test_what_a_measuring_child_said_is_read_whatever_it_is(monkeypatch):
     talk = "import sys; sys.stderr.buffer.write(bytes([99, 233, 10])); print('λ'); sys.exit(1)"
     run = subprocess.run

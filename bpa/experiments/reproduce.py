@@ -7,6 +7,8 @@ And one of our own: what each of the settings that we chose is worth, changed by
 - `runs/VARIANT-SEED`: one run folder each, see `bpa.training.checkpoint`. `final.json` in it says that it is
   trained and evaluated; without that file the run is begun, or gone on with. What it warned of is in the .log
   beside it.
+- `runs/.stop`: the sign to stop. While it is there, every run ends its iteration and is kept. Ctrl-C makes
+  it, and so may you, from any machine that shares the folder; the next command takes it away.
 - `settings.json`: the settings of each variant, and each sitting with its machine, versions and seconds.
 - `curves.csv`, `final.csv`: made from the runs that are finished; `bpa.show.curves` draws `figure.png` from
   them.
@@ -16,12 +18,23 @@ And one of our own: what each of the settings that we chose is worth, changed by
 
 The same command again goes on where the last one was stopped. One command at a time
 fills a folder; a second is refused. What the two tables say is computed in `bpa.experiments.statistics`.
+
+joblib spreads the runs: over processes of this machine, or over a Dask cluster whose machines share the
+folder and have `bpa` with its extra `cluster`. A worker does one run at a time, and so has one thread::
+
+    dask scheduler                                          # says its address
+    dask worker tcp://HOST:8786 --nthreads 1 --nworkers 8   # on every machine
+    bpa reproduce maze --cluster tcp://HOST:8786
+
+A run whose command was killed ends here after its iteration; on a cluster it goes on until it is finished, or
+until somebody makes `runs/.stop`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import json
 import math
@@ -29,10 +42,11 @@ import os
 import platform
 import signal
 import statistics
-import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -52,6 +66,7 @@ from bpa.training import checkpoint as runs
 from bpa.training.checkpoint import History, load_weights, read_history, save_weights, write_atomically
 from bpa.training.config import TrainConfig
 from bpa.training.presets import PRESETS
+from bpa.training.signals import children_without_interrupts, deferred_signals
 from bpa.training.supervised import batch_loss
 from bpa.training.tasks import CueSettings, build_task, is_rewarded, sizes
 
@@ -154,6 +169,8 @@ QUICK = {
 
 FIRST_EVALUATION_SEED = 1_000_000  # plus that of the training, which must be below it
 FINAL = "final.json"  # in a run folder: the run is complete
+STOP = ".stop"  # beside the run folders: no run goes on
+PATIENCE = 30.0  # seconds for a cluster to answer
 MOST_POINTS = 200  # of a run in curves.csv
 # What differs from run to run, or is no matter of the comparison.
 OF_A_RUN = {"cell", "plasticity", "seed", "out", "resume", "quiet", "checkpoint_every", "tensorboard"}
@@ -354,6 +371,20 @@ def described(
     }
 
 
+def machine() -> dict[str, Any]:
+    """What settings.json says of a machine."""
+    system = f"{platform.system()} {platform.machine()}"
+    return {"processor": processor(), "cores": cores(), "system": system}
+
+
+def machines(client: Any) -> dict[str, Any]:
+    """What settings.json says of this machine, or of each kind that a cluster has."""
+    if client is None:
+        return machine()
+    kinds = client.run(machine).values()
+    return {"cluster": [kind for n, kind in enumerate(kinds) if kind not in list(kinds)[:n]]}
+
+
 def agreed(out: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """The settings of a new folder, or those of one to go on with and what `asked` adds: variants and seeds.
 
@@ -379,56 +410,173 @@ def agreed(out: Path, asked: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{path} holds no settings of a comparison: {error!r}") from None
 
 
-def start(job: Job) -> subprocess.Popen[bytes]:
-    """`complete` in a process of its own with one thread, which logs beside its run folder.
+def orphaned(command: int | None) -> bool:
+    """Whether the process has died whose child this one was; None: this is no child. Windows cannot tell."""
+    return os.name == "posix" and command not in (None, os.getpid(), os.getppid())
 
-    Small tensors gain nothing from a second thread, which would spin on the core of another run. In a session
-    of its own, Ctrl-C reaches the process through us alone, and once.
+
+RUNNING = threading.Lock()  # held by a worker during a run
+
+
+@functools.cache  # once a process
+def serve(command: int) -> None:
+    """Make this process a worker of `command`, which alone hears Ctrl-C and whose death it does not outlive.
+
+    By itself an idle worker of joblib stays for five minutes, and holds the streams of the command meanwhile.
     """
-    order = json.dumps([job.variant, job.config.as_dict(), job.episodes])
-    with open(f"{job.config.out}.log", "ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "bpa.experiments.reproduce", order],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"},
-            start_new_session=True,
-        )
+
+    def leave() -> None:
+        while not orphaned(command):
+            time.sleep(0.5)
+        with RUNNING:
+            os._exit(1)
+
+    if os.getpid() != command:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=leave, daemon=True).start()
 
 
-def side_by_side(jobs: Iterable[Job], workers: int) -> Generator[Final, None, None]:
+def apart(job: Job, home: str, command: int | None) -> Final | str | None:
+    """`complete` in a worker of joblib and in one thread, which logs beside the run folder.
+
+    Small tensors gain nothing from a second thread, which would spin on the core of another run.
+
+    Args:
+        job: the run. home: where its path begins, if it is relative.
+        command: the process that started the worker; None on a cluster.
+
+    Returns:
+        Its outcome; a line that says why it failed; or None if it was stopped, and can be gone on with.
+    """
+    folder = Path(home, job.config.out or "")
+    mark = folder.with_name(STOP)
+
+    def heed(net: RecurrentPolicy, history: History) -> None:
+        if mark.exists() or orphaned(command):
+            raise KeyboardInterrupt
+
+    if command is not None:
+        serve(command)
+    if mark.exists() or orphaned(command):
+        return None
+    torch.set_num_threads(1)
+    try:
+        with (
+            RUNNING,
+            open(f"{folder}.log", "a", encoding="utf-8", errors="backslashreplace") as log,
+            contextlib.redirect_stderr(log),
+        ):
+            return logged(job._replace(config=job.config.replace(out=str(folder))), heed)
+    except Exception as error:
+        return f"{job.config.out} failed: {''.join(traceback.format_exception_only(error)).strip()}"
+
+
+def logged(job: Job, watch: Watch) -> Final | None:
+    """`complete`, which says on stderr how it ended if not well; None if it was stopped."""
+    try:
+        return complete(job, watch)
+    except KeyboardInterrupt:
+        print("stopped; what it has learned is kept", file=sys.stderr)
+        return None
+    except Exception:
+        traceback.print_exc()
+        raise
+
+
+def dispatched(jobs: Sequence[Job], workers: int, client: Any) -> Generator[Final | str | None, None, None]:
+    """What `apart` gives for each of `jobs`, as they end; the first ones are on their way."""
+    from joblib import Parallel, delayed, parallel_config  # here, because it takes half a second
+
+    home, command = os.getcwd(), os.getpid() if client is None else None
+    calls = (delayed(apart)(job, home, command) for job in jobs)
+    how = {"return_as": "generator_unordered", "batch_size": 1, "pre_dispatch": workers}
+    if client is not None:
+        with parallel_config("dask", client=client):
+            return Parallel(**how)(calls)
+    with parallel_config("loky", inner_max_num_threads=1), children_without_interrupts():
+        return Parallel(max(2, min(workers, len(jobs))), **how)(calls)  # of one it would make none
+
+
+def side_by_side(jobs: Iterable[Job], workers: int, client: Any = None) -> Generator[Final, None, None]:
     """Complete `jobs`, so many at a time, in the order in which they end; one at a time needs no processes.
 
-    Closed or interrupted, it lets every run end its iteration and keep it.
+    Closed or interrupted, it lets every run end its iteration and keep it; a second Ctrl-C does not wait.
+    A run that fails is told on stderr, and the others go on.
+
+    Args:
+        jobs: runs whose folders lie side by side.
+        workers: runs at a time. client: of the Dask cluster that does them; None: processes of this machine.
 
     Raises:
-        ChildProcessError: a run failed, with the last line that it said.
+        ChildProcessError: a run failed, with the last line that it said; or the workers have died.
+        KeyboardInterrupt: it was stopped.
     """
-    if workers == 1:
-        yield from map(complete, jobs)
-        return
     waiting = list(jobs)
-    running: list[tuple[Job, subprocess.Popen[bytes]]] = []
+    if client is None and (workers == 1 or not waiting):
+        yield from map(complete, waiting)
+        return
+    mark = Path(waiting[0].config.out or "").with_name(STOP)
+    mark.unlink(missing_ok=True)
+    failed, stopped = [], False
+    # An exception would make joblib kill its workers, so a signal only leaves the mark.
+    with deferred_signals(mark.touch) as signals:
+        finished = dispatched(waiting, workers, client)
+        try:
+            for outcome in finished:
+                if isinstance(outcome, Final):
+                    yield outcome
+                elif outcome is None:
+                    stopped = True
+                else:
+                    failed.append(outcome)
+                    print(outcome, file=sys.stderr)
+        except GeneratorExit:  # who asked wants no more
+            mark.touch()
+            for _ in finished:
+                pass
+            mark.unlink()
+            raise
+        except Exception as error:  # of joblib: whatever a run may raise is a line
+            mark.touch()  # on a cluster some may still be on their way
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise ChildProcessError(f"the workers are lost, and the same command goes on: {said}") from error
+        mark.unlink(missing_ok=True)
+    if signals or stopped:
+        raise KeyboardInterrupt
+    if failed:
+        others = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
+        raise ChildProcessError(failed[0] + others)
+
+
+@contextlib.contextmanager
+def connected(cluster: str | None) -> Iterator[Any]:
+    """A client of the Dask cluster whose scheduler has this address, None without an address.
+
+    Raises:
+        ValueError: it cannot be reached, or its workers cannot do the runs.
+    """
+    if cluster is None:
+        yield None
+        return
     try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                running.append((waiting[0], start(waiting.pop(0))))
-            for job, process in [pair for pair in running if pair[1].poll() is not None]:
-                running.remove((job, process))
-                if process.returncode:
-                    log = Path(f"{job.config.out}.log")
-                    said = log.read_text(encoding="utf-8", errors="replace").splitlines()
-                    reason = said[-1] if said else f"exit code {process.returncode}"
-                    raise ChildProcessError(f"{job.config.out} failed: {reason}")
-                yield complete(job)  # which only reads what the process has noted
-            time.sleep(0.05)
-    finally:
-        for _, process in running:
-            if os.name == "posix":  # elsewhere Ctrl-C has reached it already
-                process.send_signal(signal.SIGINT)
-        for _, process in running:
-            process.wait()
+        from distributed import Client
+    except ImportError:
+        raise ValueError(
+            'cluster needs the extra of that name: in your copy of this project, pip install ".[cluster]"'
+        ) from None
+    with contextlib.ExitStack() as stack:
+        try:
+            client = stack.enter_context(Client(cluster, timeout=PATIENCE, set_as_default=False))
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"cluster {cluster} has no worker that can be reached: {error}") from None
+        threads = client.nthreads().values()
+        if max(threads) > 1 or len(threads) < 2:
+            raise ValueError(
+                f"cluster {cluster} must have two workers or more of one thread each, as of "
+                f"dask worker --nthreads 1, got threads {', '.join(map(str, threads))}"
+            )
+        yield client
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:
@@ -466,15 +614,16 @@ def fill(
     total: int,
     workers: int,
     say: Callable[[str], None],
+    client: Any = None,
 ) -> None:
     """Do the runs that are left of `total`, and note after each how long this sitting has taken.
 
     Raises:
-        KeyboardInterrupt: it was stopped; tables are made of what is finished.
+        ChildProcessError: a run failed; KeyboardInterrupt: it was stopped. What is finished is in the tables.
     """
     begun, done = time.perf_counter(), total - len(left)
     try:
-        with contextlib.closing(side_by_side(left, workers)) as finished:
+        with contextlib.closing(side_by_side(left, workers, client)) as finished:
             for final in finished:
                 done += 1
                 seconds = time.perf_counter() - begun
@@ -485,6 +634,9 @@ def fill(
                     f"episodes after {final.iterations:,} iterations in {final.seconds:.0f} s; "
                     f"{done} of {total} runs, {seconds / 60:.0f} min"
                 )
+    except ChildProcessError:
+        publish(out, settings)
+        raise
     except KeyboardInterrupt:
         publish(out, settings)
         raise KeyboardInterrupt(
@@ -500,6 +652,7 @@ def reproduce(
     episodes: int = 500,
     workers: int | None = None,
     say: Callable[[str], None] = print,
+    cluster: str | None = None,
 ) -> list[Final]:
     """Fill the folder `out` with a comparison, or go on filling it.
 
@@ -510,18 +663,21 @@ def reproduce(
         episodes: fresh ones for each evaluation, with seeds that no training has; at least 1.
         workers: runs side by side, each a process with one thread; one a core if None. One alone runs here.
         say: is told of every run that ends.
+        cluster: the address of a Dask scheduler, over whose workers the runs are spread, as many at a time as
+            there are now if `workers` is None. They and this process must share `out`.
 
     Returns:
         All finished runs of the folder.
 
     Raises:
         ValueError: an argument is out of range, or the folder holds something else or other settings.
+        ChildProcessError: a run failed; the others were finished.
         KeyboardInterrupt: it was stopped; the tables hold what is finished, the rest can be gone on with.
     """
     out = Path(require_path("out", out))
     seeds = require_integer("seeds", seeds, low=1, high=FIRST_EVALUATION_SEED)
     episodes = require_integer("episodes", episodes, low=1)
-    workers = cores() if workers is None else require_integer("workers", workers, low=1)
+    workers = None if workers is None else require_integer("workers", workers, low=1)
     if not variants:
         raise ValueError(f"variants must hold at least one of {', '.join((*VARIANTS, *CHANGES))}, got none")
     config = config.replace(quiet=True)
@@ -535,38 +691,21 @@ def reproduce(
     left = [job for job in jobs if not os.path.exists(Path(job.config.out or "") / FINAL)]
     counts = {variant: about["parameters"] for variant, about in settings["variants"].items()}
     settings["largest_difference_in_parameters"] = max(counts.values()) / min(counts.values()) - 1
-    try:
-        (out / "runs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
-    say(
-        f"{out}: {len(left)} of {len(jobs)} runs to do, {workers} at a time; parameters: "
-        + ", ".join(f"{variant} {count:,}" for variant, count in counts.items())
-        + f", at most {settings['largest_difference_in_parameters']:.1%} apart"
-    )
-    machine = {
-        "processor": processor(),
-        "cores": cores(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-    if left:
-        settings["sittings"].append(machine | {"workers": workers, **runs.versions(), "seconds": 0.0})
-    with runs.written_alone(out):
-        write_json(out / "settings.json", settings)
-        fill(out, settings, left, len(jobs), workers, say)
-        return publish(out, settings)
-
-
-if __name__ == "__main__":
-    parent = os.getppid()
-
-    def stop_with_parent(net: RecurrentPolicy, history: History) -> None:
-        """A run whose command has been killed stops too, and is kept after one more iteration."""
-        if os.getppid() != parent:
-            signal.raise_signal(signal.SIGINT)
-
-    which, fields, fresh = json.loads(sys.argv[1])
-    try:
-        complete(Job(which, TrainConfig.from_dict(fields), fresh), stop_with_parent)
-    except KeyboardInterrupt:
-        sys.exit("stopped; what it has learned is kept")
+    with connected(cluster) as client:
+        workers = workers or (cores() if client is None else len(client.nthreads()))
+        try:
+            (out / "runs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"out {out} cannot be made: {error.strerror}") from None
+        say(
+            f"{out}: {len(left)} of {len(jobs)} runs to do, {workers} at a time; parameters: "
+            + ", ".join(f"{variant} {count:,}" for variant, count in counts.items())
+            + f", at most {settings['largest_difference_in_parameters']:.1%} apart"
+        )
+        if left:
+            sitting = {"workers": workers, **runs.versions(), "seconds": 0.0}
+            settings["sittings"].append(machines(client) | sitting)
+        with runs.written_alone(out):
+            write_json(out / "settings.json", settings)
+            fill(out, settings, left, len(jobs), workers, say, client)
+            return publish(out, settings)

@@ -35,3 +35,19 @@ def deferred_signals(then: Callable[[], object] | None = None) -> Iterator[list[
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextlib.contextmanager
+def children_without_interrupts() -> Iterator[None]:
+    """Processes that are started within ignore SIGINT from their first moment, as this one does meanwhile.
+
+    Ctrl-C in a terminal reaches a command and all its processes; then only the command hears it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)

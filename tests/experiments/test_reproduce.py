@@ -1,19 +1,22 @@
 """Comparisons: equal parameters, gone on with after any stop, never mixed, and tables that come back."""
 
+import contextlib
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from small import SMALL
+from small import SMALL, assert_equal_weights
 
 from bpa.cells.sizes import count_parameters
 from bpa.cli import main
@@ -24,6 +27,7 @@ from bpa.experiments.reproduce import (
     FINAL,
     FULL,
     QUICK,
+    STOP,
     VARIANTS,
     Job,
     configs_of,
@@ -359,20 +363,137 @@ def test_weights_follow_a_run_that_was_made_again(done, tmp_path):
     assert torch.equal(again.w, trained.w)
 
 
-def test_processes_side_by_side_give_the_same_numbers_and_name_a_failure(done, tmp_path):
-    (tmp_path / "runs").mkdir()
-    jobs = [
-        Job(variant, each.replace(seed=1, out=str(tmp_path / "runs" / f"{variant}-1")), 4)
-        for variant, each in equal_configs(TINY, PAIR).items()
+def tensors(folder):
+    """All tensors of a run folder: of its weights and of its checkpoint."""
+    return load_weights(folder)[0].state_dict() | comparing.runs.load_checkpoint(folder).tensors
+
+
+def assert_same_comparison(one, other):
+    """The same files, and in them the same numbers, but for seconds."""
+    names = [
+        {path.relative_to(out) for path in out.rglob("*") if path.suffix != ".log"} for out in (one, other)
     ]
-    finals = sorted(side_by_side(jobs, workers=2))
-    expected = [f for f in done[1] if f.variant in PAIR and f.seed == 1]
-    for got, want in zip(finals, expected, strict=True):
-        assert got == pytest.approx(want._replace(seconds=got.seconds))
-    (tmp_path / "runs" / "broken").mkdir()
-    broken = Job("simple", jobs[1].config.replace(out=str(tmp_path / "runs" / "broken")), 4)
-    with pytest.raises(ChildProcessError, match=r"broken failed: ValueError: .*checkpoint.* does not exist"):
-        list(side_by_side([broken], workers=2))
+    assert names[0] == names[1]
+    for table, kind in (("final.csv", Final), ("curves.csv", Point)):
+        rows = [without_seconds(read_table(out / table, kind)) for out in (one, other)]
+        assert rows[0] == rows[1]
+    for run in (path.name for path in (one / "runs").iterdir() if path.is_dir()):
+        folders = [out / "runs" / run for out in (one, other)]
+        assert_equal_weights(*map(tensors, folders))
+        histories = [without_seconds(read_history(folder / "history.csv")) for folder in folders]
+        assert histories[0] == histories[1]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of two Dask workers on this machine."""
+    distributed = pytest.importorskip("distributed", reason="the extra cluster is missing")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as made:
+        yield made.scheduler_address
+
+
+@pytest.fixture(params=["processes", "cluster"])
+def spread(request):
+    """`compare` over two processes, and over two workers of a cluster: with workers=, cluster= of its own."""
+    address = request.getfixturevalue("cluster") if request.param == "cluster" else None
+
+    def compared(out, say=silent):
+        return reproduce(TINY, out, tuple(VARIANTS), 2, 4, workers=2, say=say, cluster=address)
+
+    return compared
+
+
+def test_runs_side_by_side_fill_the_folder_as_one_after_another(done, tmp_path, spread):
+    assert without_seconds(spread(tmp_path / "maze")) == without_seconds(done[1])
+    assert_same_comparison(done[0], tmp_path / "maze")
+
+
+@pytest.mark.parametrize("how", ["a mark", "an error"])
+def test_stopped_side_by_side_it_goes_on_to_the_same_numbers(done, tmp_path, spread, how):
+    out = tmp_path / "maze"
+
+    def stop(line):
+        if "in fresh episodes" in line and how == "an error":
+            raise OSError("nobody listens")
+        if "in fresh episodes" in line:
+            (out / "runs" / STOP).touch()
+
+    error, said = (OSError, "nobody listens") if how == "an error" else (KeyboardInterrupt, "of 10 runs fin")
+    with pytest.raises(error, match=said):
+        spread(out, say=stop)
+    left = [run for run in (out / "runs").iterdir() if run.is_dir() and not (run / FINAL).exists()]
+    assert len(read_table(out / "final.csv", Final) if how == "a mark" else [1]) + len(left) < 10
+    assert not (out / "runs" / STOP).exists()
+    assert without_seconds(spread(out)) == without_seconds(done[1])
+    assert_same_comparison(done[0], out)
+    if how == "a mark":
+        said = json.loads((out / "settings.json").read_text())["sittings"]
+        assert [sitting["workers"] for sitting in said] == [2, 2]
+
+
+def some_jobs(folder, *names, iterations=3):
+    """Tiny runs in the folder; one whose name begins with broken has a folder without a checkpoint."""
+    folder.mkdir()
+    for name in names:
+        if name.startswith("broken"):
+            (folder / name).mkdir()
+    config = TINY.replace(plasticity="simple", iterations=iterations)
+    return [Job("simple", config.replace(out=str(folder / name)), 4) for name in names]
+
+
+def test_a_run_that_fails_is_told_and_the_others_go_on(tmp_path, capfd):
+    jobs = some_jobs(tmp_path / "runs", "broken", "one", "two", "three", "broken too")
+    reason = r"broken failed: ValueError: .*checkpoint.* does not exist"
+    finished = []
+    with pytest.raises(ChildProcessError, match=reason + r"$"):
+        finished.extend(side_by_side(jobs[:4], workers=2))
+    assert [re.fullmatch(f".*{reason}", line) is not None for line in lines_of(capfd)] == [True]
+    assert "Traceback" in (tmp_path / "runs" / "broken.log").read_text()
+    assert all((tmp_path / "runs" / name / FINAL).exists() for name in ("one", "two", "three"))
+    with pytest.raises(ChildProcessError, match=reason.replace("broken", "broken( too)?") + r" \(1 more f"):
+        list(side_by_side(jobs, workers=2))
+
+
+def lines_of(capfd):
+    return capfd.readouterr().err.splitlines()
+
+
+def test_tables_are_made_where_a_run_fails(done, tmp_path):
+    (tmp_path / "maze" / "runs" / "none-1").mkdir(parents=True)
+    with pytest.raises(ChildProcessError, match=r"none-1 failed: ValueError"):
+        reproduce(TINY, tmp_path / "maze", PAIR, 2, 4, workers=2, say=silent)
+    finals = read_table(tmp_path / "maze" / "final.csv", Final)
+    assert [(f.variant, f.seed) for f in finals] == [("none", 0), ("simple", 0), ("simple", 1)]
+
+
+def workers_of(command):
+    """Processes that joblib has started for a process, by their numbers in /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == command and b"LokyProcess" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes as Linux shows them")
+def test_a_worker_that_dies_is_told(tmp_path):
+    jobs = some_jobs(tmp_path / "runs", "one", "two", iterations=1000000)
+    histories = [Path(job.config.out, "history.csv") for job in jobs]
+
+    def kill():
+        until(lambda: all(path.exists() for path in histories))
+        os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    with pytest.raises(ChildProcessError, match=r"^the workers are lost, .*SIGKILL"):
+        list(side_by_side(jobs, workers=2))
+    killing.join()
+    again = some_jobs(tmp_path / "again", "one", "two")
+    assert len(list(side_by_side(again, workers=2))) == 2  # by new workers
 
 
 def heed_interrupts():
@@ -380,10 +501,15 @@ def heed_interrupts():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def said_by(process):
+    """What a command says on stderr; its workers hold the stream as well, so that they must have ended."""
+    return process.communicate(timeout=120)[1]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_or_killed_command_leaves_runs_that_go_on(tmp_path, number):
-    """Its processes stop with it, and each keeps what it had learned."""
+@pytest.mark.parametrize("kind", ["a terminal", "SIGINT", "SIGTERM", "SIGKILL"])
+def test_a_stopped_or_killed_command_leaves_runs_that_go_on(tmp_path, kind):
+    """Its processes stop with it, and each keeps what it had learned. A terminal's Ctrl-C reaches them."""
     settings = tmp_path / "long.toml"
     settings.write_text(SMALL_SETTINGS.replace("iterations = 3", "iterations = 1000000"))
     command = (
@@ -396,6 +522,7 @@ def test_a_stopped_or_killed_command_leaves_runs_that_go_on(tmp_path, number):
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=heed_interrupts,
+        start_new_session=True,
     )
 
     def lines():
@@ -403,16 +530,77 @@ def test_a_stopped_or_killed_command_leaves_runs_that_go_on(tmp_path, number):
 
     until(lambda: process.poll() is not None or min(lines()) > 5)
     assert process.poll() is None
-    process.send_signal(number)
-    said = process.communicate()[1]
-    if number == signal.SIGINT:
+    if kind == "a terminal":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(getattr(signal, kind))
+    said = said_by(process)
+    if kind != "SIGKILL":
         assert process.returncode == 130
         assert said == "bpa: stopped with 0 of 2 runs finished; the same command goes on\n"
+        assert not (out / "runs" / STOP).exists()
     logs = [out / "runs" / f"{variant}-0.log" for variant in PAIR]
-    until(lambda: all(log.read_text() == "stopped; what it has learned is kept\n" for log in logs))
+    assert [log.read_text() for log in logs] == ["stopped; what it has learned is kept\n"] * 2
     held = lines()
     for path, count in zip(histories, held, strict=True):
         assert comparing.runs.load_checkpoint(path.parent).iteration == count - 1  # a line is the head
+
+
+IDLE = """
+import sys, time
+sys.path[:0] = {path}
+from pathlib import Path
+from experiments.test_reproduce import some_jobs, side_by_side
+print(len(list(side_by_side(some_jobs(Path(sys.argv[1]), "one", "two"), 2))), flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_idle_workers_do_not_outlive_their_command(tmp_path):
+    """joblib would keep them for five minutes, and with them the streams of the command."""
+    program = IDLE.format(path=[str(Path(__file__).parents[1])])
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "runs")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "2\n"
+    process.kill()
+    said_by(process)
+
+
+def test_a_cluster_that_cannot_do_the_runs_is_refused(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="the extra cluster is missing")
+    monkeypatch.setattr(comparing, "PATIENCE", 0.5)
+
+    def refused(address, said):
+        with pytest.raises(ValueError, match=said):
+            reproduce(TINY, tmp_path / "maze", PAIR, say=silent, cluster=address)
+
+    refused("tcp://127.0.0.1:9", "cluster tcp://127.0.0.1:9 has no worker that can be reached: ")
+    refused("nowhere", "cluster nowhere has no worker that can be reached: ")
+    options = {"processes": False, "dashboard_address": ":0"}
+    for number, threads, said in (
+        (0, 1, "has no worker that can be reached: "),
+        (1, 1, "must have two workers or more of one thread each, .* got threads 1$"),
+        (2, 2, "must have two workers or more of one thread each, .* got threads 2, 2$"),
+    ):
+        with distributed.LocalCluster(n_workers=number, threads_per_worker=threads, **options) as made:
+            refused(made.scheduler_address, said)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    refused("tcp://127.0.0.1:9", r'cluster needs the extra of that name: .* pip install "\.\[cluster\]"')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_spreads_its_runs_over_a_cluster(tmp_path, capsys, cluster):
+    (tmp_path / "tiny.toml").write_text(SMALL_SETTINGS)
+    command = f"reproduce maze --quick --seeds 1 --config {tmp_path / 'tiny.toml'} --out {tmp_path / 'maze'}"
+    assert main([*command.split(), "--cluster", cluster]) == 0
+    assert ": 5 of 5 runs to do, 2 at a time; parameters: " in capsys.readouterr().out
+    (sitting,) = json.loads((tmp_path / "maze" / "settings.json").read_text())["sittings"]
+    assert [set(kind) for kind in sitting["cluster"]] == [{"processor", "cores", "system"}]  # both alike
 
 
 def test_the_command_compares_goes_on_and_draws(tmp_path, capsys, monkeypatch):
