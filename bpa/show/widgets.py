@@ -43,6 +43,7 @@ class Live:
         caption: str = "",
         height: int = 600,
         downloads: bool = False,
+        name: str = "",
     ):
         self.body = body  # name of a file in bpa/show/live
         self.scripts = tuple(scripts)  # names of files in bpa/show/live, in the order in which they run
@@ -50,6 +51,7 @@ class Live:
         self.title = require_text("title", title)
         self.caption = caption
         self.height = height  # CSS pixels, until the figure reports its own
+        self.name = name  # by which links of the page reach it, #NAME:SETTINGS; none if empty
         self.permissions = "allow-scripts allow-downloads" if downloads else "allow-scripts"
 
     def document(self) -> str:
@@ -71,7 +73,8 @@ class Live:
 
     def _repr_html_(self) -> str:
         return (
-            f'<div class="bpa-figure"><iframe class="bpa-live" sandbox="{self.permissions}" '
+            f'<div class="bpa-figure"><iframe class="bpa-live" data-name="{self.name}" '
+            f'sandbox="{self.permissions}" '
             f'title="{html.escape(self.title)}" srcdoc="{html.escape(self.document())}" '
             f'style="width: 100%; height: {self.height}px; border: 0"></iframe>'
             f"<script>{source('page.js')}</script></div>"

@@ -1,14 +1,12 @@
 """Plays the live figures in a real browser without a network: by key, mouse and touch, in both themes."""
 
-import os
-
 import matplotlib
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
 from javascript import CHROMIUM
 from matplotlib import pyplot as plt
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from bpa import GridMaze, Network
 from bpa.show import explore, plots, predict, widgets
@@ -17,67 +15,12 @@ from bpa.show.picture import READABLE
 from bpa.training.checkpoint import load_weights
 
 matplotlib.use("Agg")
-FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-gpu", "--disable-sync"]
-if hasattr(os, "geteuid") and os.geteuid() == 0:
-    FLAGS.append("--no-sandbox")  # Chromium refuses to run as root otherwise
-
 pytestmark = [
     pytest.mark.pages,
     pytest.mark.skipif(
         CHROMIUM is None, reason="no Chromium is on the path (or in BPA_CHROMIUM) to play the live figures"
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Opens a live figure in a page from a file, offline; any request or error fails the test."""
-    faults, contexts = [], []
-
-    def open_live(live, width=800, theme="light", motion="no-preference", before=""):
-        path = tmp_path / "page.html"
-        path.write_text(
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-            'content="width=device-width"></head><body style="height: 3000px">'
-            f"{live._repr_html_()}</body></html>",
-            encoding="utf-8",
-        )
-        context = browser.new_context(
-            viewport={"width": width, "height": 700},
-            color_scheme=theme,
-            offline=True,
-            has_touch=True,
-            reduced_motion=motion,
-        )
-        contexts.append(context)
-        context.add_init_script(before)
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        page.on("console", lambda message: faults.append(f"console: {message.text}"))
-        page.on(
-            "request",
-            lambda request: (
-                request.url.startswith(("file:", "data:", "about:", "blob:")) or faults.append(request.url)
-            ),
-        )
-        page.goto(path.as_uri())
-        frame = page.frame_locator("iframe.bpa-live")
-        frame.locator("#figure").wait_for()
-        page.wait_for_timeout(200)
-        return page, frame
-
-    yield open_live
-    for context in contexts:
-        context.close()
-    assert faults == []
 
 
 def reading(frame, name):

@@ -1,11 +1,15 @@
 "use strict";
-// Ties a live figure to the page around it: the page says whether it is dark and whether to keep still, the figure how high it is.
+// Ties a live figure to the page around it: the page says whether it is dark, whether to
+// keep still and what a link asks for, the figure how high it is.
 
 addEventListener("message", (event) => {
   if (event.source === parent && event.data && event.data.bpaTheme) {
     document.documentElement.dataset.theme = event.data.bpaTheme;
     document.documentElement.dataset.motion = event.data.bpaStill ? "less" : "any";
     dispatchEvent(new Event("themechange"));
+  }
+  if (event.source === parent && event.data && event.data.bpaSettings) {
+    dispatchEvent(new CustomEvent("settings", { detail: event.data.bpaSettings }));
   }
 });
 

@@ -1,6 +1,6 @@
 (() => {
   // Runs in the page, once: gives each live figure on it the height it asks for, the page's theme, and its
-  // reader's wish for less motion.
+  // reader's wish for less motion. A link #NAME:SETTINGS in its text drives the figure of that name.
   if (window.bpaLive) return;
   window.bpaLive = true;
   const frames = () => document.querySelectorAll("iframe.bpa-live");
@@ -14,10 +14,25 @@
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   const tell = (frame) =>
     frame.contentWindow && frame.contentWindow.postMessage({ bpaTheme: theme(), bpaStill: still() }, "*");
+  const follow = (hash) => {
+    const [, name, settings] = /^#([a-z]+):(.+)$/.exec(hash) || [];
+    const frame = [...frames()].find((each) => name && each.dataset.name === name);
+    if (!frame || !frame.contentWindow) return;
+    frame.contentWindow.postMessage({ bpaSettings: settings }, "*");
+    frame.scrollIntoView({ behavior: still() ? "auto" : "smooth", block: "start" });
+    frame.focus({ preventScroll: true });
+  };
+  addEventListener("click", (event) => {
+    const link = event.target.closest && event.target.closest('a[href^="#"]');
+    if (link) follow(link.getAttribute("href"));
+  });
   addEventListener("message", (event) => {
     for (const frame of frames()) {
       if (frame.contentWindow !== event.source || !event.data) continue;
-      if (event.data.bpaReady) tell(frame);
+      if (event.data.bpaReady) {
+        tell(frame);
+        if (location.hash.startsWith(`#${frame.dataset.name}:`)) follow(location.hash);
+      }
       if (Number.isFinite(event.data.bpaHeight)) frame.style.height = Math.min(event.data.bpaHeight, 4000) + "px";
     }
   });
