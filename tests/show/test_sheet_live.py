@@ -182,6 +182,7 @@ def test_a_link_in_the_page_drives_the_sheet(opened):
     click_link(page, "twenty")
     expect(frame.locator("#right")).to_have_text("25 of 32, of B")
     assert reading(frame, "overlaps").startswith("P 0.81, R 0.81, B 0.78")
+    assert reading(frame, "message").startswith("One reading: 25 of 32 unknown pixels are right.")
     assert page.evaluate("document.activeElement.tagName") == "IFRAME"
     assert page.evaluate("scrollY") > 1000
     assert page.evaluate("location.hash").startswith("#sheet:letters=20")

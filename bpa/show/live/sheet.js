@@ -181,8 +181,7 @@ function draw() {
   return { counts, unknown, counted };
 }
 
-function tellRecall() {
-  const { counts, unknown, counted } = draw();
+function tellRecall({ counts, unknown, counted }) {
   const times = readings === 1 ? "One reading" : `${readings} readings`;
   if (!stored.length) say("The memory is empty: nothing arrives. Store something first.");
   else if (unknown === 0) say("The cue knows every pixel. Rub something out, and see whether it comes back.");
@@ -192,11 +191,9 @@ function tellRecall() {
 
 // What changed is told as soon as something was recalled.
 function update(words) {
-  if (readings > 0 && stored.length) tellRecall();
-  else {
-    draw();
-    say(words);
-  }
+  const seen = draw();
+  if (readings > 0 && stored.length) tellRecall(seen);
+  else say(words);
 }
 
 function paint(place, value) {
@@ -286,9 +283,9 @@ for (const [id, start] of [["from", 1], ["to", 6], ["into", ""]]) {
 }
 for (const [id, start] of [["letters", 0], ["eta", 0], ["bound", 3]]) {
   Object.assign(element(id), { min: 0, max: data.settings[id].length - 1, step: 1, value: start });
-  element(id).addEventListener("input", () => update(`Built anew: ${element("stored").textContent}.`));
+  element(id).addEventListener("input", () => update("The memory was built anew."));
 }
-element("rule").addEventListener("change", () => update("Built anew by this rule."));
+element("rule").addEventListener("change", () => update("The memory was built anew by this rule."));
 element("kind").addEventListener("change", () => {
   makeButtons();
   own = [];
@@ -303,7 +300,7 @@ element("blank").addEventListener("click", () => {
 element("store").addEventListener("click", store);
 element("recall").addEventListener("click", () => {
   readings += 1;
-  tellRecall();
+  tellRecall(draw());
 });
 element("forget").addEventListener("click", () => {
   own = [];
