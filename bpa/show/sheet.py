@@ -123,9 +123,12 @@ def plastic_sheet(
         "unbounded": sys.float_info.max,  # JSON has no infinity
         "rates": RATES,
         "settings": allowed_settings(),
-        "start": letters[1],
+        "start": {
+            "letter": letters[1],
+            "sliders": {"letters": "0", "eta": text(RATES[0]), "bound": text(0.3)},
+        },
     }
-    scripts = ["board.js", "network.js", "memory.js", "sheet.js"]
+    scripts = ["board.js", "network.js", "settings.js", "memory.js", "sheet.js"]
     return Live("sheet.html", scripts, data, title, caption, height=1100, name="sheet")
 
 

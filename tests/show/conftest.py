@@ -60,3 +60,16 @@ def opened(browser, tmp_path):
     for context in contexts:
         context.close()
     assert faults == []
+
+
+@pytest.fixture
+def click_link():
+    """Clicks a link by its id; a click right after a scroll may still go to what was there before."""
+
+    def click(page, name):
+        page.locator(f"#{name}").scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
+        page.locator(f"#{name}").click()
+        page.wait_for_timeout(300)
+
+    return click

@@ -160,14 +160,7 @@ def test_every_control_changes_the_number_that_it_must(opened):
 LINK = '<p style="height: 1500px"><a id="{0}" href="#sheet:{1}">{0}</a></p>'
 
 
-def click_link(page, name):
-    """A click right after a scroll may still go to what was there before."""
-    page.locator(f"#{name}").scroll_into_view_if_needed()
-    page.wait_for_timeout(300)
-    page.locator(f"#{name}").click()
-
-
-def test_a_link_in_the_page_drives_the_sheet(opened):
+def test_a_link_in_the_page_drives_the_sheet(opened, click_link):
     live = sheet.plastic_sheet()
     links = "".join(
         LINK.format(*each)

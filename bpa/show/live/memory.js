@@ -77,17 +77,3 @@ function countRight(cue, answer, wanted) {
     undecided: unknown.filter((k) => answer[k] === 0).length,
   };
 }
-
-// "letters=20,rule=oja" -> { letters: "20", rule: "oja" }; an Error unless each is among those allowed.
-function readSettings(text, allowed) {
-  const settings = {};
-  for (const part of String(text).split(",")) {
-    const [name, value, ...more] = part.split("=");
-    if (value === undefined || more.length) throw new Error(`a setting must be name=value, got ${JSON.stringify(part)}`);
-    requireKnown("a setting", name, Object.keys(allowed));
-    requireKnown(name, value, allowed[name]);
-    if (name in settings) throw new Error(`${name} must be set once, got ${JSON.stringify(text)}`);
-    settings[name] = value;
-  }
-  return settings;
-}

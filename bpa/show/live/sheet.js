@@ -18,7 +18,7 @@ let memory, stored;
 let painting = null; // the value that a moving pointer leaves behind
 let focused = 0; // the pixel that the keys are at
 
-const chosen = (id) => data.settings[id][Number(element(id).value)];
+const chosen = (id) => sliderValue(id, data.settings[id]);
 
 // "your drawing", unless it is one that the figure knows.
 function nameOf(pattern) {
@@ -170,10 +170,7 @@ function draw() {
   element("recall").textContent = readings === 0 ? "Recall" : "Read again";
   element("recall").disabled = readings >= data.settings.recall.length - 1;
   element("half").disabled = cue.slice(SIZE / 2).every((value) => value === 0);
-  for (const id of ["letters", "eta", "bound"]) {
-    element(`${id}-value`).textContent = chosen(id);
-    element(id).setAttribute("aria-valuetext", chosen(id));
-  }
+  for (const id of ["letters", "eta", "bound"]) tellSlider(id, data.settings[id]);
   element("letters-name").textContent = `${element("kind").selectedOptions[0].textContent} stored`;
   element("bound-row").hidden = !data.rules[element("rule").value].bounded;
   const fullOja = element("rule").value === "oja" && !stored.some(({ pattern }) => pattern.includes(0));
@@ -281,9 +278,8 @@ for (const [id, start] of [["from", 1], ["to", 6], ["into", ""]]) {
   element(id).value = start;
   element(id).addEventListener("change", draw);
 }
-for (const [id, start] of [["letters", 0], ["eta", 0], ["bound", 3]]) {
-  Object.assign(element(id), { min: 0, max: data.settings[id].length - 1, step: 1, value: start });
-  element(id).addEventListener("input", () => update("The memory was built anew."));
+for (const [id, start] of Object.entries(data.start.sliders)) {
+  listSlider(id, data.settings[id], start, () => update("The memory was built anew."));
 }
 element("rule").addEventListener("change", () => update("The memory was built anew by this rule."));
 element("kind").addEventListener("change", () => {
@@ -340,6 +336,6 @@ element("sheet").addEventListener("keydown", (event) => {
 });
 addEventListener("settings", ({ detail }) => follow(detail));
 makeButtons();
-const [startName, startPattern] = PATTERNS.find(([name]) => name === data.start);
+const [startName, startPattern] = PATTERNS.find(([name]) => name === data.start.letter);
 put(startName, startPattern);
 say(`${startName} is on the sheet. Store it, rub out half of it, and recall.`);
