@@ -108,47 +108,52 @@ function drawNet() {
   );
 }
 
-// The curves of the connection: what each is called, its colour and its dashes.
-function curves() {
+// The curves of the connection, in two bands: what each is called, its colour, its dashes and its values.
+function bands() {
   const [i, j] = connection();
   const k = 2 * i + j;
-  return [
-    [`activity of cell ${j + 1} (solid)`, "ink", [], moments.map(({ x }) => x[j])],
-    ["trace Hebb (dashed)", "signal", [7, 4], moments.map(({ hebb }) => hebb[k])],
-    ...(retroactive ? [["eligibility E (dotted)", "mark", [2, 3], moments.map(({ eligibility }) => eligibility[k])]] : []),
-  ];
+  const traces = [["trace Hebb (dashed)", "signal", [7, 4], moments.map(({ hebb }) => hebb[k])]];
+  if (retroactive) traces.push(["eligibility E (dotted)", "mark", [2, 3], moments.map(({ eligibility }) => eligibility[k])]);
+  return [[[`activity of cell ${j + 1} (solid)`, "ink", [], moments.map(({ x }) => x[j])]], traces];
 }
 
+// Each band has its own scale: the activity from -1 to 1, the traces as far as they went.
 function drawHistory() {
   const canvas = element("history");
-  const [across, high] = [fittingWidth(620), 150];
-  const context = prepared(canvas, across, high);
-  const top = Math.max(1, pair.clip);
+  const [across, high] = [fittingWidth(620), 110]; // of a band
+  const both = bands();
+  const context = prepared(canvas, across, 2 * high);
   const first = Math.max(0, moments.length - 1 - LAST);
-  const x = (step) => 34 + ((step - first) / LAST) * (across - 44);
-  const y = (value) => high / 2 - (value / top) * (high / 2 - 12);
+  const x = (step) => 44 + ((step - first) / LAST) * (across - 54);
   context.font = "12px system-ui, sans-serif";
   context.fillStyle = themeColor("faint");
-  context.strokeStyle = themeColor("line");
-  for (const value of [-top, 0, top]) {
-    context.fillText(value, 4, y(value) + 4);
-    context.beginPath();
-    context.moveTo(34, y(value));
-    context.lineTo(across - 8, y(value));
-    context.stroke();
-  }
-  context.lineWidth = 2;
-  const all = curves();
-  for (const [, color, dash, values] of all) {
-    context.setLineDash(dash);
-    context.strokeStyle = themeColor(color);
-    context.beginPath();
-    values.forEach((value, step) => { if (step >= first) context.lineTo(x(step), y(value)); });
-    context.stroke();
-  }
-  context.setLineDash([]);
-  element("legend").textContent = `The last ${LAST} steps: ${all.map(([words]) => words).join(", ")}`;
-  canvas.setAttribute("aria-label", `Curves over ${steps.length} steps; now ${all.map(([words, , , values]) => `${words.replace(/ \(.*/, "")} ${rounded(values.at(-1))}`).join(", ")}.`);
+  both.forEach((curves, band) => {
+    const largest = Math.max(...curves.flatMap(([, , , values]) => values.slice(first).map(Math.abs)));
+    const top = band === 0 ? 1 : Math.max(Math.ceil(largest * 10) / 10, 0.1);
+    const y = (value) => (band + 0.5) * high - (value / top) * (high / 2 - 12);
+    context.setLineDash([]);
+    context.lineWidth = 1;
+    context.strokeStyle = themeColor("line");
+    for (const value of [-top, 0, top]) {
+      context.fillText(value, 4, y(value) + 4);
+      context.beginPath();
+      context.moveTo(44, y(value));
+      context.lineTo(across - 8, y(value));
+      context.stroke();
+    }
+    context.lineWidth = 2;
+    for (const [, color, dash, values] of curves) {
+      context.setLineDash(dash);
+      context.strokeStyle = themeColor(color);
+      context.beginPath();
+      values.forEach((value, step) => { if (step >= first) context.lineTo(x(step), y(value)); });
+      context.stroke();
+    }
+  });
+  const words = (curves) => curves.map(([name]) => name).join(", ");
+  element("legend").textContent = `The last ${LAST} steps. Above: ${words(both[0])}; below, on its own scale: ${words(both[1])}`;
+  const now = both.flat().map(([name, , , values]) => `${name.replace(/ \(.*/, "")} ${rounded(values.at(-1))}`);
+  canvas.setAttribute("aria-label", `Curves over ${steps.length} steps; now ${now.join(", ")}.`);
 }
 
 function tell() {
