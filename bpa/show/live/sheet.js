@@ -15,8 +15,6 @@ let cue, wanted; // wanted: what the cue is a part of, { name, pattern }, or nul
 let own = []; // stored by hand, after those stored beforehand
 let readings = 0;
 let memory, stored;
-let painting = null; // the value that a moving pointer leaves behind
-let focused = 0; // the pixel that the keys are at
 
 const chosen = (id) => sliderValue(id, data.settings[id]);
 
@@ -53,31 +51,6 @@ function say(words) {
 }
 
 const places = (number) => number.toFixed(2).replace("-0.00", "0.00");
-
-function makeSheet() {
-  for (let row = 0; row < SIDE; row++) {
-    const line = document.createElement("div");
-    line.setAttribute("role", "row");
-    for (let column = 0; column < SIDE; column++) {
-      const pixel = document.createElement("div");
-      pixel.setAttribute("role", "gridcell");
-      pixel.className = "pixel";
-      pixel.dataset.place = SIDE * row + column;
-      line.append(pixel);
-    }
-    element("sheet").append(line);
-  }
-}
-
-const pixels = () => element("sheet").querySelectorAll(".pixel");
-
-function drawSheet() {
-  pixels().forEach((pixel, k) => {
-    pixel.style.background = pixelColor(cue[k]);
-    pixel.tabIndex = k === focused ? 0 : -1;
-    pixel.setAttribute("aria-label", `row ${Math.floor(k / SIDE) + 1}, column ${(k % SIDE) + 1}: ${NAMES[cue[k]]}`);
-  });
-}
 
 function drawAnswer(answer) {
   const canvas = element("answer");
@@ -151,7 +124,7 @@ function draw() {
   const sums = memory.arriving(readings > 1 ? memory.recall(cue, readings - 1) : cue);
   const largest = memory.hebb.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const limit = Math.max(4 * eta, largest); // so that the first wires are thin, and thicken
-  drawSheet();
+  grid.draw();
   drawAnswer(answer);
   drawTrace(element("matrix"), SIZE, memory.hebb, SIZE, limit);
   element("matrix").style.width = "100%";
@@ -196,13 +169,9 @@ function update(words) {
 function paint(place, value) {
   const next = [...cue];
   next[place] = value;
-  focused = place;
   take(next);
   update(`${SIZE - cue.filter((each) => each === 0).length} of ${SIZE} pixels are known.`);
 }
-
-const rubbing = () => document.querySelector('input[name="pen"]:checked').value === "rub";
-const penValue = (place) => (rubbing() ? 0 : cue[place] === 1 ? -1 : 1);
 
 function makeButtons() {
   const box = element("buttons");
@@ -270,7 +239,12 @@ function follow(text) {
   update("Set as the link says.");
 }
 
-makeSheet();
+const grid = new PixelGrid(element("sheet"), SIDE, {
+  pen: (place) => (document.querySelector('input[name="pen"]:checked').value === "rub" ? 0 : cue[place] === 1 ? -1 : 1),
+  erased: 0,
+  paint,
+  look: (place) => [pixelColor(cue[place]), NAMES[cue[place]]],
+});
 makeWires();
 for (const [name, { label }] of Object.entries(data.rules)) element("rule").add(new Option(label, name));
 for (const [id, start] of [["from", 1], ["to", 6], ["into", ""]]) {
@@ -304,35 +278,6 @@ element("forget").addEventListener("click", () => {
   element("letters").value = 0;
   draw();
   say("The matrix is 0 everywhere.");
-});
-element("sheet").addEventListener("pointerdown", (event) => {
-  const pixel = event.target.closest(".pixel");
-  if (!pixel || event.button !== 0) return;
-  event.preventDefault(); // no text is selected
-  const place = Number(pixel.dataset.place);
-  painting = penValue(place);
-  paint(place, painting);
-  pixel.focus();
-});
-addEventListener("pointermove", (event) => {
-  if (painting === null) return;
-  const pixel = document.elementFromPoint(event.clientX, event.clientY)?.closest(".pixel");
-  if (pixel && cue[Number(pixel.dataset.place)] !== painting) paint(Number(pixel.dataset.place), painting);
-});
-for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, () => { painting = null; });
-const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-element("sheet").addEventListener("keydown", (event) => {
-  const [row, column] = [Math.floor(focused / SIDE), focused % SIDE];
-  if (event.key in MOVES) {
-    const [down, right] = MOVES[event.key];
-    const inside = (place) => Math.min(Math.max(place, 0), SIDE - 1);
-    focused = SIDE * inside(row + down) + inside(column + right);
-    drawSheet();
-    pixels()[focused].focus();
-  } else if (event.key === " " || event.key === "Enter") paint(focused, penValue(focused));
-  else if (event.key === "Delete" || event.key === "Backspace") paint(focused, 0);
-  else return;
-  event.preventDefault(); // the page must not scroll
 });
 addEventListener("settings", ({ detail }) => follow(detail));
 makeButtons();
