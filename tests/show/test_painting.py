@@ -103,6 +103,11 @@ def test_a_picture_of_one_shade_is_nothing():
         ({"pictures": torch.rand(7, 8, 8)}, "pictures must be 1 to 6, got 7"),
         ({"pictures": torch.rand(3, 8, 8) * 2}, "pictures must be numbers from 0 to 1"),
         ({"pictures": torch.full((1, 8, 8), torch.nan)}, "pictures must be numbers from 0 to 1"),
+        ({"net": {}}, "net must be one or more networks"),
+        ({"net": {"old": lively()}}, "net must be one or more networks by their age"),
+        ({"net": {"0": lively(), "1": lively(pixels=16)}}, "net must be networks for pictures of one size"),
+        ({"bits": True}, "pictures must be numbers 0 or 1"),
+        ({"bits": "yes"}, "bits must be True or False"),
         ({"show_steps": 0}, "show_steps must be"),
     ],
 )
@@ -121,10 +126,29 @@ def test_every_link_of_the_book_is_one_that_its_figure_follows():
         for settings in re.findall(r'<a href="#painting:([^"]*)">', "".join(cell["source"]))
     ]
     everywhere = sum(path.read_text(encoding="utf-8").count("#painting:") for path in CHAPTERS)
-    assert everywhere == len(links) >= 2
+    assert everywhere == len(links) >= 5
     script = "({ links, allowed }) => links.map((link) => readSettings(link, allowed))"
-    read = run_javascript(script, {"links": links, "allowed": painting.allowed_settings()}, SOURCES)
+    ages = ("0", "25", "50", "100", "150", "200", "300", "400")
+    allowed = painting.allowed_settings(3, ages)
+    read = run_javascript(script, {"links": links, "allowed": allowed}, SOURCES)
     assert len(read) == len(links)
+
+
+def test_bits_are_signs_and_errors_in_sign_are_counted():
+    script = """({ picture, answer, hidden }) => {
+      const wanted = signs(picture);
+      return [wanted, hiddenRight(answer, wanted, hidden)];
+    }"""
+    given = {"picture": [0, 1, 1, 0], "answer": [-0.2, 0.1, -3, 0], "hidden": [False, True, True, True]}
+    assert run_javascript(script, given, SOURCES) == [[-1, 1, 1, -1], 1]
+
+
+def test_copies_of_several_ages_are_in_the_page():
+    nets = {"0": lively(pixels=16), "400": lively(pixels=16)}
+    live = painting.complete_in_page(nets, torch.rand(2, 4, 4).round(), bits=True)
+    assert [each["age"] for each in live.data["networks"]] == ["0", "400"]
+    assert live.data["settings"]["age"] == ["0", "400"]
+    assert live.data["side"] == 4
 
 
 def test_the_figure_holds_what_the_page_needs():

@@ -47,6 +47,7 @@ def test_what_is_drawn_is_completed_and_every_control_matters(opened, click_link
     link = '<a id="{0}" href="#painting:{1}">{0}</a> '
     text = link.format("two", "picture=2,hidden=left") + link.format("wrong", "picture=9")
     page, frame = opened(figure(), motion="reduce", text=text)
+    assert frame.locator("#age").is_hidden()
     first = float(reading(frame, "error"))
     assert first < float(reading(frame, "error-wiped")) == pytest.approx(1, abs=0.3)
     assert reading(frame, "steps") == "24 with 3 pictures, 3 with the cue"
@@ -80,6 +81,30 @@ def test_what_is_drawn_is_completed_and_every_control_matters(opened, click_link
     expect(frame.locator("#message")).to_contain_text("Picture 2, left half hidden")
     click_link(page, "wrong")
     expect(frame.locator("#message")).to_contain_text("This link was not followed: picture must be one of")
+
+
+def test_an_older_copy_has_more_bits_right(opened, click_link):
+    nets = {}
+    for age, alpha in (("0", 0.0), ("400", 1 / 4)):
+        nets[age] = net = Network(16, 16, 16, plasticity="plastic", alpha="network")
+        net.requires_grad_(False)
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.i2h.weight.copy_(2 * torch.eye(16))
+        net.h2o.weight.copy_(torch.eye(16))
+        net.alpha.fill_(alpha)
+        net.eta.fill_(0.25)
+    drawn = torch.tensor([[1.0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1]]).view(1, 4, 4)
+    link = '<a id="young" href="#painting:age=0,hidden=top">0</a>'
+    page, frame = opened(painting.complete_in_page(nets, drawn, bits=True), motion="reduce", text=link)
+    assert reading(frame, "error").endswith(", 8 of 8 bits right")
+    assert reading(frame, "error-wiped").endswith(", 0 of 8 bits right")
+    frame.locator("#age").select_option(label="0")
+    assert reading(frame, "error") == "1.00, 0 of 8 bits right"
+    frame.locator("#age").select_option(label="400")
+    click_link(page, "young")
+    expect(frame.locator("#error")).to_have_text("1.00, 0 of 8 bits right")
+    assert "top half hidden" in reading(frame, "message")
 
 
 @pytest.mark.parametrize(("width", "theme"), [(800, "light"), (390, "dark")])

@@ -9,6 +9,11 @@ function standardised(picture) {
   return centred.map((value) => (deviation > 1e-9 ? value / deviation : 0));
 }
 
+// Pixels of 0 and 1 as -1 and +1.
+function signs(picture) {
+  return Array.from(picture, (value) => 2 * value - 1);
+}
+
 const HALVES = {
   top: (row, column, side) => row < Math.floor(side / 2),
   bottom: (row, column, side) => row >= side - Math.floor(side / 2),
@@ -45,4 +50,9 @@ function answerCue(network, inputs, cue, showSteps, wiped) {
 function hiddenError(answer, wanted, hidden) {
   const squares = wanted.flatMap((value, k) => (hidden[k] ? [(answer[k] - value) ** 2] : []));
   return squares.reduce((a, b) => a + b, 0) / squares.length;
+}
+
+// How many hidden pixels have the right sign.
+function hiddenRight(answer, wanted, hidden) {
+  return wanted.filter((value, k) => hidden[k] && Math.sign(answer[k]) === Math.sign(value)).length;
 }
