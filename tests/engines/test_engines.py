@@ -21,15 +21,18 @@ from bpa import GridMaze, Network, TrainConfig, engines, train
 from bpa.cells.lstm import LSTM
 from bpa.engines import numba as numba_engine
 from bpa.engines.numba import compiling, vectors
+from bpa.engines.numba.environments import pick_except
 from bpa.envs.cue_reward import CueNoise, CueReward
 from bpa.maze import draw_noise
+from bpa.maze import pick_except as defined_pick
 from bpa.training.rollout import rollout, sample
 
 # The largest difference from float64, relative to the largest number of the same tensor, or to 1.
 # Float32 itself has 6e-8, and a shared alpha or eta sums tens of thousands of terms of either sign.
 TOLERANCE = 1e-4
 
-SIZES = [(1, 1, 1), (5, 3, 15), (17, 1, 16), (17, 3, 17), (33, 3, 40)]  # H, B, T
+# H, B, T. 16 neurons fill whole vectors. 35 episodes run in groups of 4 and one of 3; below 16 each is alone.
+SIZES = [(1, 1, 1), (5, 3, 15), (17, 1, 16), (17, 3, 17), (16, 35, 18), (33, 3, 40)]
 
 
 def run(net, xs, state, engine, dtype=torch.float32):
@@ -315,13 +318,13 @@ def threads():
 @pytest.mark.parametrize("plasticity", ["none", "simple", "retroactive"])
 def test_any_number_of_threads_and_every_repetition_give_the_same_bits(plasticity, threads):
     net = random_network(12, 33, plasticity=plasticity)
-    xs = torch.randn(40, 7, 5, generator=torch.Generator())
+    xs = torch.randn(40, 19, 5, generator=torch.Generator())
     # PyTorch's own products may depend on the number of threads: compare what the loops give and get.
     drives = net.i2h(xs).detach().requires_grad_()
     results = []
     for count in (1, 2, 3, 2):
         threads(count)
-        cell, hidden = net.kernel_cell(), net.initial_state(7)
+        cell, hidden = net.kernel_cell(), net.initial_state(19)
         done = numba_engine.fresh_run(hidden, 40, keep=True)
         numba_engine.run_unroll(cell, drives, done)
         h, _, final = numba_engine.outputs(cell, done, drives, hidden)
@@ -342,9 +345,9 @@ def lively_network(seed, **variant):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
 def test_the_same_gives_the_same_episodes(plasticity, seed):
-    net = lively_network(seed, plasticity=plasticity)
-    noise = draw_noise(200, 15, torch.Generator().manual_seed(seed))
-    mazes = [GridMaze((5, 7, 9, 11)[seed], 15, 200, reward=10.0, wall_penalty=0.1 * seed) for _ in range(2)]
+    net, B = lively_network(seed, plasticity=plasticity), (35, 15, 15, 15)[seed]
+    noise = draw_noise(200, B, torch.Generator().manual_seed(seed))
+    mazes = [GridMaze((5, 7, 9, 11)[seed], B, 200, reward=10.0, wall_penalty=0.1 * seed) for _ in range(2)]
     with torch.no_grad():
         right, mine = [
             rollout(net, maze, noise, engine) for maze, engine in zip(mazes, ("eager", "numba"), strict=True)
@@ -365,6 +368,18 @@ def test_the_same_gives_the_same_episodes(plasticity, seed):
         if isinstance(end, torch.Tensor):
             assert vars(mazes[1])[name].dtype == end.dtype
     assert mazes[1].time == mazes[0].time == 200
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 32])
+def test_every_number_below_1_leads_to_a_cell_other_than_the_goal(count):
+    edges = torch.arange(count, dtype=torch.float32) / (count - 1)  # where the next cell begins
+    numbers = torch.cat([edges.nextafter(torch.tensor(-1.0)), edges, edges.nextafter(torch.tensor(2.0))])
+    numbers = numbers[(numbers >= 0) & (numbers < 1)]
+    assert numbers.max() == 1 - 2.0**-24  # the largest that is drawn
+    for taken in range(count):
+        mine = [pick_except(number, count, taken) for number in numbers.numpy()]
+        assert set(mine) == set(range(count)) - {taken}
+        assert mine == defined_pick(numbers, count, torch.tensor(taken)).tolist()
 
 
 @pytest.mark.parametrize("plasticity", ["none", "plastic", "simple", "retroactive"])
@@ -408,6 +423,7 @@ CUE_WORLDS = [  # odd sizes, every phase, a step that is no trial at the end
         "wrong_penalty": 1.0,
         "trials": "published",
     },
+    {"num_cues": 4, "cue_bits": 5, "batch_size": 35, "episode_length": 21, "wrong_penalty": 0.3},
 ]
 
 
@@ -433,7 +449,7 @@ def in_cues(net, settings, engine):
     return dict(zip(names, seen, strict=True)), env
 
 
-@pytest.mark.parametrize("settings", CUE_WORLDS, ids=["tiny", "large", "jitter", "published"])
+@pytest.mark.parametrize("settings", CUE_WORLDS, ids=["tiny", "large", "jitter", "published", "groups"])
 @pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
 def test_the_same_gives_the_same_answers_to_cues(variant, settings):
     net = random_network(

@@ -1,15 +1,20 @@
 """Vectors as wide as the machine's: the loops compute the same in registers of 4, 8 and 16 numbers."""
 
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 pytest.importorskip("numba")
 
+import numba
+
+from bpa.engines.numba import vectors
 from bpa.engines.numba.vectors import LANES, lanes_of
 
 # Processors of the past, whose code runs on every later one: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES.
@@ -75,3 +80,53 @@ def test_the_loops_agree_with_the_definition_in_registers_of_other_widths(lanes,
     used, worst = json.loads(done.stdout.splitlines()[-1])
     assert used == lanes
     assert max(worst.values()) < 1e-5, worst
+
+
+@numba.njit
+def every_operation(a, b, c, low, high, found):
+    """Rows of `found` from the first LANES numbers of three arrays and two limits."""
+    x, y, z = vectors.load(a, 0), vectors.load(b, 0), vectors.load(c, 0)
+    under, over = vectors.spread(low), vectors.spread(high)
+    vectors.store(found, (0, 0), vectors.plus(x, y))
+    vectors.store(found, (1, 0), vectors.times(x, y))
+    vectors.store(found, (2, 0), vectors.fma(x, y, z))
+    vectors.store(found, (3, 0), vectors.clamp(x, under, over))
+    vectors.store(found, (4, 0), vectors.where_equal(x, vectors.clamp(x, under, over), y))
+    vectors.store(found, (5, 0), under)
+    return vectors.total(y)
+
+
+def test_every_operation_by_hand():
+    """Small whole numbers, so that nothing is rounded; NaN and both limits come into many lanes."""
+    b = np.arange(2, LANES + 2, dtype=np.float32)
+    c = -3 * b
+    for shift in range(20):
+        a = (np.arange(LANES, dtype=np.float32) + shift) % 5 - 2
+        a[shift % LANES] = math.nan
+        found = np.full((6, LANES + 1), 7, np.float32)
+        total = every_operation(a, b, c, np.float32(-1), np.float32(1), found)
+        kept = np.array([-1 <= x <= 1 for x in a])  # not NaN: PyTorch's clamp hands it no gradient either
+        clipped = np.array([math.nan if x != x else min(max(x, -1), 1) for x in a])
+        right = [a + b, a * b, a * b + c, clipped, np.where(kept, b, 0), np.full(LANES, -1)]
+        np.testing.assert_array_equal(found[:, :LANES], np.array(right, np.float32))
+        assert (found[:, LANES] == 7).all(), "something was written behind the vector"
+        assert total == sum(range(2, LANES + 2))
+
+
+@numba.njit
+def new_array(*shape):
+    return vectors.aligned(shape)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 3, 4), (7, 0), (16, 16), (5, 3, 2, 9)], ids=str)
+def test_an_aligned_array_is_empty_and_begins_with_a_line_of_the_cache(shape):
+    held = []  # none takes the place of another, so that places differ
+    for _ in range(8):
+        held.append(new_array(*shape))
+        array = held[-1]
+        assert array.shape == shape
+        assert array.dtype == np.float32
+        assert array.flags.c_contiguous
+        assert array.ctypes.data % 64 == 0
+        assert not array.any()
+        array[:] = 1
