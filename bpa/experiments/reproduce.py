@@ -48,7 +48,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ from bpa.cells.base import RecurrentPolicy, SequencePolicy
 from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.engines.threads import cores
 from bpa.experiments.bench import processor
-from bpa.experiments.evaluate import episode_rewards, fresh_tasks
+from bpa.experiments.evaluate import episode_rewards, fresh_tasks, step_rewards
 from bpa.experiments.statistics import Final, Point, median_runs
 from bpa.textfile import utf8_text
 from bpa.train import Diverged, Watch, train
@@ -254,7 +254,11 @@ def complete(job: Job, watch: Watch | None = None) -> Final:
         print(f"{folder}: {reason}", file=sys.stderr)
     checkpoint = runs.load_checkpoint(folder)
     net, config = load_weights(folder)
-    scores = episode_scores(net, config, job.episodes, FIRST_EVALUATION_SEED + config.seed)
+    seed = FIRST_EVALUATION_SEED + config.seed
+    scores, greedy = episode_scores(net, config, job.episodes, seed), None
+    if is_rewarded(config.task):
+        likeliest = step_rewards(net, config, job.episodes, seed, config.engine, greedy=True)
+        greedy = likeliest.sum(0).double().mean().item()
     quarters = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu")
     lower, median, upper = scores.quantile(quarters).tolist()
     final = Final(
@@ -270,6 +274,9 @@ def complete(job: Job, watch: Watch | None = None) -> Final:
         median=median,
         upper_quartile=upper,
         standard_error=scores.std(correction=1).item() / job.episodes**0.5 if job.episodes > 1 else 0.0,
+        greedy=greedy,
+        left_out=checkpoint.left_out_in_all,
+        rate_left=checkpoint.learning_rate_scale,
     )
     write_json(folder / FINAL, final._asdict())
     return final
@@ -327,16 +334,26 @@ def write_table(path: Path, kind: type[Row], rows: Iterable[Row], score: str) ->
 def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
     """The rows of curves.csv (`Point`) or final.csv (`Final`).
 
+    A column at the end for which there is a default may be missing, and an empty cell is the default.
+
     Raises:
         ValueError: the file cannot be read, or is no such table.
     """
-    hints = get_type_hints(kind)
+    names, defaults = list(kind._fields), kind._field_defaults
+    # Of `float | None` the float.
+    reads = {name: (get_args(hint) or (hint,))[0] for name, hint in get_type_hints(kind).items()}
     try:
         head, *lines = list(csv.reader(io.StringIO(utf8_text(path)))) or [[]]
-        if ["score" if name in ("reward", "loss") else name for name in head] != list(kind._fields):
+        known = ["score" if name in ("reward", "loss") else name for name in head]
+        if known != names[: len(known)] or len(known) < len(names) - len(defaults):
             raise ValueError(f"its columns are {', '.join(head)}")
         return [
-            kind(*(hints[name](text) for name, text in zip(kind._fields, line, strict=True)))
+            kind(
+                *(
+                    defaults[name] if name in defaults and text == "" else reads[name](text)
+                    for name, text in zip(known, line, strict=True)
+                )
+            )
             for line in lines
         ]
     except (OSError, ValueError, csv.Error) as error:

@@ -37,6 +37,9 @@ class Final(NamedTuple):
     median: float
     upper_quartile: float
     standard_error: float  # of the mean
+    greedy: float | None = None  # mean of the same episodes with the likeliest actions, where it is rewarded
+    left_out: int | None = None  # steps of training that were left out because they would have diverged
+    rate_left: float | None = None  # what halvings after such steps left of the learning rate
 
 
 class Point(NamedTuple):
@@ -48,6 +51,9 @@ class Point(NamedTuple):
     iteration: int
     score: float  # in the file the column is called "reward" or "loss"
     seconds: float  # since the run began
+
+
+MARKS = Final._fields[7:13]  # what a run can be scored by
 
 
 class Spread(NamedTuple):
@@ -80,7 +86,7 @@ class Difference(NamedTuple):
 
 def scores_by_variant(finals: Iterable[Final], mark: str = "mean") -> dict[str, list[float]]:
     """For each variant a score of each of its runs: the mean, median or another mark of a `Final`."""
-    mark = require_choice("mark", mark, Final._fields[7:])
+    mark = require_choice("mark", mark, MARKS)
     scores: dict[str, list[float]] = {}
     for final in finals:
         scores.setdefault(final.variant, []).append(getattr(final, mark))

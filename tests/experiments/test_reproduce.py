@@ -350,6 +350,18 @@ def test_tasks_are_compared_by_the_loss_of_each_episode(tmp_path, task):
     ]
 
 
+def test_a_final_says_what_likeliest_actions_earn_and_which_steps_were_left_out(done, tmp_path):
+    for final in read_table(done[0] / "final.csv", Final):
+        net, config = load_weights(done[0] / "runs" / f"{final.variant}-{final.seed}")
+        said = report(net, config, 4, seed=1_000_000 + final.seed, engine="eager", greedy=True)
+        assert final.greedy == pytest.approx(said["mean_reward"])
+        assert (final.left_out, final.rate_left) == (0, 1.0)
+    config = TINY.replace(on_divergence="halve-lr", gradient_norm_limit=1e-12)
+    (final,) = compare(tmp_path / "maze", config, ["none"], seeds=1)
+    assert (final.left_out, final.rate_left) == (3, 0.125)
+    assert read_table(tmp_path / "maze" / "final.csv", Final) == [final]
+
+
 def test_weights_follow_a_run_that_was_made_again(done, tmp_path):
     shutil.copytree(done[0], tmp_path / "maze")
     path = tmp_path / "maze" / "weights" / "simple.safetensors"
@@ -663,6 +675,17 @@ def test_tables_come_back_as_they_were_and_others_are_named(tmp_path):
     assert read_table(path, Point) == points
     with pytest.raises(ValueError, match=r"table.csv is no table of finals: its columns are task, variant"):
         read_table(path, Final)
+    whole = Final("maze", "none", 0, 3, 1.0, 9, 5, 1.5, 0.0, 1.0, 2.0, 0.25, 1.75, 2, 0.25)
+    supervised = whole._replace(greedy=None)
+    write_table(tmp_path / "final.csv", Final, [whole, supervised], "reward")
+    assert read_table(tmp_path / "final.csv", Final) == [whole, supervised]
+    older = [line.rsplit(",", 3)[0] for line in (tmp_path / "final.csv").read_text().splitlines()]
+    (tmp_path / "older.csv").write_text("\n".join(older))
+    without = whole._replace(greedy=None, left_out=None, rate_left=None)
+    assert read_table(tmp_path / "older.csv", Final) == [without, without]
+    (tmp_path / "short.csv").write_text("\n".join(line.rsplit(",", 1)[0] for line in older))
+    with pytest.raises(ValueError, match="is no table of finals: its columns are task"):
+        read_table(tmp_path / "short.csv", Final)
     for text in ("", "a,b\n", path.read_text() + "maze,none,x,1,1,1\n", path.read_text() + "maze,none\n"):
         path.write_text(text)
         with pytest.raises(ValueError, match="is no table of points"):
