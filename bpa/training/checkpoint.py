@@ -48,7 +48,10 @@ from bpa.version import __version__
 FORMAT = "bpa-1"
 CHECKPOINT = "checkpoint.safetensors"
 # What a config says of a cell, where the cell has it.
-CELL_SETTINGS = ("plasticity", "alpha", "fanout", "clip", "rule", "initial_weight", "initial_eta")
+CELL_SETTINGS = (
+    *("plasticity", "alpha", "fanout", "clip", "rule"),
+    *("initial_weight", "initial_eta", "initial_self"),
+)
 FREE_TO_CHANGE = (
     "iterations",
     "out",

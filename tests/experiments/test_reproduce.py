@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ from bpa.experiments.reproduce import (
     FINAL,
     FULL,
     QUICK,
+    RATES,
     STOP,
+    TUNING_SEED,
     VARIANTS,
     Job,
     configs_of,
@@ -102,13 +105,13 @@ def done(tmp_path_factory):
     return out, compare(out, variants=tuple(VARIANTS))
 
 
-TASKS = [task for task in FULL if task != "changes"]
+TASKS = [task for task in FULL if task not in ("changes", "rates")]
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
 def test_all_variants_have_the_parameters_of_the_simple_one(table, task):
-    config = beginning(task).replace(**table[task].settings)
+    config = beginning(task.split("-")[0]).replace(**table[task].settings)
     configs = equal_configs(config)
     assert configs["simple"].hidden_size == config.hidden_size
     assert {name: (each.cell, each.plasticity) for name, each in configs.items()} == {
@@ -137,8 +140,61 @@ def test_each_change_is_one_change_to_the_settings_of_the_quick_preset(table):
         different = {setting: after[setting] for setting in after if after[setting] != before[setting]}
         assert different == CHANGES[name]
         assert (len(different) == 1) == (name not in ("as-it-is", "adam", "published"))
-    with pytest.raises(ValueError, match=r"variants must be one of 'none', .*'published', got 'oja'"):
+    with pytest.raises(ValueError, match=r"variants must be one of 'none', .*'published', or .*, got 'oja'"):
         configs_of(config, ["adam", "oja"])
+
+
+@pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
+def test_rates_are_as_many_for_every_variant_and_optimiser(table):
+    budget = table["rates"]
+    config = beginning("maze").replace(**budget.settings)
+    assert budget.variants == tuple(RATES)
+    assert budget.first_seed == TUNING_SEED > 10, "seeds of tuning are none that is reported"
+    equal, configs = equal_configs(config), configs_of(config, RATES)
+    tried = Counter()
+    for name, each in configs.items():
+        variant, optimizer, rate = name.split("-", 2)
+        assert (each.optimizer, each.learning_rate) == (optimizer, float(rate))
+        own = {"optimizer": config.optimizer, "learning_rate": config.learning_rate}
+        assert each.replace(**own) == equal[variant]
+        tried[variant, optimizer] += 1
+    assert set(tried) == set(itertools.product(VARIANTS, ("adam", "muon")))
+    assert set(tried.values()) == {4}
+    assert list(configs_of(config, ["lstm-muon-0.005", "adam", "none"])) == [
+        "lstm-muon-0.005",
+        "adam",
+        "none",
+    ]
+
+
+@pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
+def test_kept_cues_begin_as_chapter_7_does_and_differ_in_nothing_else(table):
+    usual, kept = table["cues"], table["cues-kept"]
+    assert kept.settings == usual.settings | {"initial_self": 0.6, "initial_eta": 0.3}
+    assert kept._replace(settings={}) == usual._replace(settings={})
+    net = build_network(equal_configs(beginning("cues").replace(**kept.settings), ["plastic"])["plastic"])
+    assert net.eta.item() == pytest.approx(0.3)
+    assert (net.w.diagonal() >= 0.6).all()
+
+
+def test_seeds_begin_where_they_are_asked_to(tmp_path):
+    out = tmp_path / "rates"
+    finals = reproduce(TINY, out, ["none-adam-0.001"], 2, 4, 1, silent, first_seed=1000)
+    assert [(final.variant, final.seed) for final in finals] == [
+        ("none-adam-0.001", 1000),
+        ("none-adam-0.001", 1001),
+    ]
+    assert json.loads((out / "settings.json").read_text())["first_seed"] == 1000
+    assert without_seconds(reproduce(TINY, out, ["none-adam-0.001"], 3, 4, 1, silent, first_seed=1000))[
+        :2
+    ] == (without_seconds(finals))
+    with pytest.raises(ValueError, match=r"first_seed is 1000 in .*settings.json, got 0: choose another out"):
+        compare(out, variants=["none-adam-0.001"], seeds=3)
+    with pytest.raises(ValueError, match="first_seed must be a whole number from 0 to 999999, got -1"):
+        reproduce(TINY, tmp_path / "other", first_seed=-1)
+    (alike,) = compare(tmp_path / "plain", variants=["none"], seeds=1)
+    (same,) = reproduce(TINY, tmp_path / "named", ["none-adam-0.001"], 1, 4, 1, silent)
+    assert alike.mean == same.mean, "TINY learns with Adam at this rate"
 
 
 def test_changes_are_compared_like_variants(tmp_path):
