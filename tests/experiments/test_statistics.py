@@ -14,6 +14,7 @@ from bpa.experiments.statistics import (
     Point,
     Reached,
     Spread,
+    acceleration,
     difference_interval,
     differences,
     holm,
@@ -72,11 +73,8 @@ def least_that_holds(ordered, share):
     return ordered[max(math.ceil(share * len(ordered) - 1e-9) - 1, 0)]
 
 
-def corrected_shares(first, second, ordered, level):
-    """The shares at which BCa takes its quantiles [Efron 1987], for a difference of medians."""
-    normal = statistics.NormalDist()
-    observed = statistics.median(first) - statistics.median(second)
-    rank = sum((each < observed) + 0.5 * (each == observed) for each in ordered) / len(ordered)
+def skew_by_loops(first, second):
+    """What BCa calls acceleration [Efron 1987], for a difference of medians."""
     cubes = squares = 0.0
     for scores in (first, second):  # of the second with the other sign
         sign = 1 if scores is first else -1
@@ -84,7 +82,15 @@ def corrected_shares(first, second, ordered, level):
         pulls = [(len(scores) - 1) * (statistics.fmean(without) - each) / len(scores) for each in without]
         cubes += sum(pull**3 for pull in pulls)
         squares += sum(pull**2 for pull in pulls)
-    bias, skew = normal.inv_cdf(rank), cubes / squares**1.5 / 6
+    return cubes / squares**1.5 / 6
+
+
+def corrected_shares(first, second, ordered, level):
+    """The shares at which BCa takes its quantiles [Efron 1987], for a difference of medians."""
+    normal = statistics.NormalDist()
+    observed = statistics.median(first) - statistics.median(second)
+    rank = sum((each < observed) + 0.5 * (each == observed) for each in ordered) / len(ordered)
+    bias, skew = normal.inv_cdf(rank), skew_by_loops(first, second)
     shares = []
     for tail in ((1 - level) / 2, (1 + level) / 2):
         z = bias + normal.inv_cdf(tail)
@@ -97,6 +103,12 @@ SAMPLES = [
     ([9.5, 7.25, 8.0, 11.0, 30.0], [1.0, 8.5, 7.75, 3.0]),
     ([2.0, 2.0, 5.0], [1.0, 2.0, 2.0, 9.0]),  # ties
 ]
+
+
+@pytest.mark.parametrize(("first", "second"), SAMPLES)
+def test_the_skew_is_that_of_leaving_out_a_run_of_either(first, second):
+    assert acceleration(first, second) == pytest.approx(skew_by_loops(first, second))
+    assert acceleration(second, first) == pytest.approx(-skew_by_loops(first, second))
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95])
