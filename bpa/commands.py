@@ -148,16 +148,22 @@ class ReproduceArguments(Arguments):
     The same command goes on where it was stopped.
     """
 
-    task: tyro.conf.Positional[Literal["maze", "cues", "patterns", "pictures", "sequences", "changes"]]
-    """What is learned; "changes" trains "simple" in the maze with one setting changed at a time."""
+    task: tyro.conf.Positional[
+        Literal["maze", "cues", "cues-kept", "patterns", "pictures", "sequences", "changes", "rates"]
+    ]
+    """What is learned; "changes" trains "simple" in the maze with one setting changed at a time, "rates"
+    every variant there with two optimisers at four rates each, on seeds apart; "cues-kept" are cues from
+    first weights with which a neuron keeps its activity."""
     seeds: int | None = ranged(None, Whole(1, FIRST_EVALUATION_SEED))
-    """Runs of each variant: 10, with --quick 3; of each change 5 and 3."""
+    """Runs of each variant: 10, with --quick 3; of each change 5 and 3, of each rate 2 and 1."""
+    first_seed: int | None = ranged(None, Whole(0, FIRST_EVALUATION_SEED - 1))
+    """The first of the seeds of training: 0, for rates 1000."""
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """A small budget, for the shape of the figure."""
     out: str | None = None
     """Folder to fill or to go on with: runs/TASK, with --quick runs/TASK-quick."""
     variants: tuple[str, ...] | None = None
-    """Which to compare, of none plastic simple retroactive lstm, or of the changes: all."""
+    """Which to compare, of none plastic simple retroactive lstm, of the changes or of the rates: all."""
     workers: int | None = ranged(None, Whole(1))
     """Runs side by side, each in one thread: one a core, or as many as a cluster has workers."""
     cluster: str | None = None
@@ -374,7 +380,8 @@ def run_reproduce(arguments: Sequence[str]) -> None:
         if name in changes:
             raise ValueError(f"config {asked.config} may not set {name}, which differs from run to run")
     out = asked.out or f"runs/{asked.task}{'-quick' if asked.quick else ''}"
-    start = beginning(asked.task if asked.task in REGISTRY else "maze")
+    task = asked.task.split("-")[0]
+    start = beginning(task if task in REGISTRY else "maze")
     finals = reproduce(
         start.replace(**budget.settings).updated(changes),
         out,
@@ -384,13 +391,15 @@ def run_reproduce(arguments: Sequence[str]) -> None:
         asked.workers,
         lambda line: print(line, flush=True),
         asked.cluster,
+        first_seed=budget.first_seed if asked.first_seed is None else asked.first_seed,
     )
     from bpa.show.curves import save_comparison  # here, because matplotlib takes a second
 
     print(save_comparison(out))
+    width = max([18, *(len(final.variant) for final in finals)])
     for variant, scores in scores_by_variant(finals).items():
         seeds, low, median, high = spread(scores)
-        print(f"{variant:18} median {median:.4g}, quartiles {low:.4g} and {high:.4g}, {seeds} seeds")
+        print(f"{variant:{width}} median {median:.4g}, quartiles {low:.4g} and {high:.4g}, {seeds} seeds")
 
 
 def run_grade(arguments: Sequence[str]) -> None:

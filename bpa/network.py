@@ -131,6 +131,8 @@ class Network(RecurrentNetwork[Hidden], Plastic):
         generator: source of the initial weights; PyTorch's global one if None.
         initial_weight: w and alpha are first uniform in [0, initial_weight); at least 0.
         initial_eta: first value of eta, where it is learned; at least 0.
+        initial_self: added to the diagonal of w at first, so that a neuron keeps about this share of its
+            activity from step to step; at least 0.
 
     Parameters are float32 on the CPU, whatever PyTorch's defaults are; `.to(device)` moves them.
 
@@ -162,6 +164,7 @@ class Network(RecurrentNetwork[Hidden], Plastic):
         generator: torch.Generator | None = None,
         initial_weight: float = 0.001,
         initial_eta: float = 0.01,
+        initial_self: float = 0.0,
     ):
         super().__init__()
         _, H, _ = self.declare_sizes(input_size, hidden_size, num_actions)
@@ -170,7 +173,7 @@ class Network(RecurrentNetwork[Hidden], Plastic):
         declare_plasticity(self, H, plasticity, alpha, fanout, clip, rule, clipping, modulator)
         self.h2o = linear(H, self.num_actions)
         self.h2v = linear(H, 1)
-        reset_parameters(self, generator, initial_weight, initial_eta)
+        reset_parameters(self, generator, initial_weight, initial_eta, initial_self)
 
     def settings(self) -> dict[str, Any]:
         """The arguments that make a network like this one but for its first values, ready for JSON."""

@@ -89,6 +89,7 @@ class Run:
     iteration: int = 0  # the last that is done
     scale: float = 1.0  # what divergences have left of the learning rate
     left_out: int = 0  # steps left out one after the other, up to now
+    left_out_in_all: int = 0  # steps left out since the run began
     seconds_before: float = 0.0  # of this run, in earlier processes
 
     def __post_init__(self) -> None:
@@ -109,7 +110,8 @@ class Run:
         state = optimizer_state(self.net, self.optimizers)
         tensors |= {f"optimizer.{name}": value for name, value in state.items()}
         tensors["generator"] = self.generator.get_state()
-        return Checkpoint(self.config, self.iteration, self.seconds(), tensors, self.scale, self.left_out)
+        left_out = self.left_out, self.left_out_in_all
+        return Checkpoint(self.config, self.iteration, self.seconds(), tensors, self.scale, *left_out)
 
     def keep(self) -> None:
         """Write the run as it stands."""
@@ -184,7 +186,8 @@ def restore(path: Path, checkpoint: Checkpoint, run: Run) -> None:
     except (RuntimeError, TypeError):
         raise ValueError(f"{path}: the tensor 'generator' is not the state of a generator") from None
     run.iteration, run.seconds_before = checkpoint.iteration, checkpoint.seconds
-    run.scale, run.left_out = checkpoint.learning_rate_scale, checkpoint.left_out
+    run.scale = checkpoint.learning_rate_scale
+    run.left_out, run.left_out_in_all = checkpoint.left_out, checkpoint.left_out_in_all
 
 
 def begin(run: Run, stack: contextlib.ExitStack) -> None:
@@ -248,6 +251,7 @@ def advance(run: Run, stops: list[int]) -> bool:
         )
     else:
         run.left_out += 1
+        run.left_out_in_all += 1
         run.scale /= 2 if config.on_divergence == "halve-lr" else 1
         left = "iteration %d: %s; its step is left out, the learning rate is %g times the one set"
         log.warning(left, iteration, reason, run.scale)

@@ -159,6 +159,7 @@ def test_a_config_of_numpy_numbers_is_the_config_of_plain_ones(task):
         "gae_lambda",
         "initial_weight",
         "initial_eta",
+        "initial_self",
     ):
         fields[name] = np.float64(getattr(plain, name))  # float32 has no such number
     fields["sequences"] = dataclasses.replace(fields["sequences"], concentration=np.float64(0.3))

@@ -18,7 +18,7 @@ from bpa.cells.lstm import LSTM
 from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.envs import from_gymnasium
 from bpa.envs.base import REGISTRY
-from bpa.envs.baselines import expected_reward, score
+from bpa.envs.baselines import POLICIES, expected_reward, score
 from bpa.envs.cue_reward import CueReward, best_rewards
 from bpa.envs.gymnasium import CueRewardEnv, GridMazeEnv, GridMazeVectorEnv
 from bpa.experiments.evaluate import report
@@ -277,8 +277,8 @@ def test_baselines_fits_and_sizes_are_the_same(setting):
         task = AssociativeRecall(2, 4, 3, 2, generator=seeded())
         net = Network(task.input_size, 4, task.output_size, generator=seeded())
         return [
-            *(expected_reward(policy, 5, 20) for policy in ("random", "oracle", "explorer", "ideal")),
-            *(score(policy, 5, 10, seeded(), 20) for policy in ("random", "oracle", "explorer", "ideal")),
+            *(expected_reward(policy, 5, 20) for policy in POLICIES),
+            *(score(policy, 5, 10, seeded(), 20) for policy in POLICIES),
             fit(task, net, 2),
             count_parameters(net),
             matching_hidden_size(lambda hidden: Network(17, hidden, 4), 5000),

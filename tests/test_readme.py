@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import yaml
 
-from bpa.envs.baselines import expected_reward
+from bpa.envs.baselines import expected_reward, ideal_bound
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
@@ -69,14 +69,15 @@ def test_a_table_that_is_behind_is_told_and_mended(tmp_path):
 
 
 def test_scores_in_the_readme_are_those_of_the_agent_and_of_the_maze():
-    ships, ceiling, random = re.findall(
-        r"`maze-11`, trained longer and earns (\d+) in an episode; no agent with its senses can expect "
-        r"more than (\d+), and a random walk earns (\d+)\.",
+    ships, ceiling, bound, random = re.findall(
+        r"`maze-11`, trained longer and earns (\d+) in an episode; an ideal agent with its senses earns "
+        r"(\d+), none can expect more than (\d+), and a random walk earns (\d+)\.",
         README,
     )[0]
     said = json.loads((ROOT / "results" / "agents" / "maze-11.json").read_text())
     assert ships == f"{said['mean_reward']:.0f}"
     assert ceiling == f"{expected_reward('ideal', size=11, episode_length=200):.0f}"
+    assert bound == f"{ideal_bound(size=11, episode_length=200):.0f}"
     assert random == f"{expected_reward('random', size=11, episode_length=200):.0f}"
 
 

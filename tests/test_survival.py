@@ -178,6 +178,8 @@ def test_a_checkpoint_with_impossible_numbers_is_refused(run, tmp_path):
         {"learning_rate_scale": math.inf},
         {"learning_rate_scale": 0.0},
         {"left_out": -1},
+        {"left_out_in_all": -1},
+        {"left_out_in_all": 10**6},
     ):
         runs.save_checkpoint(tmp_path / "run", checkpoint._replace(**changes))
         with pytest.raises(ValueError, match=r"checkpoint.safetensors: " + next(iter(changes)) + " must be"):

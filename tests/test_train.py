@@ -332,6 +332,8 @@ def test_a_diverged_step_is_left_out_and_said(tmp_path, monkeypatch, caplog, pol
     failing_at(monkeypatch, {1})
     resumed = train(config.replace(out=str(tmp_path / "run"), resume=True))
     assert_equal_weights(weights(whole), weights(resumed))
+    kept = load_checkpoint(tmp_path / "run")
+    assert (kept.left_out, kept.left_out_in_all, kept.learning_rate_scale) == (0, 2, scale)
 
 
 def test_a_run_that_only_diverges_is_given_up(monkeypatch):

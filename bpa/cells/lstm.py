@@ -86,7 +86,7 @@ class LSTM(RecurrentNetwork[LSTMHidden], Plastic):
         self.h2o = linear(H, self.num_actions)
         self.h2v = linear(H, 1)
         bounds = dict.fromkeys(("i2h.weight", "i2h.bias", "w"), H**-0.5)
-        reset_parameters(self, generator, initial_weight, initial_eta, bounds)
+        reset_parameters(self, generator, initial_weight, initial_eta, bounds=bounds)
 
     def settings(self) -> dict[str, Any]:
         """The arguments that make a network like this one but for its first values, ready for JSON."""

@@ -158,9 +158,12 @@ def reset_parameters(
     generator: torch.Generator | None,
     initial_weight: float = 0.001,
     initial_eta: float = 0.01,
+    initial_self: float = 0.0,
     bounds: Mapping[str, float] | None = None,
 ) -> None:
     """First values: w and alpha uniform in [0, initial_weight), eta initial_eta, the rest as PyTorch does.
+
+    With `initial_self` added to the diagonal of w, a neuron keeps about that share of its activity.
 
     PyTorch draws the weight and the bias of a linear layer uniformly within +- 1 / sqrt(fan-in). Parameters
     named in `bounds` are drawn uniformly within +- the bound given there instead.
@@ -170,6 +173,7 @@ def reset_parameters(
     """
     initial_weight = require_number("initial_weight", initial_weight, low=0)
     initial_eta = require_number("initial_eta", initial_eta, low=0)
+    initial_self = require_number("initial_self", initial_self, low=0)
     if generator is not None:
         require_generator("generator", generator)
     bounds = bounds or {}
@@ -191,3 +195,5 @@ def reset_parameters(
         else:
             bound = 1 / math.sqrt(net.get_parameter(name.split(".")[0] + ".weight").shape[1])
             draw(parameter, -bound, bound)
+    if initial_self:
+        net.get_parameter("w").diagonal().add_(initial_self)

@@ -1,8 +1,10 @@
 """Floors and ceilings of the grid maze: what a random walk earns, and agents that are told more than ours.
 
-Four policies, each with its expected reward computed exactly and with a way to measure it in `GridMaze`:
+Five policies, each with its expected reward computed exactly and with a way to measure it in `GridMaze`:
 
 - "random" takes each of the four actions with the same probability. It knows nothing: the floor.
+- "straight" sees which cells beside it are free and what it did last. It keeps its direction, turns now and
+  then, and never goes back unless it must: what an agent earns that walks well and remembers nothing.
 - "oracle" knows map, position and goal, and walks a shortest path: the ceiling nobody reaches.
 - "explorer" knows map and position but not the goal. It sweeps the maze on a short covering path until it is
   rewarded, and from then on it is the oracle. Its ceiling is a sharper one.
@@ -28,9 +30,12 @@ from bpa.arguments import require_begun, require_choice, require_integer, requir
 from bpa.envs.ideal import SETS, Ideal, beliefs_of, goals_to_come, require_size, turns_of
 from bpa.envs.maze_map import MazeMap, distinct_goals, homing_actions, maze_map
 from bpa.maze import NUM_ACTIONS, GridMaze
-from bpa.noise import given_or_fresh, integers
+from bpa.noise import given_or_fresh, integers, uniform
 
-POLICIES = ("random", "oracle", "explorer", "ideal")
+POLICIES = ("random", "straight", "oracle", "explorer", "ideal")
+AHEAD = (1, 7, 3, 5)  # in an observation, the cells that up, down, left and right lead to
+BACK = (1, 0, 3, 2)  # the action that undoes each action
+KEEP = 0.75  # how often the straight walker goes on where it could turn
 GOALS_AT_ONCE = 32  # their probabilities of every cell of a large maze still fit a processor's cache
 MOST_SETS = 4e8  # steps x sets of an ideal agent that take a quarter of a minute
 SETS_OF_A_STEP = 2500  # as many take as long as the rest of a step
@@ -54,6 +59,41 @@ class RandomWalk:
     def __call__(self, maze: GridMaze) -> Tensor:
         """Actions [B]."""
         return integers(NUM_ACTIONS, maze.batch_size, generator=self.generator).to(maze.device)
+
+
+class StraightWalk:
+    """Keeps its direction, turns now and then, and never goes back unless it must; it remembers nothing.
+
+    All that it needs is in `maze.observation()`: the cells around it and its last action.
+    """
+
+    def __init__(self, generator: torch.Generator | None = None):
+        self.generator = given_or_fresh(generator)
+        self.turns = torch.from_numpy(straight_turns().cumsum(-1))
+
+    def __call__(self, maze: GridMaze) -> Tensor:
+        """Actions [B]."""
+        sensed = maze.observation().cpu()
+        free = (sensed[:, AHEAD] == 0).long() @ torch.tensor([1, 2, 4, 8], dtype=torch.int64, device="cpu")
+        below = self.turns[sensed[:, 13:].argmax(1), free][:, :-1]  # [B, 3]
+        drawn = uniform(maze.batch_size, generator=self.generator).double()
+        return (drawn[:, None] >= below).sum(1).to(maze.device)
+
+
+def straight_turns() -> np.ndarray:
+    """How likely the straight walker takes each action: [last action, which of the four are free, action].
+
+    Actions that are free are the bits of a number, the lowest for the first.
+    """
+    turns = np.zeros((NUM_ACTIONS, 2**NUM_ACTIONS, NUM_ACTIONS))
+    for last, free in np.ndindex(turns.shape[:2]):
+        open_to = [action for action in range(NUM_ACTIONS) if free >> action & 1]
+        onwards = [action for action in open_to if action != BACK[last]] or open_to
+        kept = KEEP if last in open_to else 0.0
+        if onwards:
+            turns[last, free, onwards] = (1 - kept) / len(onwards)
+            turns[last, free, last] += kept
+    return turns
 
 
 class Oracle:
@@ -247,12 +287,14 @@ def expected_reward(
 ) -> float:
     """Expected reward per episode of one of POLICIES, exact up to rounding: nothing is sampled.
 
-    "random": the probability of every cell is carried forward step by step, for every goal. "oracle" and
+    "random" and "straight": the probability of every cell, and of every last action, is carried forward step
+    by step, for every goal. "oracle" and
     "explorer": `finding_values`, at the distance from the centre or at the sweep's first entry. "ideal":
     `ideal_values` at the first entry of `ideal_path`, a sweep for them.
     How long it takes in large mazes is said by `affordable`; "explorer" takes far longer.
-    With T = 200 and reward 10: random 14.37, 7.72, 5.38, ideal 360.97, 227.21, 177.89, explorer 379.87,
-    274.98, 207.62, oracle 416.23, 324.23, 269.57 for sides 9, 11 and 13.
+    With T = 200 and reward 10: random 14.37, 7.72, 5.38, straight 76.67, 43.79, 27.29,
+    ideal 360.97, 227.21, 177.89, explorer 379.87, 274.98, 207.62, oracle 416.23, 324.23, 269.57 for sides 9,
+    11 and 13.
 
     Raises:
         ValueError: the policy is unknown, a number is out of range, or the maze is too large for "ideal",
@@ -269,6 +311,8 @@ def expected_reward(
     grid, T = maze_map(require_size(size) if policy == "ideal" else size), episode_length
     if policy == "random":
         return random_reward(grid, T, reward, wall_penalty)
+    if policy == "straight":
+        return straight_reward(grid, T, reward)
     if policy == "ideal":
         return reward * sweep_earnings(grid, ideal_path(size, T), ideal_values(grid, T))
     if policy == "oracle":
@@ -306,6 +350,31 @@ def random_reward(grid: MazeMap, episode_length: int, reward: float, wall_penalt
             total += reward * found @ weight
             standing += found / (count - 1)
             standing[goal, column] = 0
+    return float(total)
+
+
+def straight_reward(grid: MazeMap, episode_length: int, reward: float) -> float:
+    """`expected_reward` of the straight walker, which meets no wall; it begins as if it had gone up."""
+    count, A = len(grid.cells), NUM_ACTIONS
+    successors = grid.successors.numpy()
+    free = (successors != np.arange(count)[:, None]) @ (1 << np.arange(A))
+    likely = straight_turns()[:, free]  # [last, cell, action]
+    last, cell, action = likely.nonzero()
+    places = (action * count + successors[cell, action], last * count + cell)
+    move = csr_array((likely[last, cell, action], places), shape=(A * count, A * count))
+    goals = np.delete(np.arange(count), grid.centre)  # it has a favourite direction: no two are alike
+    total = 0.0
+    for begin in range(0, len(goals), GOALS_AT_ONCE):
+        goal = goals[begin : begin + GOALS_AT_ONCE]
+        column = np.arange(len(goal))
+        standing = np.zeros((A, count, len(goal)))  # last action, cell; column: goal
+        standing[0, grid.centre] = 1
+        for _ in range(episode_length):
+            standing = (move @ standing.reshape(A * count, -1)).reshape(standing.shape)
+            found = standing[:, goal, column]  # [A, goals]
+            total += reward * found.sum() / len(goals)
+            standing += found[:, None] / (count - 1)
+            standing[:, goal, column] = 0
     return float(total)
 
 
@@ -400,6 +469,8 @@ def score(
     act: Callable[[GridMaze], Tensor]
     if policy == "random":
         act = RandomWalk(maze.generator)
+    elif policy == "straight":
+        act = StraightWalk(maze.generator)
     elif policy == "oracle":
         act = Oracle(maze_map(size))
     elif policy == "explorer":

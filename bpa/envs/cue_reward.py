@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -390,3 +391,45 @@ def best_rewards(env: CueReward) -> Tensor:
         total += earned.mean(1) * takes_place
         possible = possible * torch.where(in_pair[:, :, None] > 0, in_pair[:, None], 1 - in_pair[:, None])
     return total
+
+
+def expected_rewards(env: CueReward) -> dict[str, float]:
+    """Expected reward of three players in an episode, exact up to rounding: nothing is sampled.
+
+    "coin" tosses one for every answer, "no" always says no, and neither remembers anything. "perfect" is the
+    player of `best_rewards`: of N cues c may still be the target, C are shown, m of the c among them with a
+    hypergeometric probability, and afterwards m are left or c - m.
+
+    Raises:
+        ValueError: cues are dealt out, so that a trial depends on those before it.
+
+    Example:
+        >>> from bpa.envs.cue_reward import CueReward, expected_rewards
+        >>> players = expected_rewards(CueReward(num_cues=6, pause_steps=0, episode_length=60))
+        >>> ", ".join(f"{name} {reward:.2f}" for name, reward in players.items())
+        'coin 10.00, no 13.33, perfect 18.93'
+    """
+    from scipy.stats import hypergeom  # here, because it takes a second
+
+    if env.pairing != "random":
+        raise ValueError(f"pairing must be 'random' for exact rewards, got {env.pairing!r}")
+    N, C, T = env.num_cues, env.cues_in_trial, env.episode_length
+    spare = MOST_BLANKS if env.trials == "published" else env.jitter  # steps by which a trial may be longer
+    ends, left = np.zeros(T + 1), np.zeros(N + 1)  # how likely a trial ends at a step, and c cues are left
+    ends[0] = left[N] = 1
+    earned = dict.fromkeys(("coin", "no", "perfect"), 0.0)
+    for _ in range(T // env.trial_length):
+        longer = [np.pad(ends, (env.trial_length + more, 0))[: T + 1] for more in range(spare + 1)]
+        ends = np.mean(longer, axis=0)
+        right = {"coin": 0.5, "no": 1 - C / N, "perfect": 0.0}
+        after = np.zeros(N + 1)
+        for c in range(1, N + 1):
+            for m in range(min(c, C) + 1):
+                likely = left[c] * hypergeom.pmf(m, N, c, C)
+                right["perfect"] += likely * max(m, c - m) / c
+                after[m] += likely * m / c
+                after[c - m] += likely * (c - m) / c
+        left = after
+        for player, share in right.items():
+            earned[player] += ends.sum() * (share * env.reward - (1 - share) * env.wrong_penalty)
+    return {player: float(reward) for player, reward in earned.items()}

@@ -48,7 +48,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ from bpa.cells.base import RecurrentPolicy, SequencePolicy
 from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.engines.threads import cores
 from bpa.experiments.bench import processor
-from bpa.experiments.evaluate import episode_rewards, fresh_tasks
+from bpa.experiments.evaluate import episode_rewards, fresh_tasks, step_rewards
 from bpa.experiments.statistics import Final, Point, median_runs
 from bpa.textfile import utf8_text
 from bpa.train import Diverged, Watch, train
@@ -105,6 +105,18 @@ CHANGES: dict[str, dict[str, Any]] = {
         "published-simplemaze", *OPTIMISATION, "concentration_coef", "warmup_iterations", "baseline"
     ),
 }
+# Each variant with each optimiser at each of as many rates, to find a rate for each of them; see "rates".
+RATES: dict[str, dict[str, Any]] = {
+    f"{variant}-{optimizer}-{rate:g}": fields | {"optimizer": optimizer, "learning_rate": rate}
+    for variant, fields in VARIANTS.items()
+    for optimizer, rates in {
+        "adam": (5e-4, 1e-3, 2e-3, 4e-3),
+        "muon": (1.25e-3, 2.5e-3, 5e-3, 1e-2),
+    }.items()
+    for rate in rates
+}
+RATE = next(iter(RATES))  # what their names are like
+EVERY = (*VARIANTS, *CHANGES, *RATES)  # whatever a comparison may hold
 REFERENCE = "simple"  # the variant that has the hidden size asked for; the others match its parameters
 
 
@@ -115,6 +127,7 @@ class Budget(NamedTuple):
     seeds: int = 10
     episodes: int = 500  # fresh ones, on which each run is evaluated
     variants: tuple[str, ...] = tuple(VARIANTS)
+    first_seed: int = 0  # of training
 
 
 # Found in short trials of one or two seeds: a large step with a short-sighted advantage learns fast. The
@@ -133,6 +146,9 @@ CUES = {
     "learning_rate": 5e-3,
     "on_divergence": "halve-lr",
 }
+# As Chapter 7 starts its networks: neurons keep what was shown, and a constant rate writes it at once.
+KEPT_CUES = CUES | {"initial_self": 0.6, "initial_eta": 0.3}
+TUNING_SEED = 1000  # and those after it: rates are chosen on seeds that no comparison reports
 SUPERVISED = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at 3e-3, 60 or 80 neurons
 
 # Minutes are those of two cores: seeds x iterations x milliseconds of an iteration, summed over the variants,
@@ -146,8 +162,17 @@ FULL = {
     "changes": Budget(
         MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 2000}, 5, variants=tuple(CHANGES)
     ),
+    # The same size, at a rate that each variant likes: eighty runs. With the rates that they show
+    # (`--variants`) and other seeds (`--first-seed 0 --seeds 10`) it compares optimisers and variants.
+    "rates": Budget(
+        MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 2000},
+        2,
+        variants=tuple(RATES),
+        first_seed=TUNING_SEED,
+    ),
     # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 13 ms: 28 minutes.
     "cues": Budget(CUES | {"iterations": 5000}),
+    "cues-kept": Budget(KEPT_CUES | {"iterations": 5000}),  # as long
     # Five times as long as `bpa train` takes. 10, 13, 11, 20 and 8 ms: 26 minutes.
     "patterns": Budget(SUPERVISED | {"iterations": 5000}),
     "pictures": Budget(SUPERVISED | {"iterations": 5000}),  # 12, 16, 18, 22 and 11 ms: 33 minutes
@@ -161,7 +186,11 @@ QUICK = {
     "changes": Budget(
         MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 500}, 3, 200, tuple(CHANGES)
     ),
+    "rates": Budget(
+        MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 500}, 1, 200, tuple(RATES), TUNING_SEED
+    ),
     "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 3 minutes
+    "cues-kept": Budget(KEPT_CUES | {"iterations": 2000}, 3, 200),
     "patterns": Budget(SUPERVISED, 3, 200),  # 2 minutes
     "pictures": Budget(SUPERVISED, 3, 200),  # 2 minutes
     "sequences": Budget(SUPERVISED, 3, 200),  # 5 minutes
@@ -214,16 +243,24 @@ def equal_configs(config: TrainConfig, variants: Iterable[str] = tuple(VARIANTS)
 
 
 def configs_of(config: TrainConfig, variants: Iterable[str]) -> dict[str, TrainConfig]:
-    """A config for each of `variants`: as `equal_configs`, or `config` changed as CHANGES says.
+    """A config for each of `variants`: as `equal_configs`, or `config` changed as CHANGES or RATES says.
+
+    Those of RATES have as many neurons as their variant in `equal_configs`.
 
     Raises:
-        ValueError: a variant is in neither table, or has no meaning with the other settings.
+        ValueError: a variant is in no table, or has no meaning with the other settings.
     """
     asked = dict.fromkeys(variants)
     for variant in asked:
-        require_choice("variants", variant, (*VARIANTS, *CHANGES))
-    equal = equal_configs(config, [variant for variant in asked if variant in VARIANTS])
-    return {v: equal[v] if v in VARIANTS else config.replace(**CHANGES[v]) for v in asked}
+        if variant not in EVERY:
+            named = ", ".join(map(repr, (*VARIANTS, *CHANGES)))
+            raise ValueError(f"variants must be one of {named}, or a rate as {RATE!r}, got {variant!r}")
+    of = {name: name.split("-")[0] if name in RATES else name for name in asked}
+    equal = equal_configs(config, dict.fromkeys(v for v in of.values() if v in VARIANTS))
+    return {
+        name: equal[v].replace(**RATES.get(name, {})) if v in VARIANTS else config.replace(**CHANGES[name])
+        for name, v in of.items()
+    }
 
 
 @torch.no_grad()
@@ -254,7 +291,11 @@ def complete(job: Job, watch: Watch | None = None) -> Final:
         print(f"{folder}: {reason}", file=sys.stderr)
     checkpoint = runs.load_checkpoint(folder)
     net, config = load_weights(folder)
-    scores = episode_scores(net, config, job.episodes, FIRST_EVALUATION_SEED + config.seed)
+    seed = FIRST_EVALUATION_SEED + config.seed
+    scores, greedy = episode_scores(net, config, job.episodes, seed), None
+    if is_rewarded(config.task):
+        likeliest = step_rewards(net, config, job.episodes, seed, config.engine, greedy=True)
+        greedy = likeliest.sum(0).double().mean().item()
     quarters = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu")
     lower, median, upper = scores.quantile(quarters).tolist()
     final = Final(
@@ -270,6 +311,9 @@ def complete(job: Job, watch: Watch | None = None) -> Final:
         median=median,
         upper_quartile=upper,
         standard_error=scores.std(correction=1).item() / job.episodes**0.5 if job.episodes > 1 else 0.0,
+        greedy=greedy,
+        left_out=checkpoint.left_out_in_all,
+        rate_left=checkpoint.learning_rate_scale,
     )
     write_json(folder / FINAL, final._asdict())
     return final
@@ -327,16 +371,26 @@ def write_table(path: Path, kind: type[Row], rows: Iterable[Row], score: str) ->
 def read_table(path: str | Path, kind: type[Row]) -> list[Row]:
     """The rows of curves.csv (`Point`) or final.csv (`Final`).
 
+    A column at the end for which there is a default may be missing, and an empty cell is the default.
+
     Raises:
         ValueError: the file cannot be read, or is no such table.
     """
-    hints = get_type_hints(kind)
+    names, defaults = list(kind._fields), kind._field_defaults
+    # Of `float | None` the float.
+    reads = {name: (get_args(hint) or (hint,))[0] for name, hint in get_type_hints(kind).items()}
     try:
         head, *lines = list(csv.reader(io.StringIO(utf8_text(path)))) or [[]]
-        if ["score" if name in ("reward", "loss") else name for name in head] != list(kind._fields):
+        known = ["score" if name in ("reward", "loss") else name for name in head]
+        if known != names[: len(known)] or len(known) < len(names) - len(defaults):
             raise ValueError(f"its columns are {', '.join(head)}")
         return [
-            kind(*(hints[name](text) for name, text in zip(kind._fields, line, strict=True)))
+            kind(
+                *(
+                    defaults[name] if name in defaults and text == "" else reads[name](text)
+                    for name, text in zip(known, line, strict=True)
+                )
+            )
             for line in lines
         ]
     except (OSError, ValueError, csv.Error) as error:
@@ -352,11 +406,12 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def described(
-    config: TrainConfig, configs: dict[str, TrainConfig], seeds: int, episodes: int
+    config: TrainConfig, configs: dict[str, TrainConfig], seeds: int, episodes: int, first_seed: int
 ) -> dict[str, Any]:
     """What settings.json says of a comparison that has not begun."""
     return {
         "seeds": seeds,
+        "first_seed": first_seed,
         "curves": f"at most {MOST_POINTS} points a run: each is the mean over the iterations since the last",
         "settings": {name: value for name, value in config.as_dict().items() if name not in OF_A_RUN}
         | {"evaluation_episodes": episodes, "first_evaluation_seed": FIRST_EVALUATION_SEED},
@@ -403,6 +458,11 @@ def agreed(out: Path, asked: dict[str, Any]) -> dict[str, Any]:
         for name, value in flat(held["settings"]).items():
             if now.get(name) != value:
                 raise ValueError(f"{name} is {value!r} in {path}, got {now.get(name)!r}: choose another out")
+        if asked["first_seed"] != held.get("first_seed", 0):
+            raise ValueError(
+                f"first_seed is {held.get('first_seed', 0)} in {path}, got {asked['first_seed']}: choose "
+                "another out"
+            )
         if asked["seeds"] < held["seeds"]:
             raise ValueError(f"seeds is {held['seeds']} in {path}, got {asked['seeds']}: it may only grow")
         return held | {"seeds": asked["seeds"], "variants": held["variants"] | asked["variants"]}
@@ -588,8 +648,9 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
 def publish(out: Path, settings: dict[str, Any]) -> list[Final]:
     """Make tables and weights from the runs that are finished; what final.csv holds."""
     finals, points = [], []
-    for variant in (name for name in (*VARIANTS, *CHANGES) if name in settings["variants"]):
-        for seed in range(settings["seeds"]):
+    first_seed = settings.get("first_seed", 0)
+    for variant in (name for name in EVERY if name in settings["variants"]):
+        for seed in range(first_seed, first_seed + settings["seeds"]):
             folder = out / "runs" / f"{variant}-{seed}"
             if (final := read_final(folder)) is not None:
                 finals.append(final)
@@ -653,18 +714,20 @@ def reproduce(
     workers: int | None = None,
     say: Callable[[str], None] = print,
     cluster: str | None = None,
+    first_seed: int = 0,
 ) -> list[Final]:
     """Fill the folder `out` with a comparison, or go on filling it.
 
     Args:
         config: settings of all runs; see `configs_of` for what each variant makes of them.
-        variants: of VARIANTS, or of CHANGES. seeds: of training, 0 to seeds - 1. Both may grow in a folder
-            gone on with.
+        variants: of VARIANTS, of CHANGES or of RATES. seeds: of training, as many from `first_seed` on. Both
+            may grow in a folder gone on with.
         episodes: fresh ones for each evaluation, with seeds that no training has; at least 1.
         workers: runs side by side, each a process with one thread; one a core if None. One alone runs here.
         say: is told of every run that ends.
         cluster: the address of a Dask scheduler, over whose workers the runs are spread, as many at a time as
             there are now if `workers` is None. They and this process must share `out`.
+        first_seed: of training; at least 0.
 
     Returns:
         All finished runs of the folder.
@@ -675,17 +738,19 @@ def reproduce(
         KeyboardInterrupt: it was stopped; the tables hold what is finished, the rest can be gone on with.
     """
     out = Path(require_path("out", out))
-    seeds = require_integer("seeds", seeds, low=1, high=FIRST_EVALUATION_SEED)
+    first_seed = require_integer("first_seed", first_seed, low=0, high=FIRST_EVALUATION_SEED - 1)
+    seeds = require_integer("seeds", seeds, low=1, high=FIRST_EVALUATION_SEED - first_seed)
     episodes = require_integer("episodes", episodes, low=1)
     workers = None if workers is None else require_integer("workers", workers, low=1)
     if not variants:
-        raise ValueError(f"variants must hold at least one of {', '.join((*VARIANTS, *CHANGES))}, got none")
+        named = ", ".join((*VARIANTS, *CHANGES, RATE))
+        raise ValueError(f"variants must hold at least one of {named}, or another rate, got none")
     config = config.replace(quiet=True)
     configs = configs_of(config, variants)
-    settings = agreed(out, described(config, configs, seeds, episodes))
+    settings = agreed(out, described(config, configs, seeds, episodes, first_seed))
     jobs = [
         Job(variant, each.replace(seed=seed, out=str(out / "runs" / f"{variant}-{seed}")), episodes)
-        for seed in range(seeds)
+        for seed in range(first_seed, first_seed + seeds)
         for variant, each in reversed(configs.items())  # an LSTM takes longest, and should not come last
     ]
     left = [job for job in jobs if not os.path.exists(Path(job.config.out or "") / FINAL)]

@@ -17,6 +17,7 @@ from bpa.arguments import require_choice, require_integer, require_number
 
 FEWEST_SEEDS = 5  # of each variant; four against four can fall in 70 ways, and p is never below 0.028
 RESAMPLES = 100_000
+NEGLIGIBLE = 1e-15  # a median that so few resamples have is left out
 BATCH = 10_000  # resamples that are in memory at once
 LEVEL = 0.95  # of an interval; a p-value is set beside what is missing to 1
 
@@ -36,6 +37,9 @@ class Final(NamedTuple):
     median: float
     upper_quartile: float
     standard_error: float  # of the mean
+    greedy: float | None = None  # mean of the same episodes with the likeliest actions, where it is rewarded
+    left_out: int | None = None  # steps of training that were left out because they would have diverged
+    rate_left: float | None = None  # what halvings after such steps left of the learning rate
 
 
 class Point(NamedTuple):
@@ -47,6 +51,9 @@ class Point(NamedTuple):
     iteration: int
     score: float  # in the file the column is called "reward" or "loss"
     seconds: float  # since the run began
+
+
+MARKS = Final._fields[7:13]  # what a run can be scored by
 
 
 class Spread(NamedTuple):
@@ -79,7 +86,7 @@ class Difference(NamedTuple):
 
 def scores_by_variant(finals: Iterable[Final], mark: str = "mean") -> dict[str, list[float]]:
     """For each variant a score of each of its runs: the mean, median or another mark of a `Final`."""
-    mark = require_choice("mark", mark, Final._fields[7:])
+    mark = require_choice("mark", mark, MARKS)
     scores: dict[str, list[float]] = {}
     for final in finals:
         scores.setdefault(final.variant, []).append(getattr(final, mark))
@@ -101,78 +108,143 @@ def median_runs(finals: Iterable[Final]) -> dict[str, Final]:
     return {variant: each[(len(each) - 1) // 2] for variant, each in ranked.items()}
 
 
-def bootstrap_interval(
-    samples: Sequence[Sequence[float]],
+def interquartile_mean(scores: Sequence[float]) -> float:
+    """The mean of the scores without the lowest and the highest quarter of them, rounded down, each.
+
+    Between mean and median: it heeds more runs than the median, and an outlier does not move it.
+    [Agarwal et al. 2021]
+    """
+    if not len(scores):
+        raise ValueError("scores must hold at least one number, got none")
+    return float(middle_mean(np.asarray(scores, dtype=float)))
+
+
+def middle_mean(scores: np.ndarray, axis: int = -1) -> np.ndarray:
+    """`interquartile_mean` along an axis."""
+    count = scores.shape[axis]
+    middle = np.arange(count // 4, count - count // 4)
+    return np.sort(scores, axis=axis).take(middle, axis=axis).mean(axis=axis)
+
+
+def interquartile_interval(
+    scores: Sequence[float],
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
-    method: str = "BCa",
 ) -> tuple[float, float]:
-    """Bootstrap interval of a median, or of the first median less the second, each resampled on its own.
+    """Bootstrap interval of the interquartile mean, corrected for bias and skew [Efron 1987].
+
+    Where all runs score alike no correction is defined, and the percentiles are taken.
 
     Args:
-        samples: the scores of one variant or of two, at least one each.
-        generator: of the resamples. resamples: at least 1. level: of the interval; above 0, below 1.
-        method: "BCa" corrects for bias and skew [Efron 1987]; where all runs score alike it is not defined,
-            and the percentiles are taken, as by "percentile".
+        scores: of some runs, at least one. generator: of the resamples. resamples: at least 1.
+        level: of the interval; above 0, below 1.
 
     Raises:
         ValueError: an argument is out of range.
     """
     from scipy.stats import bootstrap  # here, because it takes a second
 
-    resamples = require_integer("resamples", resamples, low=1)
-    if require_number("level", level, low=0, above=True) >= 1:
-        raise ValueError(f"level must be below 1, got {level}")
-    method = require_choice("method", method, ("BCa", "percentile"))
+    resamples, level = require_integer("resamples", resamples, low=1), checked_level(level)
+    if not len(scores):
+        raise ValueError("scores must hold at least one number, got none")
     # One run, resampled, is that run; scipy wants two.
-    data = [np.repeat(np.asarray(sample, dtype=float), 2 if len(sample) == 1 else 1) for sample in samples]
-
-    def statistic(*drawn: np.ndarray, axis: int) -> np.ndarray:
-        first, *second = (np.median(each, axis=axis) for each in drawn)
-        return first - second[0] if second else first
-
+    data = [np.repeat(np.asarray(scores, dtype=float), 2 if len(scores) == 1 else 1)]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of what is degenerate; it is looked for below
         asked = {"confidence_level": level, "rng": generator, "batch": min(BATCH, resamples)}
-        found = bootstrap(data, statistic, n_resamples=resamples, method=method, **asked)
+        found = bootstrap(data, middle_mean, n_resamples=resamples, method="BCa", **asked)
         if not np.isfinite(found.confidence_interval).all():
             found = bootstrap(
-                data, statistic, n_resamples=0, bootstrap_result=found, method="percentile", **asked
+                data, middle_mean, n_resamples=0, bootstrap_result=found, method="percentile", **asked
             )
     low, high = found.confidence_interval
     return float(low), float(high)
 
 
-def median_interval(
-    scores: Sequence[float],
-    generator: np.random.Generator,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-    method: str = "BCa",
-) -> tuple[float, float]:
-    """Bootstrap interval of the median of the scores of some runs; arguments as of `bootstrap_interval`.
+def checked_level(level: float) -> float:
+    """`level`, if it is above 0 and below 1."""
+    if (level := require_number("level", level, low=0, above=True)) >= 1:
+        raise ValueError(f"level must be below 1, got {level}")
+    return level
 
-    With few runs it is rough: from three runs a median takes three values, and no interval can tell more.
+
+def resampled_medians(scores: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Every median that a resample of `scores` can have, and how likely it is; nothing is drawn.
+
+    A resample of S scores draws S times, with replacement. Its score at place m, from 1, is at most the k-th
+    of ours if at least m of S draws are: a binomial tail. Of an even S the median lies between two places.
     """
-    if not len(scores):
-        raise ValueError("scores must hold at least one number, got none")
-    return bootstrap_interval([scores], generator, resamples, level, method)
+    from scipy.stats import binom  # here, because it takes a second
+
+    ordered = np.sort(np.asarray(scores, dtype=float))
+    count = len(ordered)
+    middle = (count + 1) // 2
+    below = np.arange(count + 1) / count
+    alone = np.diff(binom.sf(middle - 1, count, below))  # the score at place `middle` is our k-th
+    if count % 2:
+        return ordered, alone
+    # With i < j: half of the draws are at most our i-th, one of them is it; the others from our j-th on.
+    to_i, from_j = np.diff(below**middle), -np.diff((1 - below) ** middle)
+    both = np.triu(math.comb(count, middle) * np.outer(to_i, from_j), 1)
+    both += np.diag(alone - both.sum(1))
+    likely = both > NEGLIGIBLE
+    return ((ordered[:, None] + ordered) / 2)[likely], both[likely]
 
 
 def difference_interval(
-    first: Sequence[float],
-    second: Sequence[float],
-    generator: np.random.Generator,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-    method: str = "BCa",
+    first: Sequence[float], second: Sequence[float], level: float = LEVEL, method: str = "BCa"
 ) -> tuple[float, float]:
-    """Bootstrap interval of median(first) - median(second); arguments as of `bootstrap_interval`."""
+    """Bootstrap interval of median(first) - median(second), each resampled on its own; exact.
+
+    Every resample there is counts, with its probability, so that no generator decides. An end is the least
+    difference that a share of the resamples does not exceed.
+
+    Args:
+        first, second: the scores of two variants, at least one each.
+        level: of the interval; above 0, below 1.
+        method: "BCa" corrects for bias and skew [Efron 1987]; where all runs score alike it is not defined,
+            and the percentiles are taken, as by "percentile".
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    from scipy.special import ndtr, ndtri  # here, because it takes a second
+
+    level, method = checked_level(level), require_choice("method", method, ("BCa", "percentile"))
     for name, scores in (("first", first), ("second", second)):
         if not len(scores):
             raise ValueError(f"{name} must hold at least one score, got none")
-    return bootstrap_interval([first, second], generator, resamples, level, method)
+    (ones, one_likely), (others, other_likely) = resampled_medians(first), resampled_medians(second)
+    gaps = np.subtract.outer(ones, others).ravel()
+    order = np.argsort(gaps)
+    gaps, so_far = gaps[order], np.outer(one_likely, other_likely).ravel()[order].cumsum()
+    shares = np.array([(1 - level) / 2, (1 + level) / 2])
+    if method == "BCa":
+        observed = np.median(first) - np.median(second)
+        slack = 1e-9 * max(1.0, abs(gaps[0]), abs(gaps[-1]))  # equal but for rounding
+        before, up_to = np.concatenate([[0.0], so_far])[
+            np.searchsorted(gaps, [observed - slack, observed + slack])
+        ]
+        bias = ndtri((before + up_to) / 2)
+        z = bias + ndtri(shares)
+        with np.errstate(all="ignore"):  # of what is degenerate
+            corrected = ndtr(bias + z / (1 - acceleration(first, second) * z))
+        shares = corrected if np.isfinite(corrected).all() else shares
+    low, high = gaps[np.searchsorted(so_far, shares - 1e-12).clip(max=len(gaps) - 1)]
+    return float(low), float(high)
+
+
+def acceleration(first: Sequence[float], second: Sequence[float]) -> float:
+    """How fast the spread of the difference of medians changes with it, by leaving out a run at a time."""
+    pulls = []
+    for scores, sign in ((np.asarray(first, dtype=float), 1), (np.asarray(second, dtype=float), -1)):
+        count = len(scores)
+        without = np.array([sign * np.median(np.delete(scores, k)) for k in range(count if count > 1 else 0)])
+        pulls.append((count - 1) * (without.mean() - without) / count if len(without) else without)
+    every = np.concatenate(pulls)
+    squares = (every**2).sum()
+    return float((every**3).sum() / squares**1.5 / 6) if squares else math.nan
 
 
 def rank_sum(first: Sequence[float], second: Sequence[float]) -> float:
@@ -215,26 +287,19 @@ def sign_shown(low: float, high: float, p: float, seeds: int, level: float = LEV
 
 
 def differences(
-    scores: Mapping[str, Sequence[float]],
-    pairs: Sequence[tuple[str, str]],
-    generator: np.random.Generator,
-    resamples: int = RESAMPLES,
+    scores: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], Difference]:
     """What the runs say of each of these pairs of variants, all asked at once.
 
     Args:
         scores: of the runs of each variant, as of `scores_by_variant`. pairs: first and second variant.
-        generator: of the resamples, which are `resamples` for each pair.
     """
     for variant in (variant for pair in pairs for variant in pair):
         require_choice("pairs", variant, scores)
-    intervals = {
-        (one, two): difference_interval(scores[one], scores[two], generator, resamples) for one, two in pairs
-    }
     p_values = [rank_sum(scores[one], scores[two]) for one, two in pairs]
     found = {}
     for (one, two), p, corrected in zip(pairs, p_values, holm(p_values), strict=True):
-        low, high = intervals[one, two]
+        low, high = difference_interval(scores[one], scores[two])
         seeds = min(len(scores[one]), len(scores[two]))
         median = float(np.median(scores[one]) - np.median(scores[two]))
         sign = sign_shown(low, high, corrected, seeds)

@@ -124,7 +124,11 @@ def train_in_page(
     data = {
         "maze": maze_settings(*maze),
         "training": training,
-        "first": {"initialWeight": config.initial_weight, "initialEta": config.initial_eta},
+        "first": {
+            "initialWeight": config.initial_weight,
+            "initialEta": config.initial_eta,
+            "initialSelf": config.initial_self,
+        },
         "variants": [offered(label, config, parameters) for label in VARIANTS],
         "chosen": list(VARIANTS.values()).index(chosen),
         "rates": sorted({*RATES, config.learning_rate}),

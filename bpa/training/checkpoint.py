@@ -48,7 +48,10 @@ from bpa.version import __version__
 FORMAT = "bpa-1"
 CHECKPOINT = "checkpoint.safetensors"
 # What a config says of a cell, where the cell has it.
-CELL_SETTINGS = ("plasticity", "alpha", "fanout", "clip", "rule", "initial_weight", "initial_eta")
+CELL_SETTINGS = (
+    *("plasticity", "alpha", "fanout", "clip", "rule"),
+    *("initial_weight", "initial_eta", "initial_self"),
+)
 FREE_TO_CHANGE = (
     "iterations",
     "out",
@@ -95,6 +98,7 @@ class Checkpoint(NamedTuple):
     tensors: dict[str, Tensor]  # network.*, optimizer.*, generator
     learning_rate_scale: float = 1.0  # what divergences have left of the learning rate
     left_out: int = 0  # steps left out one after the other, up to now
+    left_out_in_all: int = 0  # steps left out since the run began
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -436,6 +440,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "seconds": repr(checkpoint.seconds),
         "learning_rate_scale": repr(checkpoint.learning_rate_scale),
         "left_out": str(checkpoint.left_out),
+        "left_out_in_all": str(checkpoint.left_out_in_all),
         **versions(),
     }
     write_tensors(folder / CHECKPOINT, checkpoint.tensors, metadata)
@@ -447,14 +452,16 @@ def load_checkpoint(out: str | Path) -> Checkpoint:
     tensors, metadata = read_tensors(path)
     try:
         iteration, seconds = int(metadata["iteration"]), float(metadata["seconds"])
-        scale, left_out = float(metadata["learning_rate_scale"]), int(metadata["left_out"])
+        scale = float(metadata["learning_rate_scale"])
+        left_out, in_all = int(metadata["left_out"]), int(metadata["left_out_in_all"])
     except (KeyError, ValueError):
         raise ValueError(f"{path} is a weights file, not a checkpoint: it holds no iteration") from None
     require_integer(f"{path}: iteration", iteration, low=0)
     require_number(f"{path}: seconds", seconds, low=0)
     require_number(f"{path}: learning_rate_scale", scale, low=0, above=True, high=1)
     require_integer(f"{path}: left_out", left_out, low=0)
-    return Checkpoint(read_config(path, metadata), iteration, seconds, tensors, scale, left_out)
+    require_integer(f"{path}: left_out_in_all", in_all, low=left_out, high=max(iteration, left_out))
+    return Checkpoint(read_config(path, metadata), iteration, seconds, tensors, scale, left_out, in_all)
 
 
 def refuse_other_settings(stored: TrainConfig, asked: TrainConfig) -> None:

@@ -100,6 +100,8 @@ class TrainConfig:
     """w and alpha are first uniform in [0, initial_weight), in an LSTM alpha alone."""
     initial_eta: float = ranged(0.01, Real(0))
     """First value of eta, where it is learned."""
+    initial_self: float = ranged(0.0, Real(0))
+    """Added to the first diagonal of w, about the share of activity that a neuron keeps; not in an LSTM."""
 
     optimizer: Literal["adam", "muon"] = "adam"
     """What takes the steps: Adam, or `bpa.training.muon.Muon` for w and alpha and Adam for the rest."""

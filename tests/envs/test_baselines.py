@@ -2,7 +2,8 @@
 
 import itertools
 import tracemalloc
-from collections import deque
+from collections import defaultdict, deque
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mazes import MOVES, free_cells, seeded
 
 from bpa import GridMaze
 from bpa.envs import baselines
+from bpa.maze import maze_walls
 
 
 def search(start, free):
@@ -182,15 +184,16 @@ def test_the_figures_known_before_are_met_within_one_per_cent(policy, known):
 
 
 @pytest.mark.parametrize(
-    ("n", "random", "explorer", "bound", "oracle"),
+    ("n", "random", "straight", "explorer", "bound", "oracle"),
     [
-        (9, 14.37, 379.87, 382.94, 416.23),
-        (11, 7.72, 274.98, 279.76, 324.23),
-        (13, 5.38, 207.62, 213.24, 269.57),
+        (9, 14.37, 76.67, 379.87, 382.94, 416.23),
+        (11, 7.72, 43.79, 274.98, 279.76, 324.23),
+        (13, 5.38, 27.29, 207.62, 213.24, 269.57),
     ],
 )
-def test_the_figures_that_the_docstrings_name(n, random, explorer, bound, oracle):
-    for policy, figure in (("random", random), ("explorer", explorer), ("oracle", oracle)):
+def test_the_figures_that_the_docstrings_name(n, random, straight, explorer, bound, oracle):
+    known = {"random": random, "straight": straight, "explorer": explorer, "oracle": oracle}
+    for policy, figure in known.items():
         assert baselines.expected_reward(policy, n) == pytest.approx(figure, abs=0.005)
     assert baselines.explorer_bound(n) == pytest.approx(bound, abs=0.005)
 
@@ -212,12 +215,73 @@ def test_a_wall_costs_the_random_walk_and_no_one_else():
     measured = baselines.score("random", episodes=4000, generator=seeded(0), wall_penalty=0.5, **kind)
     assert exact < 0 < baselines.expected_reward("random", **kind)
     assert abs(measured.mean - exact) < 3.5 * measured.standard_error
-    for policy in ("oracle", "explorer", "ideal"):
+    for policy in ("straight", "oracle", "explorer", "ideal"):
+        assert baselines.expected_reward(policy, wall_penalty=0.5, **kind) == baselines.expected_reward(
+            policy, **kind
+        )
         measured = [
             baselines.score(policy, episodes=50, generator=seeded(0), wall_penalty=penalty, **kind)
             for penalty in (0.0, 0.5)
         ]
         assert measured[0] == measured[1]
+
+
+def straight_by_loops(n, T):
+    """What the straight walker earns with reward 1, in fractions: each place and last action by itself."""
+    walls = maze_walls(n).tolist()
+    free = [(r, c) for r in range(n) for c in range(n) if not walls[r][c]]
+    centre = (n // 2, n // 2)
+    moves, undone = [(-1, 0), (1, 0), (0, -1), (0, 1)], {0: 1, 1: 0, 2: 3, 3: 2}
+    total = Fraction(0)
+    for goal in free:
+        if goal == centre:
+            continue
+        standing = {(centre, 0): Fraction(1)}
+        for _ in range(T):
+            after = defaultdict(Fraction)
+            for ((r, c), last), share in standing.items():
+                ways = {a: (r + d, c + e) for a, (d, e) in enumerate(moves) if not walls[r + d][c + e]}
+                onwards = [a for a in ways if a != undone[last]] or list(ways)
+                chance = {a: Fraction(1, len(onwards)) for a in onwards}
+                if last in ways:
+                    chance = {a: each / 4 for a, each in chance.items()}
+                    chance[last] += Fraction(3, 4)
+                for a, each in chance.items():
+                    if ways[a] != goal:
+                        after[ways[a], a] += share * each
+                        continue
+                    total += share * each / (len(free) - 1)
+                    for cell in free:
+                        if cell != goal:
+                            after[cell, a] += share * each / (len(free) - 1)
+            standing = after
+    return float(total)
+
+
+@pytest.mark.parametrize(("n", "T"), [(5, 1), (5, 6), (7, 4)])
+def test_the_straight_walker_earns_what_loops_find(n, T):
+    assert baselines.expected_reward("straight", n, T, 1.0) == pytest.approx(
+        straight_by_loops(n, T), rel=1e-9
+    )
+
+
+def test_a_straight_walker_never_meets_a_wall_and_goes_back_only_where_it_must():
+    maze, walk = GridMaze(9, 200, 60, generator=seeded(1)), baselines.StraightWalk(seeded(2))
+    grid = baselines.maze_map(9)
+    maze.reset()
+    turned = total = 0
+    last = torch.zeros(200, dtype=torch.long)
+    for _ in range(60):
+        cell = grid.cell_at[maze.agent[:, 0], maze.agent[:, 1]]
+        actions = walk(maze)
+        assert (grid.successors[cell, actions] != cell).all()
+        ways = (grid.successors[cell] != cell[:, None]).sum(1)
+        back = actions == torch.tensor(baselines.BACK)[last]
+        assert not (back & (ways > 1)).any(), "it goes back where another way is open"
+        total, turned = total + (ways > 2).sum(), turned + ((ways > 2) & (actions != last)).sum()
+        maze.step(actions)
+        last = actions
+    assert 0.1 < turned / total < 0.5
 
 
 @pytest.mark.parametrize(("n", "share"), [(5, 1.0), (7, 0.99), (9, 0.99), (11, 0.98), (13, 0.97)])
@@ -299,6 +363,7 @@ def test_a_score_is_mean_and_standard_error_of_whole_episodes(policy):
     maze = GridMaze(7, 40, 45, 10.0, generator=seeded(4))
     act = {
         "random": lambda: baselines.RandomWalk(maze.generator),
+        "straight": lambda: baselines.StraightWalk(maze.generator),
         "oracle": lambda: baselines.Oracle(baselines.maze_map(7)),
         "explorer": lambda: baselines.Explorer(baselines.maze_map(7), baselines.covering_path(7, 45)),
         "ideal": lambda: baselines.Ideal(baselines.maze_map(7), baselines.ideal_path(7, 45), 45),
@@ -321,7 +386,10 @@ def test_the_same_seed_gives_the_same_score():
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"policy": "greedy"}, "policy must be one of 'random', 'oracle', 'explorer', 'ideal', got 'greedy'"),
+        (
+            {"policy": "greedy"},
+            "policy must be one of 'random', 'straight', 'oracle', 'explorer', 'ideal', got 'greedy'",
+        ),
         ({"episodes": 1}, "episodes must be a whole number of at least 2, got 1"),
         ({"size": 6}, "size must be an odd number of at least 5, got 6"),
         ({"episode_length": 0}, "episode_length must be a whole number of at least 1, got 0"),

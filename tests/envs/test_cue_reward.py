@@ -1,6 +1,7 @@
 """The cue-reward task: what is shown, what is asked, and that nothing but reward tells which cue counts."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from bpa.envs.cue_reward import PUBLISHED, CueReward, best_rewards
+from bpa.envs.cue_reward import PUBLISHED, CueReward, best_rewards, expected_rewards
 
 
 def seeded(seed):
@@ -325,6 +326,53 @@ def test_the_best_player_earns_what_is_expected(pairing, num_cues):
     error = (total - expected).std() / 20
     assert abs(total.mean() - expected.mean()) < 3.5 * error
     assert 3 < expected.mean() < 10
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"num_cues": 6, "pause_steps": 0, "episode_length": 60, "wrong_penalty": 1.0},
+        {"num_cues": 5, "jitter": 4, "episode_length": 50, "reward": 2.0},
+        {"num_cues": 6, "trials": "published", "episode_length": 47, "wrong_penalty": 1.0},
+    ],
+    ids=["regular", "jitter", "published"],
+)
+def test_exact_rewards_are_what_many_episodes_come_to(kind):
+    """How many trials take place depends on jitter and blanks; what is known, on the cues shown before."""
+    env = CueReward(batch_size=4000, generator=seeded(6), **kind)
+    env.reset()
+    exact = expected_rewards(env)
+    asked = (env.go < env.episode_length).sum(1).double()
+    yes = (env.answers == 1).sum(0)
+    measured = {
+        "coin": asked * (env.reward - env.wrong_penalty) / 2,
+        "no": (asked - yes) * env.reward - yes * env.wrong_penalty,
+        "perfect": best_rewards(env),
+    }
+    assert list(exact) == list(measured)
+    for player, rewards in measured.items():
+        error = rewards.std() / 4000**0.5
+        assert abs(rewards.mean() - exact[player]) <= 3.5 * error + 1e-9, player
+    assert exact["coin"] < exact["perfect"]
+
+
+def test_exact_rewards_by_every_course_of_three_trials():
+    """All targets and all shown cues, counted: the perfect player in plain sets."""
+    pairs = [set(pair) for pair in itertools.combinations(range(4), 2)]
+    perfect = no = courses = 0
+    for target, *shown in itertools.product(range(4), pairs, pairs, pairs):
+        possible, courses = set(range(4)), courses + 1
+        for pair in shown:
+            yes = 2 * len(pair & possible) > len(possible)
+            perfect += yes == (target in pair)
+            no += target not in pair
+            possible = possible & pair if target in pair else possible - pair
+    env = CueReward(num_cues=4, pause_steps=0, episode_length=10)
+    assert expected_rewards(env) == pytest.approx(
+        {"coin": 1.5, "no": no / courses, "perfect": perfect / courses}
+    )
+    with pytest.raises(ValueError, match="pairing must be 'random' for exact rewards, got 'dealt'"):
+        expected_rewards(CueReward(pairing="dealt"))
 
 
 def test_the_same_seed_gives_the_same_episodes():

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ from bpa.experiments.reproduce import (
     FINAL,
     FULL,
     QUICK,
+    RATES,
     STOP,
+    TUNING_SEED,
     VARIANTS,
     Job,
     configs_of,
@@ -102,13 +105,13 @@ def done(tmp_path_factory):
     return out, compare(out, variants=tuple(VARIANTS))
 
 
-TASKS = [task for task in FULL if task != "changes"]
+TASKS = [task for task in FULL if task not in ("changes", "rates")]
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
 def test_all_variants_have_the_parameters_of_the_simple_one(table, task):
-    config = beginning(task).replace(**table[task].settings)
+    config = beginning(task.split("-")[0]).replace(**table[task].settings)
     configs = equal_configs(config)
     assert configs["simple"].hidden_size == config.hidden_size
     assert {name: (each.cell, each.plasticity) for name, each in configs.items()} == {
@@ -137,8 +140,61 @@ def test_each_change_is_one_change_to_the_settings_of_the_quick_preset(table):
         different = {setting: after[setting] for setting in after if after[setting] != before[setting]}
         assert different == CHANGES[name]
         assert (len(different) == 1) == (name not in ("as-it-is", "adam", "published"))
-    with pytest.raises(ValueError, match=r"variants must be one of 'none', .*'published', got 'oja'"):
+    with pytest.raises(ValueError, match=r"variants must be one of 'none', .*'published', or .*, got 'oja'"):
         configs_of(config, ["adam", "oja"])
+
+
+@pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
+def test_rates_are_as_many_for_every_variant_and_optimiser(table):
+    budget = table["rates"]
+    config = beginning("maze").replace(**budget.settings)
+    assert budget.variants == tuple(RATES)
+    assert budget.first_seed == TUNING_SEED > 10, "seeds of tuning are none that is reported"
+    equal, configs = equal_configs(config), configs_of(config, RATES)
+    tried = Counter()
+    for name, each in configs.items():
+        variant, optimizer, rate = name.split("-", 2)
+        assert (each.optimizer, each.learning_rate) == (optimizer, float(rate))
+        own = {"optimizer": config.optimizer, "learning_rate": config.learning_rate}
+        assert each.replace(**own) == equal[variant]
+        tried[variant, optimizer] += 1
+    assert set(tried) == set(itertools.product(VARIANTS, ("adam", "muon")))
+    assert set(tried.values()) == {4}
+    assert list(configs_of(config, ["lstm-muon-0.005", "adam", "none"])) == [
+        "lstm-muon-0.005",
+        "adam",
+        "none",
+    ]
+
+
+@pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
+def test_kept_cues_begin_as_chapter_7_does_and_differ_in_nothing_else(table):
+    usual, kept = table["cues"], table["cues-kept"]
+    assert kept.settings == usual.settings | {"initial_self": 0.6, "initial_eta": 0.3}
+    assert kept._replace(settings={}) == usual._replace(settings={})
+    net = build_network(equal_configs(beginning("cues").replace(**kept.settings), ["plastic"])["plastic"])
+    assert net.eta.item() == pytest.approx(0.3)
+    assert (net.w.diagonal() >= 0.6).all()
+
+
+def test_seeds_begin_where_they_are_asked_to(tmp_path):
+    out = tmp_path / "rates"
+    finals = reproduce(TINY, out, ["none-adam-0.001"], 2, 4, 1, silent, first_seed=1000)
+    assert [(final.variant, final.seed) for final in finals] == [
+        ("none-adam-0.001", 1000),
+        ("none-adam-0.001", 1001),
+    ]
+    assert json.loads((out / "settings.json").read_text())["first_seed"] == 1000
+    assert without_seconds(reproduce(TINY, out, ["none-adam-0.001"], 3, 4, 1, silent, first_seed=1000))[
+        :2
+    ] == (without_seconds(finals))
+    with pytest.raises(ValueError, match=r"first_seed is 1000 in .*settings.json, got 0: choose another out"):
+        compare(out, variants=["none-adam-0.001"], seeds=3)
+    with pytest.raises(ValueError, match="first_seed must be a whole number from 0 to 999999, got -1"):
+        reproduce(TINY, tmp_path / "other", first_seed=-1)
+    (alike,) = compare(tmp_path / "plain", variants=["none"], seeds=1)
+    (same,) = reproduce(TINY, tmp_path / "named", ["none-adam-0.001"], 1, 4, 1, silent)
+    assert alike.mean == same.mean, "TINY learns with Adam at this rate"
 
 
 def test_changes_are_compared_like_variants(tmp_path):
@@ -348,6 +404,20 @@ def test_tasks_are_compared_by_the_loss_of_each_episode(tmp_path, task):
     assert [p.score for p in curve] == [
         r.loss for r in read_history(tmp_path / task / "runs" / "plastic-0" / "history.csv")
     ]
+
+
+def test_a_final_says_what_likeliest_actions_earn_and_which_steps_were_left_out(done, tmp_path, monkeypatch):
+    for final in read_table(done[0] / "final.csv", Final):
+        net, config = load_weights(done[0] / "runs" / f"{final.variant}-{final.seed}")
+        said = report(net, config, 4, seed=1_000_000 + final.seed, engine="eager", greedy=True)
+        assert final.greedy == pytest.approx(said["mean_reward"])
+        assert (final.left_out, final.rate_left) == (0, 1.0)
+    load = comparing.runs.load_checkpoint  # as if the last of the three had been the first in a row
+    monkeypatch.setattr(comparing.runs, "load_checkpoint", lambda out: load(out)._replace(left_out=1))
+    config = TINY.replace(on_divergence="halve-lr", gradient_norm_limit=1e-12)
+    (final,) = compare(tmp_path / "maze", config, ["none"], seeds=1)
+    assert (final.left_out, final.rate_left) == (3, 0.125)
+    assert read_table(tmp_path / "maze" / "final.csv", Final) == [final]
 
 
 def test_weights_follow_a_run_that_was_made_again(done, tmp_path):
@@ -663,6 +733,17 @@ def test_tables_come_back_as_they_were_and_others_are_named(tmp_path):
     assert read_table(path, Point) == points
     with pytest.raises(ValueError, match=r"table.csv is no table of finals: its columns are task, variant"):
         read_table(path, Final)
+    whole = Final("maze", "none", 0, 3, 1.0, 9, 5, 1.5, 0.0, 1.0, 2.0, 0.25, 1.75, 2, 0.25)
+    supervised = whole._replace(greedy=None)
+    write_table(tmp_path / "final.csv", Final, [whole, supervised], "reward")
+    assert read_table(tmp_path / "final.csv", Final) == [whole, supervised]
+    older = [line.rsplit(",", 3)[0] for line in (tmp_path / "final.csv").read_text().splitlines()]
+    (tmp_path / "older.csv").write_text("\n".join(older))
+    without = whole._replace(greedy=None, left_out=None, rate_left=None)
+    assert read_table(tmp_path / "older.csv", Final) == [without, without]
+    (tmp_path / "short.csv").write_text("\n".join(line.rsplit(",", 1)[0] for line in older))
+    with pytest.raises(ValueError, match="is no table of finals: its columns are task"):
+        read_table(tmp_path / "short.csv", Final)
     for text in ("", "a,b\n", path.read_text() + "maze,none,x,1,1,1\n", path.read_text() + "maze,none\n"):
         path.write_text(text)
         with pytest.raises(ValueError, match="is no table of points"):

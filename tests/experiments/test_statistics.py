@@ -6,6 +6,7 @@ import statistics
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from bpa.experiments.statistics import (
     FEWEST_SEEDS,
@@ -13,13 +14,16 @@ from bpa.experiments.statistics import (
     Point,
     Reached,
     Spread,
+    acceleration,
     difference_interval,
     differences,
     holm,
-    median_interval,
+    interquartile_interval,
+    interquartile_mean,
     median_runs,
     rank_sum,
     reached,
+    resampled_medians,
     scores_by_variant,
     sign_shown,
     spread,
@@ -55,28 +59,22 @@ def test_the_run_in_the_middle_speaks_for_its_variant():
     assert last.mean == 3.0, "a run without a score hides the order of the others"
 
 
-def differences_by_loops(first, second, generator, resamples):
-    """Each resample and its medians one by one, in Python's own numbers; in order."""
-    draws = [generator.integers(len(scores), size=(resamples, len(scores))) for scores in (first, second)]
-    return sorted(
-        statistics.median(first[i] for i in a) - statistics.median(second[i] for i in b)
-        for a, b in zip(*draws, strict=True)
-    )
+def every_difference(first, second):
+    """Of every pair of resamples there is, all equally likely, the difference of medians; in order."""
+    medians = [
+        [statistics.median(drawn) for drawn in itertools.product(scores, repeat=len(scores))]
+        for scores in (first, second)
+    ]
+    return sorted(one - other for one in medians[0] for other in medians[1])
 
 
-def quantile_by_loops(ordered, share):
-    """Between two numbers on a straight line."""
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+def least_that_holds(ordered, share):
+    """The least number that a share of them does not exceed."""
+    return ordered[max(math.ceil(share * len(ordered) - 1e-9) - 1, 0)]
 
 
-def corrected_shares(first, second, ordered, level):
-    """The shares at which BCa takes its quantiles [Efron 1987], for a difference of medians."""
-    normal = statistics.NormalDist()
-    observed = statistics.median(first) - statistics.median(second)
-    rank = sum((each < observed) + 0.5 * (each == observed) for each in ordered) / len(ordered)
+def skew_by_loops(first, second):
+    """What BCa calls acceleration [Efron 1987], for a difference of medians."""
     cubes = squares = 0.0
     for scores in (first, second):  # of the second with the other sign
         sign = 1 if scores is first else -1
@@ -84,42 +82,76 @@ def corrected_shares(first, second, ordered, level):
         pulls = [(len(scores) - 1) * (statistics.fmean(without) - each) / len(scores) for each in without]
         cubes += sum(pull**3 for pull in pulls)
         squares += sum(pull**2 for pull in pulls)
-    bias, acceleration = normal.inv_cdf(rank), cubes / squares**1.5 / 6
+    return cubes / squares**1.5 / 6
+
+
+def corrected_shares(first, second, ordered, level):
+    """The shares at which BCa takes its quantiles [Efron 1987], for a difference of medians."""
+    normal = statistics.NormalDist()
+    observed = statistics.median(first) - statistics.median(second)
+    rank = sum((each < observed) + 0.5 * (each == observed) for each in ordered) / len(ordered)
+    bias, skew = normal.inv_cdf(rank), skew_by_loops(first, second)
     shares = []
     for tail in ((1 - level) / 2, (1 + level) / 2):
         z = bias + normal.inv_cdf(tail)
-        shares.append(normal.cdf(bias + z / (1 - acceleration * z)))
+        shares.append(normal.cdf(bias + z / (1 - skew * z)))
     return shares
 
 
-@pytest.mark.parametrize("level", [0.5, 0.95])
-def test_the_bootstrap_interval_equals_its_reference(level):
-    first, second = [9.5, 7.25, 8.0, 11.0, 30.0], [1.0, 2.5, 7.75]
-    low, high = difference_interval(first, second, np.random.default_rng(3), 200, level, "percentile")
-    ordered = differences_by_loops(first, second, np.random.default_rng(3), 200)
-    expected = [quantile_by_loops(ordered, share) for share in ((1 - level) / 2, (1 + level) / 2)]
-    assert (low, high) == pytest.approx(expected, rel=1e-12)
-    assert low < statistics.median(first) - statistics.median(second) < high
-    same = difference_interval(first, second, np.random.default_rng(3), 200, level, "percentile")
-    assert same == (low, high)
+SAMPLES = [
+    ([9.5, 7.25, 8.0, 11.0], [1.0, 2.5, 7.75]),
+    ([9.5, 7.25, 8.0, 11.0, 30.0], [1.0, 8.5, 7.75, 3.0]),
+    ([2.0, 2.0, 5.0], [1.0, 2.0, 2.0, 9.0]),  # ties
+]
+
+
+@pytest.mark.parametrize(("first", "second"), SAMPLES)
+def test_the_skew_is_that_of_leaving_out_a_run_of_either(first, second):
+    assert acceleration(first, second) == pytest.approx(skew_by_loops(first, second))
+    assert acceleration(second, first) == pytest.approx(-skew_by_loops(first, second))
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95])
-def test_the_corrected_interval_equals_its_reference(level):
-    first, second = [9.5, 7.25, 8.0, 11.0, 30.0, 9.0], [1.0, 2.5, 7.75, 3.0, 3.5]
-    found = difference_interval(first, second, np.random.default_rng(3), 400, level)
-    ordered = differences_by_loops(first, second, np.random.default_rng(3), 400)
+@pytest.mark.parametrize(("first", "second"), SAMPLES)
+def test_the_interval_is_that_of_every_resample_there_is(first, second, level):
+    ordered = every_difference(first, second)
     shares = corrected_shares(first, second, ordered, level)
-    assert shares != pytest.approx([(1 - level) / 2, (1 + level) / 2], abs=1e-3)
-    assert found == pytest.approx([quantile_by_loops(ordered, share) for share in shares], rel=1e-9)
+    assert shares != pytest.approx([(1 - level) / 2, (1 + level) / 2], abs=1e-4)
+    expected = [least_that_holds(ordered, share) for share in shares]
+    assert difference_interval(first, second, level) == pytest.approx(expected, rel=1e-12)
+    plain = [least_that_holds(ordered, share) for share in ((1 - level) / 2, (1 + level) / 2)]
+    assert difference_interval(first, second, level, "percentile") == pytest.approx(plain, rel=1e-12)
 
 
-def test_batches_change_nothing_but_the_draws():
-    first, second = np.random.default_rng(0).normal(size=(2, 9))
-    few = difference_interval(first, second, np.random.default_rng(1), 9_999)
-    many = difference_interval(first, second, np.random.default_rng(2))
-    assert few == pytest.approx(many, abs=0.15)
-    assert many == difference_interval(first, second, np.random.default_rng(2))
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 8])
+def test_medians_of_resamples_are_as_likely_as_counted(count):
+    scores = [float(2**k) for k in range(count)]  # no two pairs have one mean
+    values, likely = resampled_medians(scores[::-1])
+    if count <= 4:
+        every = [statistics.median(drawn) for drawn in itertools.product(scores, repeat=count)]
+        counted = {value: every.count(value) / len(every) for value in set(every)}
+        assert dict(zip(values, likely, strict=True)) == pytest.approx(counted)
+    assert likely.sum() == pytest.approx(1)
+    assert len(set(values)) == len(values) == (count if count % 2 else count * (count + 1) / 2)
+
+
+def test_large_resampling_agrees():
+    first, second = np.random.default_rng(0).normal(size=(2, 10))
+    values, likely = resampled_medians(first)
+    drawn = np.median(np.random.default_rng(1).choice(first, size=(100_000, 10)), axis=1)
+    for share in (0.1, 0.3, 0.6, 0.9):
+        bound = np.quantile(drawn, share) + 1e-9
+        assert likely[values <= bound].sum() == pytest.approx((drawn <= bound).mean(), abs=0.01)
+    low, high = difference_interval(first, second)
+    assert low < np.median(first) - np.median(second) < high
+    assert difference_interval(second, first) == pytest.approx((-high, -low), abs=1e-9)
+
+
+def test_many_runs_take_no_time_and_lose_nothing():
+    values, likely = resampled_medians(np.arange(200.0))
+    assert likely.sum() == pytest.approx(1, abs=1e-9)
+    assert len(values) < 20_000
+    assert likely @ values == pytest.approx(99.5)
 
 
 @pytest.mark.parametrize("method", ["BCa", "percentile"])
@@ -128,26 +160,43 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says(metho
     covered = []
     for _ in range(200):
         first, second = generator.normal(1, 1, 15), generator.normal(0, 1, 15)
-        low, high = difference_interval(first, second, generator, 300, 0.8, method)
+        low, high = difference_interval(first, second, 0.8, method)
         covered.append(low <= 1.0 <= high)
     assert 0.7 < np.mean(covered) < 0.95
 
 
 def test_where_no_correction_is_defined_the_percentiles_are_taken():
-    generator = np.random.default_rng(0)
-    assert difference_interval([3.0], [1.0], generator, 50) == (2.0, 2.0)
-    assert difference_interval([3.0, 3.0, 3.0], [1.0, 1.0], generator, 50) == (2.0, 2.0)
-    assert median_interval([4.0, 4.0], generator, 50) == (4.0, 4.0)
+    assert difference_interval([3.0], [1.0]) == (2.0, 2.0)
+    assert difference_interval([3.0, 3.0, 3.0], [1.0, 1.0]) == (2.0, 2.0)
+    assert interquartile_interval([4.0, 4.0], np.random.default_rng(0), 50) == (4.0, 4.0)
+    assert interquartile_interval([4.0], np.random.default_rng(0), 50) == (4.0, 4.0)
 
 
-def test_the_interval_of_a_median_is_that_of_a_difference_to_nothing():
-    scores = [9.5, 7.25, 8.0, 11.0, 30.0, 9.0]
-    low, high = median_interval(scores, np.random.default_rng(0))
-    assert min(scores) <= low < statistics.median(scores) < high <= max(scores)
-    beside = difference_interval(scores, [0.0, 0.0], np.random.default_rng(0))
-    assert (low, high) == pytest.approx(beside, abs=0.6)
+def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
+    assert interquartile_mean([100.0, 3.0, -50.0, 4.0]) == 3.5
+    assert interquartile_mean([7.0, 1.0, 4.0]) == 4.0  # of three none is left out
+    ten = [37.0, 111.3, 122.1, 124.5, 124.5, 127.5, 131.0, 142.4, 148.1, 155.6]
+    assert interquartile_mean(ten[::-1]) == pytest.approx(statistics.fmean(ten[2:8]))
+    assert interquartile_mean(ten) == pytest.approx(scipy.stats.trim_mean(ten, 0.25))  # as rliable has it
     with pytest.raises(ValueError, match="scores must hold at least one number, got none"):
-        median_interval([], np.random.default_rng(0))
+        interquartile_mean([])
+
+
+def test_the_interval_of_the_interquartile_mean():
+    scores = [9.5, 7.25, 8.0, 11.0, 30.0, 9.0]
+    low, high = interquartile_interval(scores, np.random.default_rng(0), 20_000)
+    assert min(scores) < low < interquartile_mean(scores) < high < max(scores)
+    drawn = np.random.default_rng(3).choice(scores, size=(20_000, 6))
+    means = [interquartile_mean(each) for each in drawn]
+    assert np.mean([low <= mean <= high for mean in means]) == pytest.approx(0.95, abs=0.02)
+    assert (low, high) == interquartile_interval(scores, np.random.default_rng(0), 20_000)
+    for arguments, said in (
+        (([], np.random.default_rng(0)), "scores must hold at least one number, got none"),
+        (([1.0], np.random.default_rng(0), 0), "resamples must be a whole number of at least 1"),
+        (([1.0], np.random.default_rng(0), 10, 1.0), "level must be below 1"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            interquartile_interval(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -155,16 +204,15 @@ def test_the_interval_of_a_median_is_that_of_a_difference_to_nothing():
     [
         (([], [1.0]), "first must hold at least one score"),
         (([1.0], []), "second must hold at least one score"),
-        (([1.0], [1.0], 0), "resamples must be a whole number of at least 1"),
-        (([1.0], [1.0], 10, 1.0), "level must be below 1"),
-        (([1.0], [1.0], 10, 0.0), "level must be a finite number above 0"),
-        (([1.0], [1.0], 10, 0.9, "basic"), "method must be one of 'BCa', 'percentile', got 'basic'"),
+        (([1.0], [1.0], 1.0), "level must be below 1"),
+        (([1.0], [1.0], 0.0), "level must be a finite number above 0"),
+        (([1.0], [1.0], 0.9, "basic"), "method must be one of 'BCa', 'percentile', got 'basic'"),
     ],
 )
 def test_an_interval_of_nothing_is_refused(arguments, said):
     first, second, *rest = arguments
     with pytest.raises(ValueError, match=said):
-        difference_interval(first, second, np.random.default_rng(0), *rest)
+        difference_interval(first, second, *rest)
 
 
 def rank_sum_by_counting(first, second):
@@ -221,7 +269,7 @@ def test_differences_of_several_pairs_are_corrected_together():
     }
     scores["few"] = scores["high"][:4]
     pairs = [("high", "low"), ("low", "high"), ("alike", "low"), ("few", "low")]
-    found = differences(scores, pairs, np.random.default_rng(1), 2_000)
+    found = differences(scores, pairs)
     assert [found[pair].sign for pair in pairs] == [1, -1, 0, 0]
     assert [found[pair].corrected for pair in pairs] == holm([found[pair].p for pair in pairs])
     for (one, two), each in found.items():
@@ -229,7 +277,7 @@ def test_differences_of_several_pairs_are_corrected_together():
         assert each.low <= each.median <= each.high
         assert each.p == rank_sum(scores[one], scores[two])
     with pytest.raises(ValueError, match="pairs must be one of 'low', 'high', 'alike', 'few', got 'LOW'"):
-        differences(scores, [("high", "LOW")], np.random.default_rng(1))
+        differences(scores, [("high", "LOW")])
 
 
 def test_what_it_took_to_come_to_a_reward():

@@ -263,3 +263,19 @@ def test_first_weights_are_drawn_as_by_python(name):
         span = (high - low) / 20 if count > 100 else high - low
         assert low <= parameters[key].min() + 1e-6 <= low + span + 2e-6, key
         assert high >= parameters[key].max() - 1e-6 >= high - span - 2e-6, key
+
+
+@pytest.mark.parametrize("name", ["plastic", "lstm"])
+def test_first_weights_of_neurons_to_themselves(name):
+    variant = VARIANTS[name]
+    settings = {key: value for key, value in variant.items() if key != "cell"}
+    net = variant.get("cell", Network)(17, 3, 4, **settings)
+    first = "{ initialWeight: 0.1, initialEta: 0.07, initialSelf: 0.6 }"
+    drawn = run_javascript(
+        f"(s) => Array.from(freshParameters(s, {first}, () => 0.5).w)", widgets.network_settings(net), SOURCES
+    )
+    if name == "lstm":
+        assert len(set(drawn)) == 1
+    else:
+        want = [0.65 if place % 4 == 0 else 0.05 for place in range(9)]
+        assert drawn == pytest.approx(want)

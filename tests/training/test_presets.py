@@ -159,9 +159,17 @@ def test_first_values_scale_what_is_drawn_and_change_nothing_else():
             assert torch.equal(tensor, ten.state_dict()[name])
     assert default.settings() == ten.settings(), "first values are no settings of the network"
     assert not drawn(initial_weight=0).w.any()
+    keeping = drawn(initial_self=0.6)
+    torch.testing.assert_close(keeping.w, default.w + 0.6 * torch.eye(9))
+    for name, tensor in default.state_dict().items():
+        if name != "w":
+            assert torch.equal(tensor, keeping.state_dict()[name])
+    config = TrainConfig(hidden_size=9, initial_self=0.6)
+    assert (build_network(config).w.diagonal() > 0.59).all()
+    assert not hasattr(build_network(config.replace(cell="lstm", plasticity="none")), "initial_self")
 
 
-@pytest.mark.parametrize("name", ["initial_weight", "initial_eta"])
+@pytest.mark.parametrize("name", ["initial_weight", "initial_eta", "initial_self"])
 @pytest.mark.parametrize("wrong", [-0.1, float("nan"), float("inf"), "little", None])
 def test_first_values_out_of_range_are_refused(name, wrong):
     said = f"{name} must be a finite number of at least 0, got"

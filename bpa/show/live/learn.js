@@ -5,7 +5,7 @@
 // a letter with a bar there is a name that ends in Bar here.
 
 // Uniform numbers from the source for the first values of parameters, as `bpa` draws them.
-function freshParameters(settings, { initialWeight, initialEta }, uniform) {
+function freshParameters(settings, { initialWeight, initialEta, initialSelf = 0 }, uniform) {
   const fanIn = { i2h: settings.inputSize, h2mod: settings.hiddenSize, modfanout: 1, h2o: settings.hiddenSize, h2v: settings.hiddenSize };
   const recurrent = settings.cell === "lstm" ? ["i2h.weight", "i2h.bias", "w"] : [];
   const drawn = {};
@@ -17,6 +17,8 @@ function freshParameters(settings, { initialWeight, initialEta }, uniform) {
     if (name.includes(".") || recurrent.includes(name)) low = -high;
     drawn[name] = Float64Array.from({ length: size }, () => low + (high - low) * uniform());
   }
+  // The LSTM has no such connection.
+  for (let i = 0; settings.cell !== "lstm" && i < settings.hiddenSize; i++) drawn.w[i * (settings.hiddenSize + 1)] += initialSelf;
   return drawn;
 }
 
