@@ -263,5 +263,5 @@ def watch_agent(
         "seed": seed,
         "autoplay": bool(autoplay),
     }
-    scripts = ["maze.js", "network.js", "board.js", "agent.js"]
+    scripts = ["maze.js", "network.js", "board.js", "lab.js", "agent.js"]
     return Live("agent.html", scripts, data, title, caption, height=800)

@@ -222,6 +222,39 @@ def test_levers_of_an_agent_do_what_they_say(opened):
     assert "in 2 episodes" in reading(frame, "with")
 
 
+def test_a_step_back_undoes_what_was_done_and_the_twin_lives_only_where_it_is_seen(opened):
+    net = Network(17, 20, 4, generator=torch.Generator().manual_seed(0))
+    page, frame = opened(widgets.watch_agent(net, size=5, episode_length=12, seed=1), 390)
+    figure = page.frames[1]
+    assert frame.locator("#back").is_disabled()
+    seen = []
+    for _ in range(6):
+        frame.locator("#step").click()
+        seen.append(reading(frame, "hebb-size"))
+    assert frame.locator("#twin").is_hidden()
+    assert figure.evaluate("lab.intact") is None
+    frame.locator("summary").click()
+    expect(frame.locator("#twin")).to_be_visible()
+    assert figure.evaluate("lab.intact.maze.time") == 6
+    frame.locator("#step").click()
+    assert figure.evaluate("lab.intact.maze.time") == 7
+    frame.locator("summary").click()
+    expect(frame.locator("#twin")).to_be_hidden()
+    frame.locator("#frozen").evaluate("box => box.click()")
+    frame.locator("#step").click()
+    assert figure.evaluate("lab.intact.maze.time") == 7
+    assert frame.locator("#frozen").is_checked()
+    frame.locator("#back").click()  # the traces were frozen before this step
+    assert frame.locator("#frozen").is_checked()
+    frame.locator("#back").click()
+    assert not frame.locator("#frozen").is_checked()
+    for size in reversed(seen):
+        assert reading(frame, "hebb-size") == size
+        frame.locator("#back").click()
+    assert reading(frame, "hebb-size") == "largest entry 0.00"
+    assert frame.locator("#back").is_disabled()
+
+
 def test_an_agent_plays_by_itself_from_episode_to_episode_until_the_reader_does_something(opened):
     net = Network(17, 8, 4, generator=torch.Generator().manual_seed(0))
     page, frame = opened(widgets.watch_agent(net, episode_length=8, autoplay=True, seed=1))

@@ -1,57 +1,26 @@
 "use strict";
-// A trained network lives in the page: it senses, acts and rewires itself, step by step.
+// A trained network lives in the page: it senses, acts and rewires itself, step by step. Its reader operates on it.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const maze = new GridMaze(data.maze);
-const network = new Network(data.network, data.parameters);
-// The same agent, left alone, in the same episode with the same noise.
-const twin = { maze: new GridMaze(data.maze), network: new Network(data.network, network.parameters) };
+const lab = new Laboratory(data.maze, data.network, data.parameters);
+const { subject } = lab;
+const { maze, network } = subject;
 const seeds = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const EPISODES = 20; // what the button "Run 20 episodes" runs
 // Reward of whole episodes: left alone, without the traces, and those in which the reader did something else.
 const tally = { with: [], without: [], operated: [] };
 const PAUSE = 2000; // milliseconds between two episodes of a figure that plays by itself
-let observation, path, modulation, rewardSteps, score, operated, seed, uniform, timer = null;
+let timer = null;
 let byItself = false;
 
-// Noise goes by the episode's seed, two numbers a step, whatever the agent does: so it can be lived again.
-function begin(again = false) {
-  if (!again) seed = Math.floor(2 ** 32 * seeds());
-  uniform = uniformSource(seed);
-  const goal = uniform();
-  observation = maze.reset(goal);
-  network.reset();
-  Object.assign(twin, { observation: twin.maze.reset(goal), path: [], score: 0 });
-  twin.network.reset();
-  path = [];
-  modulation = [];
-  rewardSteps = [];
-  score = 0;
-  operated = network.frozen || network.forced !== null;
+function begin(seed = Math.floor(2 ** 32 * seeds())) {
+  lab.begin(seed, lab.levers);
 }
 
-function moveTwin(choice, teleport) {
-  const { logits } = twin.network.step(twin.observation);
-  const from = twin.maze.agent;
-  const { observation: sensed, reward, landed } = twin.maze.step(sampleAction(logits, choice), teleport);
-  twin.observation = sensed;
-  twin.score += reward;
-  twin.path.push({ from, to: landed, time: twin.maze.time - 1 });
-}
-
-function act(twinToo = true) {
-  const { logits } = network.step(observation);
-  const before = maze.agent;
-  const [choice, teleport] = [uniform(), uniform()];
-  if (twinToo) moveTwin(choice, teleport);
-  const outcome = maze.step(sampleAction(logits, choice), teleport);
-  observation = outcome.observation;
-  score += outcome.reward;
-  path.push({ from: before, to: outcome.landed, time: maze.time - 1 });
-  if (network.modulation !== null) modulation.push(network.modulation);
-  if (outcome.found) rewardSteps.push(maze.time);
-  if (maze.done) (operated ? tally.operated : network.traces ? tally.with : tally.without).push(score);
+function act() {
+  lab.step();
+  if (lab.done) tally[lab.kind].push(subject.score);
 }
 
 function drawModulation() {
@@ -74,7 +43,7 @@ function drawModulation() {
   context.setLineDash([3, 3]);
   context.strokeStyle = themeColor("mark");
   context.lineWidth = 1.5;
-  for (const step of rewardSteps) {
+  for (const step of subject.rewardSteps) {
     context.beginPath();
     context.moveTo(x(step), 4);
     context.lineTo(x(step), high - 4);
@@ -84,10 +53,10 @@ function drawModulation() {
   context.strokeStyle = themeColor("signal");
   context.lineWidth = 2;
   context.beginPath();
-  modulation.forEach((value, k) => context.lineTo(x(k + 1), y(value)));
+  subject.modulation.forEach((value, k) => context.lineTo(x(k + 1), y(value)));
   context.stroke();
-  const now = modulation.length ? modulation[modulation.length - 1].toFixed(2) : "0";
-  canvas.setAttribute("aria-label", `Modulation M(t) over the episode, from -1 to 1; now ${now}, after ${rewardSteps.length} rewards.`);
+  const now = subject.modulation.length ? subject.modulation.at(-1).toFixed(2) : "0";
+  canvas.setAttribute("aria-label", `Modulation M(t) over the episode, from -1 to 1; now ${now}, after ${subject.rewardSteps.length} rewards.`);
 }
 
 function summary(rewards) {
@@ -96,27 +65,34 @@ function summary(rewards) {
   return `mean reward ${mean.toFixed(1)} in ${rewards.length} episode${rewards.length > 1 ? "s" : ""}`;
 }
 
+const cellWords = ([row, column]) => `row ${row}, column ${column}`;
+
+function drawLife(id, life, words) {
+  drawMaze(element(id), fittingWidth(300), life.maze, life.path);
+  element(id).setAttribute("aria-label", `${words} at ${cellWords(life.maze.agent)}, the goal at ${cellWords(life.maze.goal)}.`);
+}
+
 function draw() {
-  drawMaze(element("maze"), fittingWidth(300), maze, path);
-  element("maze").setAttribute(
-    "aria-label",
-    `The maze from above. The agent is at row ${maze.agent[0]}, column ${maze.agent[1]}, the goal at row ${maze.goal[0]}, column ${maze.goal[1]}.`,
-  );
-  drawMaze(element("twin"), fittingWidth(300), twin.maze, twin.path);
-  element("twin").setAttribute("aria-label", `The same agent left alone, at row ${twin.maze.agent[0]}, column ${twin.maze.agent[1]}.`);
-  element("twin-score").textContent = twin.score;
+  drawLife("maze", subject, "The maze from above. The agent is");
+  if (element("laboratory").open) {
+    const twin = lab.leftAlone(); // it lives only where it is seen
+    drawLife("twin", twin, "The same agent left alone. It is");
+    element("twin-score").textContent = twin.score;
+  }
   if (network.hebb !== null) {
     element("hebb-size").textContent = drawTrace(element("hebb"), fittingWidth(300), network.hebb, network.hiddenSize, data.hebbLimit);
   }
   if (network.modulated) drawModulation();
   element("time").textContent = `${maze.time} / ${maze.episodeLength}`;
-  element("score").textContent = score;
-  const gaps = rewardSteps.map((step, k) => step - (k ? rewardSteps[k - 1] : 0));
+  element("score").textContent = subject.score;
+  const gaps = subject.rewardSteps.map((step, k, steps) => step - (k ? steps[k - 1] : 0));
   element("gaps").textContent = gaps.length ? gaps.join(", ") : "none yet";
-  element("with").textContent = summary(tally.with);
-  element("without").textContent = summary(tally.without);
-  element("operated").textContent = summary(tally.operated);
-  element("step").disabled = maze.done;
+  for (const [id, rewards] of Object.entries(tally)) element(id).textContent = summary(rewards);
+  element("step").disabled = lab.done;
+  element("back").disabled = lab.time === 0;
+  element("traces").checked = network.traces;
+  element("frozen").checked = network.frozen;
+  element("forced").value = network.forced ?? "";
 }
 
 // What the reader does ends the playing by itself; the figure itself only goes on to the next episode.
@@ -132,69 +108,58 @@ function pause() {
 }
 
 function play() {
-  if (maze.done) begin();
+  if (lab.done) begin();
   element("play").textContent = "Pause";
   timer = setInterval(() => {
     act();
-    if (maze.done && byItself) {
+    if (lab.done && byItself) {
       clearInterval(timer);
       timer = setTimeout(play, PAUSE);
-    } else if (maze.done) halt();
+    } else if (lab.done) halt();
     draw();
   }, 1000 / Number(element("speed").value));
+}
+
+// A button that ends the playing, does something, and shows it.
+function onPress(id, what) {
+  element(id).addEventListener("click", () => {
+    pause();
+    what();
+    draw();
+  });
 }
 
 element("play").addEventListener("click", () => {
   if (timer === null) play();
   else pause();
 });
-element("step").addEventListener("click", () => {
-  pause();
-  if (!maze.done) act();
-  draw();
-});
-element("new").addEventListener("click", () => {
-  pause();
-  begin();
-  draw();
-});
 element("speed").addEventListener("change", () => {
   if (timer === null) return;
   halt();
   play();
 });
-element("many").addEventListener("click", () => {
-  pause();
+onPress("step", () => { if (!lab.done) act(); });
+onPress("back", () => lab.goTo(lab.time - 1));
+onPress("new", () => begin());
+onPress("again", () => begin(lab.seed));
+onPress("many", () => {
   for (let episode = 0; episode < EPISODES; episode++) {
     begin();
-    while (!maze.done) act(episode === EPISODES - 1); // only the last one is seen
+    while (!lab.done) act();
   }
-  draw();
 });
-element("again").addEventListener("click", () => {
-  pause();
-  begin(true);
-  draw();
-});
-// A lever takes hold of the episode on its way, or of the next one.
-function operate(lever) {
-  lever();
-  if (!maze.done) operated = maze.time > 0 || network.frozen || network.forced !== null;
+// A deed is done to the episode on its way; a lever stays where it is in those that follow.
+function operate(name, value) {
+  lab.do(name, value);
   draw();
 }
-element("traces").addEventListener("change", ({ target }) => operate(() => { network.traces = target.checked; }));
-element("frozen").addEventListener("change", ({ target }) => operate(() => { network.frozen = target.checked; }));
-element("forced").addEventListener("change", ({ target }) => operate(() => {
-  network.forced = target.value === "" ? null : Number(target.value);
-}));
-element("wipe-h").addEventListener("click", () => operate(() => {
-  network.state.h.fill(0);
-  if (network.state.cell !== null) network.state.cell.fill(0);
-}));
-element("wipe-hebb").addEventListener("click", () => operate(() => {
-  network.hebb.fill(0);
-  if (network.eligibility !== null) network.eligibility.fill(0);
-}));
+for (const id of ["traces", "frozen"]) element(id).addEventListener("change", ({ target }) => operate(id, target.checked));
+element("forced").addEventListener("change", ({ target }) => operate("forced", target.value === "" ? null : Number(target.value)));
+for (const what of ["h", "hebb"]) element(`wipe-${what}`).addEventListener("click", () => operate("wipe", what));
+element("laboratory").addEventListener("toggle", ({ target }) => {
+  element("beside").hidden = !target.open;
+  draw();
+});
 for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated]]) {
   document.querySelectorAll(`[data-needs="${part}"]`).forEach((node) => { node.hidden = !present; });
 }
@@ -206,7 +171,7 @@ if (data.autoplay) {
   addEventListener(
     "themechange", // the first word of the page around it, which says whether its reader wants less motion
     () => {
-      if (document.documentElement.dataset.motion !== "any" || timer !== null || maze.time > 0) return;
+      if (document.documentElement.dataset.motion !== "any" || timer !== null || lab.time > 0) return;
       byItself = true;
       play();
     },

@@ -1,0 +1,128 @@
+"use strict";
+// An agent in an episode that its reader operates on. The episode is its noise, which goes by a seed, and a list
+// of deeds: so it can be lived again up to any step.
+
+// All noise of an episode, two numbers a step whatever the agent does.
+function episodeNoise(seed, steps) {
+  const uniform = uniformSource(seed);
+  const noise = { goal: uniform(), action: [], teleport: [] };
+  for (let step = 0; step < steps; step++) {
+    noise.action.push(uniform());
+    noise.teleport.push(uniform());
+  }
+  return noise;
+}
+
+// One agent in one episode, and what happened so far.
+class Life {
+  constructor(mazeSettings, networkSettings, parameters) {
+    this.maze = new GridMaze(mazeSettings);
+    this.network = new Network(networkSettings, parameters);
+  }
+
+  begin(noise) {
+    this.noise = noise;
+    this.observation = this.maze.reset(noise.goal);
+    this.network.reset();
+    Object.assign(this.network, UNTOUCHED);
+    Object.assign(this, { path: [], modulation: [], rewardSteps: [], score: 0 });
+  }
+
+  step() {
+    const { maze, network, noise } = this;
+    const { logits } = network.step(this.observation);
+    const { time, agent: from } = maze;
+    const outcome = maze.step(sampleAction(logits, noise.action[time]), noise.teleport[time]);
+    this.observation = outcome.observation;
+    this.score += outcome.reward;
+    this.path.push({ from, to: outcome.landed, time });
+    if (network.modulation !== null) this.modulation.push(network.modulation);
+    if (outcome.found) this.rewardSteps.push(maze.time);
+    return outcome;
+  }
+}
+
+// Levers stay where they are put, in the next episode too: what they set of a network, and where they stand at first.
+const UNTOUCHED = { traces: true, frozen: false, forced: null };
+const isLever = (name) => name in UNTOUCHED;
+
+// What is done once: to an agent in its episode.
+const DEEDS = {
+  wipe({ network: { state } }, what) {
+    for (const part of what === "hebb" ? [state.hebb, state.eligibility] : [state.h, state.cell]) if (part !== null) part.fill(0);
+  },
+};
+
+class Laboratory {
+  constructor(mazeSettings, networkSettings, parameters) {
+    this.newLife = () => new Life(mazeSettings, networkSettings, this.subject?.network.parameters ?? parameters);
+    this.subject = this.newLife();
+    this.intact = null; // the same agent in the same episode, left alone: it lives when it is asked for
+  }
+
+  get time() {
+    return this.subject.maze.time;
+  }
+
+  get done() {
+    return this.subject.maze.done;
+  }
+
+  begin(seed, levers = {}) {
+    if (seed !== this.seed) this.noise = episodeNoise(seed, this.subject.maze.episodeLength);
+    this.seed = seed;
+    this.deeds = []; // [time, name, value], in the order in which they were done
+    this.subject.begin(this.noise);
+    for (const [name, value] of Object.entries(levers)) this.do(name, value);
+  }
+
+  // Where the levers stand.
+  get levers() {
+    return Object.fromEntries(Object.keys(UNTOUCHED).map((name) => [name, this.subject.network[name]]));
+  }
+
+  // What was done in this episode: nothing, its traces silenced from its first step on, or anything else.
+  get kind() {
+    if (!this.deeds.length) return "with";
+    return this.deeds.every(([time, name]) => time === 0 && name === "traces") ? "without" : "operated";
+  }
+
+  step() {
+    return this.subject.step();
+  }
+
+  // One deed of the reader, between two steps.
+  do(name, value) {
+    if (!isLever(name)) {
+      DEEDS[name](this.subject, value);
+      this.deeds.push([this.time, name, value]);
+      return;
+    }
+    this.subject.network[name] = value;
+    this.deeds = this.deeds.filter(([time, other]) => time !== this.time || other !== name);
+    const before = this.deeds.findLast(([, other]) => other === name)?.[2] ?? UNTOUCHED[name];
+    if (before !== value) this.deeds.push([this.time, name, value]);
+  }
+
+  // Live the same episode, with the deeds until then, up to a step.
+  goTo(step) {
+    this.live(this.seed, this.deeds.filter(([time]) => time <= step), step);
+  }
+
+  live(seed, deeds, until) {
+    this.begin(seed);
+    for (const [time, name, value] of deeds) {
+      while (this.time < time) this.step();
+      this.do(name, value);
+    }
+    while (this.time < until) this.step();
+  }
+
+  // The same agent at the same step of the same episode, left alone.
+  leftAlone() {
+    this.intact ??= this.newLife();
+    if (this.intact.noise !== this.noise || this.intact.maze.time > this.time) this.intact.begin(this.noise);
+    while (this.intact.maze.time < this.time) this.intact.step();
+    return this.intact;
+  }
+}

@@ -1,0 +1,176 @@
+"""The laboratory of the page: an episode that is operated on is the same one in Python."""
+
+import itertools
+
+import pytest
+import torch
+from javascript import run_javascript
+from test_widgets import lively
+
+from bpa import LSTM, GridMaze, Network
+from bpa.show import widgets
+from bpa.training.rollout import sample
+
+SOURCES = ("maze.js", "network.js", "board.js", "lab.js")
+T = 120
+LEVERS = {"traces": True, "frozen": False, "forced": None}
+
+OPERATE = """({ settings, network, parameters, seed, deeds, back }) => {
+  const lab = new Laboratory(settings, network, parameters);
+  lab.begin(seed);
+  const seen = [];
+  const todo = [...deeds];
+  while (!lab.done) {
+    while (todo.length && todo[0][0] === lab.time) lab.do(...todo.shift().slice(1));
+    const { reward } = lab.step();
+    seen.push({ reward, agent: lab.subject.maze.agent, h: [...lab.subject.network.h] });
+  }
+  const { noise, kind } = lab;
+  const ended = [lab.subject.score, [...lab.subject.network.h], lab.deeds];
+  const twin = lab.leftAlone().path.map(({ to }) => to);
+  for (const step of back) lab.goTo(step);
+  const then = [lab.time, [...lab.subject.network.h], lab.deeds];
+  while (!lab.done) lab.step();
+  return { noise, kind, seen, ended, twin, then, again: [lab.subject.score, [...lab.subject.network.h]] };
+}"""
+
+
+def operated(net, seed, deeds, back=(), size=7):
+    """What the page's laboratory lives, and where it is after going back to the steps `back`."""
+    given = {
+        "settings": widgets.maze_settings(size, T, 10.0, 0.0),
+        "network": widgets.network_settings(net),
+        "parameters": widgets.network_parameters(net),
+        "seed": seed,
+        "deeds": deeds,
+        "back": list(back),
+    }
+    return run_javascript(OPERATE, given, SOURCES)
+
+
+def numbers(values):
+    return torch.tensor(values, dtype=torch.float32)
+
+
+class Subject:
+    """An agent that is operated on, by the definition, in double precision."""
+
+    def __init__(self, net, noise, size=7):
+        self.net, self.noise = net, noise
+        self.maze = GridMaze(size, 1, T)
+        self.observation = self.maze.reset(numbers([noise["goal"]]))
+        self.hidden = net.initial_state(1)
+        self.levers = dict(LEVERS)
+
+    def do(self, name, value):
+        if name in LEVERS:
+            self.levers[name] = value
+        elif value == "hebb":
+            self.empty("hebb", "eligibility")
+        else:
+            self.empty("h", "cell")
+
+    def empty(self, *names):
+        """Nothing is left in these parts of the state."""
+        parts = {name: getattr(self.hidden, name, None) for name in names}
+        present = {name: part for name, part in parts.items() if part is not None}
+        self.hidden = self.hidden._replace(**{name: part * 0 for name, part in present.items()})
+
+    def parameters(self):
+        """Those of this step: alpha counts as 0 without the traces, a forced M(t) is all bias."""
+        changed = {name: parameter.detach().clone() for name, parameter in self.net.named_parameters()}
+        if not self.levers["traces"]:
+            changed["alpha"].zero_()
+        if (forced := self.levers["forced"]) is not None:
+            changed["h2mod.weight"].zero_()
+            changed["h2mod.bias"].fill_(50 * forced)  # tanh of it is -1, 0 or 1
+        return changed
+
+    @torch.no_grad()
+    def step(self):
+        """One step; its reward."""
+        t, before = self.maze.time, self.hidden
+        given = self.observation.double(), before
+        logits, _, self.hidden = torch.func.functional_call(self.net, self.parameters(), given)
+        if self.levers["frozen"]:
+            traces = {name: getattr(before, name) for name in ("hebb", "eligibility")}
+            self.hidden = self.hidden._replace(**traces)
+        action = sample(logits, numbers([self.noise["action"][t]]))
+        self.observation, reward, _ = self.maze.step(action, numbers([self.noise["teleport"][t]]))
+        return reward.item()
+
+    def live(self, deeds):
+        """Reward, place and activity at each step, with these deeds on the way."""
+        seen = []
+        for t in range(T):
+            for _, *deed in [deed for deed in deeds if deed[0] == t]:
+                self.do(*deed)
+            reward = self.step()
+            seen.append((reward, self.maze.agent[0].tolist(), self.hidden.h[0]))
+        return seen
+
+
+def assert_same(net, got, deeds):
+    """What the page lived is what the definition lives."""
+    want = Subject(net.double(), got["noise"]).live(deeds)
+    assert [step["agent"] for step in got["seen"]] == [place for _, place, _ in want]
+    assert [step["reward"] for step in got["seen"]] == [reward for reward, _, _ in want]
+    ours = torch.tensor([step["h"] for step in got["seen"]], dtype=torch.float64)
+    torch.testing.assert_close(ours, torch.stack([h for *_, h in want]), rtol=0, atol=1e-5)
+    assert got["ended"][0] == sum(reward for reward, _, _ in want)
+    return want
+
+
+def agent(cell=Network, **settings):
+    return lively(cell(17, 13, 4, generator=torch.Generator().manual_seed(5), **settings), seed=6)
+
+
+OPERATIONS = [
+    ([], "with"),
+    ([[0, "traces", False]], "without"),
+    ([[30, "traces", False], [60, "traces", True]], "operated"),
+    ([[0, "frozen", True]], "operated"),
+    ([[20, "frozen", True], [50, "wipe", "hebb"], [70, "frozen", False]], "operated"),
+    ([[10, "forced", -1], [40, "wipe", "h"], [40, "wipe", "hebb"], [60, "forced", None]], "operated"),
+]
+
+
+@pytest.mark.parametrize(("deeds", "kind"), OPERATIONS)
+@pytest.mark.parametrize("plasticity", ["simple", "retroactive"])
+def test_an_operation_in_the_page_is_the_same_one_in_python(deeds, kind, plasticity):
+    net = agent(plasticity=plasticity)
+    got = operated(net, 3, deeds, back=[100, 55, 31])
+    assert got["kind"] == kind
+    assert got["ended"][2] == deeds
+    want = assert_same(net, got, deeds)
+    if deeds:
+        untouched = operated(net, 3, [])
+        assert [step["h"] for step in untouched["seen"]] != [step["h"] for step in got["seen"]]
+        assert untouched["twin"] == got["twin"], "left alone is left alone"
+    step, h, left = got["then"]  # gone back, with what had been done until then
+    assert (step, left) == (31, [deed for deed in deeds if deed[0] <= 31])
+    torch.testing.assert_close(torch.tensor(h, dtype=torch.float64), want[30][2], rtol=0, atol=1e-5)
+    if not [deed for deed in deeds if deed[0] > 31]:
+        assert got["again"] == got["ended"][:2]
+
+
+@pytest.mark.parametrize("cell", [Network, LSTM])
+def test_activity_is_wiped_with_the_cell_of_an_lstm(cell):
+    net = agent(cell, plasticity="none")
+    deeds = [[40, "wipe", "h"]]
+    assert_same(net, operated(net, 1, deeds), deeds)
+
+
+def test_a_lever_put_back_in_the_same_moment_was_never_moved():
+    moves = [[5, "frozen", True], [5, "frozen", False], [9, "forced", 1], [9, "forced", 0], [20, "forced", 0]]
+    got = operated(agent(plasticity="simple"), 3, moves)
+    assert got["ended"][2] == [[9, "forced", 0]]
+
+
+def test_noise_goes_by_the_seed_alone():
+    net = agent(plasticity="simple")
+    one, same, other = (operated(net, seed, []) for seed in (7, 7, 8))
+    assert one == same
+    assert one["noise"] != other["noise"]
+    taken = list(itertools.chain(one["noise"]["action"], one["noise"]["teleport"]))
+    assert len(set(taken)) == 2 * T
