@@ -65,6 +65,12 @@ class Subject:
     def do(self, name, value):
         if name in LEVERS:
             self.levers[name] = value
+        elif name == "agent":
+            self.maze.agent = self.maze.free_cells[[value]]
+            self.observation = self.maze.observation()
+        elif name == "goal":
+            self.maze.goal_index = torch.tensor([value])
+            self.maze.goal = self.maze.free_cells[[value]]
         elif value == "hebb":
             self.empty("hebb", "eligibility")
         else:
@@ -131,6 +137,7 @@ OPERATIONS = [
     ([[30, "traces", False], [60, "traces", True]], "operated"),
     ([[0, "frozen", True]], "operated"),
     ([[20, "frozen", True], [50, "wipe", "hebb"], [70, "frozen", False]], "operated"),
+    ([[20, "goal", 0], [50, "agent", 9], [90, "goal", 1]], "operated"),
     ([[10, "forced", -1], [40, "wipe", "h"], [40, "wipe", "hebb"], [60, "forced", None]], "operated"),
 ]
 
@@ -152,6 +159,38 @@ def test_an_operation_in_the_page_is_the_same_one_in_python(deeds, kind, plastic
     torch.testing.assert_close(torch.tensor(h, dtype=torch.float64), want[30][2], rtol=0, atol=1e-5)
     if not [deed for deed in deeds if deed[0] > 31]:
         assert got["again"] == got["ended"][:2]
+
+
+PUT = """({ settings, moves }) => {
+  const life = new Life(settings.maze, settings.network, settings.parameters);
+  life.begin(episodeNoise(1, settings.maze.episodeLength));
+  return moves.map(([what, index]) => {
+    try { life.put(what, index); return life.maze[what]; } catch (error) { return error.message; }
+  });
+}"""
+
+
+def test_the_hand_puts_nothing_into_a_wall_nor_the_goal_on_the_agent():
+    net = agent(plasticity="none")
+    settings = {
+        "maze": widgets.maze_settings(7, T, 10.0, 0.0),
+        "network": widgets.network_settings(net),
+        "parameters": widgets.network_parameters(net),
+    }
+    cells = GridMaze(7, 1, T).free_cells.tolist()
+    centre = cells.index([3, 3])
+    moves = [
+        ["goal", 2],
+        ["agent", 2],
+        ["goal", centre],
+        ["agent", 5],
+        ["goal", centre],
+        ["goal", 99],
+        ["agent", -1],
+    ]
+    got = run_javascript(PUT, {"settings": settings, "moves": moves}, SOURCES)
+    refused = [f"{what} cannot be put on the cell of index {index}" for what, index in moves]
+    assert got == [cells[2], refused[1], refused[2], cells[5], cells[centre], *refused[5:]]
 
 
 @pytest.mark.parametrize("cell", [Network, LSTM])

@@ -10,7 +10,7 @@ from javascript import CHROMIUM
 from matplotlib import pyplot as plt
 from playwright.sync_api import expect, sync_playwright
 
-from bpa import GridMaze, Network
+from bpa import GridMaze, Network, load
 from bpa.show import explore, plots, predict, widgets
 from bpa.show.learner import SMALL, VARIANTS, train_in_page
 from bpa.show.picture import READABLE
@@ -253,6 +253,86 @@ def test_a_step_back_undoes_what_was_done_and_the_twin_lives_only_where_it_is_se
         frame.locator("#back").click()
     assert reading(frame, "hebb-size") == "largest entry 0.00"
     assert frame.locator("#back").is_disabled()
+
+
+def canvas_place(frame, row, column, size=11):
+    """Where on the canvas of the maze the middle of a cell is."""
+    box = frame.locator("#maze").bounding_box()
+    return box["x"] + (column + 0.5) * box["width"] / size, box["y"] + (row + 0.5) * box["width"] / size
+
+
+def test_the_goal_is_dragged_the_agent_is_lost_and_finds_it_once_its_traces_are_wiped(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=7))
+    maze = frame.locator("#maze")
+    frame.locator("summary").click()
+
+    def live(until):
+        page.frames[1].evaluate(f"while (lab.time < {until}) act(); draw()")
+
+    live(60)
+    assert reading(frame, "gaps") == "27, 8, 5, 9, 10", "it knows its goal"
+    page.mouse.move(*canvas_place(frame, 1, 4))
+    page.mouse.down()
+    page.mouse.move(*canvas_place(frame, 4, 5), steps=3)
+    assert "the goal at row 1, column 4." in maze.get_attribute("aria-label")
+    page.mouse.move(*canvas_place(frame, 9, 9), steps=3)
+    page.mouse.up()
+    assert "the goal at row 9, column 9." in maze.get_attribute("aria-label")
+    assert reading(frame, "message") == "The goal is at row 9, column 9, from step 60 on."
+    assert reading(frame, "sought") == "at step 60; not found yet"
+    live(100)
+    assert reading(frame, "gaps") == "27, 8, 5, 9, 10", "it goes to where the goal was"
+    assert int(reading(frame, "twin-score")) > int(reading(frame, "score"))
+    for part in ("hebb", "h"):
+        frame.locator(f"#wipe-{part}").click()
+    live(200)
+    assert reading(frame, "sought") == "at step 60; found after 53 steps"
+    assert reading(frame, "message") == "The goal is found after 53 steps."
+    last = [int(gap) for gap in reading(frame, "gaps").split(", ")][6:]
+    assert len(last) == 12, "it has learned the new place"
+    assert max(last) < 20
+    assert "in 1 episode" in reading(frame, "operated")
+    for name in ("step", "move-goal", "move-agent", "wipe-h"):
+        assert frame.locator(f"#{name}").is_disabled()
+
+
+def test_the_agent_is_put_elsewhere_by_keyboard_and_by_touch(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=4), 390)
+    maze, message = frame.locator("#maze"), frame.locator("#message")
+    frame.locator("summary").click()
+    frame.locator("#move-agent").focus()
+    page.keyboard.press("Enter")
+    assert maze.get_attribute("role") == "application"
+    for key in ("ArrowUp", "ArrowLeft", "ArrowUp"):  # to the left over a pillar
+        page.keyboard.press(key)
+    assert reading(frame, "message") == "Over row 3, column 3."
+    page.keyboard.press("Escape")
+    assert "stays where it is" in reading(frame, "message")
+    assert "The agent is at row 5, column 5," in maze.get_attribute("aria-label")
+    page.keyboard.press("Enter")  # the button has the focus again
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert "The agent is at row 7, column 5," in maze.get_attribute("aria-label")
+    assert maze.get_attribute("role") == "img"
+    assert reading(frame, "sought") == "no"
+    frame.locator("#move-agent").tap()
+    goal = page.frames[1].evaluate("lab.subject.maze.goal")
+    maze.scroll_into_view_if_needed()
+    scrolled = page.evaluate("scrollY")
+    page.touchscreen.tap(*canvas_place(frame, *goal))
+    expect(message).to_have_text("The goal is there. Choose another cell.")
+    page.touchscreen.tap(*canvas_place(frame, 1, 4))
+    assert "The agent is at row 1, column 4," in maze.get_attribute("aria-label")
+    page.touchscreen.tap(*canvas_place(frame, *goal))  # picks the goal up
+    page.touchscreen.tap(*canvas_place(frame, 3, 3))
+    assert reading(frame, "sought") == "at step 0; not found yet"
+    assert "the goal at row 3, column 3." in maze.get_attribute("aria-label")
+    assert page.evaluate("scrollY") == scrolled
+    page.touchscreen.tap(*canvas_place(frame, 3, 3))
+    frame.locator("#play").click()  # it lets go
+    frame.locator("#play").click()
+    assert page.frames[1].evaluate("hand.what") is None
 
 
 def test_an_agent_plays_by_itself_from_episode_to_episode_until_the_reader_does_something(opened):

@@ -13,13 +13,21 @@ const tally = { with: [], without: [], operated: [] };
 const PAUSE = 2000; // milliseconds between two episodes of a figure that plays by itself
 let timer = null;
 let byItself = false;
+// What the reader carries to another cell, the goal or the agent; over which free cell it is; the button that gave
+// it; whether the next press puts it down, wherever it is.
+const hand = { what: null, index: 0, giver: null, pressed: false };
+
+function say(words) {
+  element("message").textContent = words;
+}
 
 function begin(seed = Math.floor(2 ** 32 * seeds())) {
   lab.begin(seed, lab.levers);
 }
 
 function act() {
-  lab.step();
+  const { found } = lab.step();
+  if (found && subject.sought?.found === maze.time) say(`The goal is ${foundWords(subject.sought)}.`);
   if (lab.done) tally[lab.kind].push(subject.score);
 }
 
@@ -65,15 +73,21 @@ function summary(rewards) {
   return `mean reward ${mean.toFixed(1)} in ${rewards.length} episode${rewards.length > 1 ? "s" : ""}`;
 }
 
+function foundWords({ since, found }) {
+  return found === null ? "not found yet" : `found after ${found - since} steps`;
+}
+
 const cellWords = ([row, column]) => `row ${row}, column ${column}`;
 
-function drawLife(id, life, words) {
-  drawMaze(element(id), fittingWidth(300), life.maze, life.path);
+function drawLife(id, life, words, over) {
+  drawMaze(element(id), fittingWidth(300), life.maze, life.path, over);
   element(id).setAttribute("aria-label", `${words} at ${cellWords(life.maze.agent)}, the goal at ${cellWords(life.maze.goal)}.`);
 }
 
 function draw() {
-  drawLife("maze", subject, "The maze from above. The agent is");
+  drawLife("maze", subject, "The maze from above. The agent is", (context, side) => {
+    if (hand.what !== null) drawHand(context, side, hand.what, maze.freeCells[hand.index]);
+  });
   if (element("laboratory").open) {
     const twin = lab.leftAlone(); // it lives only where it is seen
     drawLife("twin", twin, "The same agent left alone. It is");
@@ -88,7 +102,9 @@ function draw() {
   const gaps = subject.rewardSteps.map((step, k, steps) => step - (k ? steps[k - 1] : 0));
   element("gaps").textContent = gaps.length ? gaps.join(", ") : "none yet";
   for (const [id, rewards] of Object.entries(tally)) element(id).textContent = summary(rewards);
-  element("step").disabled = lab.done;
+  const { sought } = subject;
+  element("sought").textContent = sought === null ? "no" : `at step ${sought.since}; ${foundWords(sought)}`;
+  for (const id of ["step", "move-goal", "move-agent", "wipe-h", "wipe-hebb"]) element(id).disabled = lab.done;
   element("back").disabled = lab.time === 0;
   element("traces").checked = network.traces;
   element("frozen").checked = network.frozen;
@@ -111,6 +127,7 @@ function play() {
   if (lab.done) begin();
   element("play").textContent = "Pause";
   timer = setInterval(() => {
+    if (hand.what !== null) return; // time stands still
     act();
     if (lab.done && byItself) {
       clearInterval(timer);
@@ -120,16 +137,122 @@ function play() {
   }, 1000 / Number(element("speed").value));
 }
 
+const NAMES = { goal: "The goal", agent: "The agent" };
+
+function carry(what, giver = null) {
+  Object.assign(hand, { what, index: maze.indexOf(maze[what]), giver, pressed: giver !== null });
+  element("maze").setAttribute("role", "application"); // the arrow keys are for the maze
+  element("maze").focus({ preventScroll: true });
+  say(`${NAMES[what]} goes with you. Choose a free cell: press on it, or use the arrow keys and Enter; Escape leaves it where it is.`);
+  draw();
+}
+
+function letGo(words) {
+  if (document.activeElement === element("maze")) hand.giver?.focus();
+  hand.what = null;
+  element("maze").setAttribute("role", "img");
+  say(words);
+  draw();
+}
+
+function putDown() {
+  const { what, index } = hand;
+  if (index === maze.indexOf(maze[what])) letGo(`${NAMES[what]} stays where it is.`);
+  else if (!maze.mayPut(what, index)) say(`${what === "goal" ? "The agent stands" : "The goal is"} there. Choose another cell.`);
+  else {
+    lab.do(what, index);
+    letGo(`${NAMES[what]} is at ${cellWords(maze[what])}, from step ${lab.time} on.`);
+  }
+}
+
+// A place on the canvas, in cells: the middle of the cell [row, column] is at [row, column].
+function placeOf({ clientX, clientY }) {
+  const box = element("maze").getBoundingClientRect();
+  return [(clientY - box.top) / box.height, (clientX - box.left) / box.width].map((share) => share * maze.size - 0.5);
+}
+
+const distance = ([row, column], [otherRow, otherColumn]) => Math.hypot(row - otherRow, column - otherColumn);
+
+// What a finger or the mouse can take there: the nearer of goal and agent, if it is near.
+function reachable(place) {
+  if (lab.done) return null;
+  const near = Math.max(0.7, (22 / element("maze").getBoundingClientRect().width) * maze.size);
+  const [what] = ["goal", "agent"].sort((one, other) => distance(maze[one], place) - distance(maze[other], place));
+  return distance(maze[what], place) <= near ? what : null;
+}
+
+function nearestFree(place) {
+  const far = maze.freeCells.map((cell) => distance(cell, place));
+  return far.indexOf(Math.min(...far));
+}
+
+const ARROWS = { ArrowUp: MOVES[0], ArrowDown: MOVES[1], ArrowLeft: MOVES[2], ArrowRight: MOVES[3] };
+element("maze").addEventListener("keydown", (event) => {
+  if (hand.what === null) return;
+  if (event.key === "Enter" || event.key === " ") putDown();
+  else if (event.key === "Escape") letGo(`${NAMES[hand.what]} stays where it is.`);
+  else if (event.key in ARROWS) {
+    let [row, column] = maze.freeCells[hand.index];
+    do { // over a wall to the next free cell
+      row += ARROWS[event.key][0];
+      column += ARROWS[event.key][1];
+    } while (row > 0 && column > 0 && row < maze.size && column < maze.size && maze.walls[row][column]);
+    const index = maze.indexOf([row, column]);
+    if (index >= 0) hand.index = index;
+    say(`Over ${cellWords(maze.freeCells[hand.index])}.`);
+    draw();
+  } else return;
+  event.preventDefault(); // the page must not scroll
+});
+let dragging = false;
+element("maze").addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
+  const place = placeOf(event);
+  if (hand.what === null) {
+    const what = reachable(place);
+    if (what === null) return;
+    carry(what);
+  } else {
+    hand.index = nearestFree(place);
+    draw();
+  }
+  event.preventDefault(); // else the press would take the focus away again
+  dragging = true;
+  event.target.setPointerCapture(event.pointerId);
+});
+element("maze").addEventListener("pointermove", (event) => {
+  if (!dragging) {
+    event.target.style.cursor = hand.what !== null || reachable(placeOf(event)) !== null ? "grab" : "";
+    return;
+  }
+  hand.index = nearestFree(placeOf(event));
+  draw();
+});
+// What was pressed but not dragged stays in the hand, until a cell is pressed.
+element("maze").addEventListener("pointerup", () => {
+  if (!dragging) return;
+  dragging = false;
+  if (hand.index !== maze.indexOf(maze[hand.what]) || hand.pressed) putDown();
+  hand.pressed = true;
+});
+element("maze").addEventListener("pointercancel", () => { dragging = false; });
+// A finger that takes something does not scroll the page.
+element("maze").addEventListener("touchstart", (event) => {
+  if (hand.what !== null || reachable(placeOf(event.touches[0])) !== null) event.preventDefault();
+}, { passive: false });
+
 // A button that ends the playing, does something, and shows it.
 function onPress(id, what) {
   element(id).addEventListener("click", () => {
     pause();
+    if (hand.what !== null) letGo("");
     what();
     draw();
   });
 }
 
 element("play").addEventListener("click", () => {
+  if (hand.what !== null) letGo("");
   if (timer === null) play();
   else pause();
 });
@@ -138,6 +261,7 @@ element("speed").addEventListener("change", () => {
   halt();
   play();
 });
+for (const what of ["goal", "agent"]) onPress(`move-${what}`, () => carry(what, element(`move-${what}`)));
 onPress("step", () => { if (!lab.done) act(); });
 onPress("back", () => lab.goTo(lab.time - 1));
 onPress("new", () => begin());

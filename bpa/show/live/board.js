@@ -91,14 +91,27 @@ function drawWalk(context, side, path, episodeLength) {
   }
 }
 
-// The whole maze from above; goal and path may be left out.
-function drawMaze(canvas, width, maze, path = []) {
+// Where a hand would put the goal or the agent.
+function drawHand(context, side, what, [row, column]) {
+  context.globalAlpha = 0.6;
+  (what === "goal" ? drawStar : drawAgent)(context, side, [row, column]);
+  context.globalAlpha = 1;
+  context.setLineDash([4, 3]);
+  context.lineWidth = 2;
+  context.strokeStyle = themeColor("outline");
+  context.strokeRect(column * side + 1, row * side + 1, side - 2, side - 2);
+  context.setLineDash([]);
+}
+
+// The whole maze from above; the path may be left out. `over(context, side)` draws what lies on it.
+function drawMaze(canvas, width, maze, path = [], over = () => {}) {
   const side = width / maze.size;
   const context = prepared(canvas, width, width);
   drawCells(context, side, maze.size, maze.size, (row, column) => maze.walls[row][column]);
   drawWalk(context, side, path, maze.episodeLength);
   drawStar(context, side, maze.goal);
   drawAgent(context, side, maze.agent);
+  over(context, side);
 }
 
 // Only what the agent senses: the 3 x 3 cells around it.

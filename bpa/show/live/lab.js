@@ -25,7 +25,13 @@ class Life {
     this.observation = this.maze.reset(noise.goal);
     this.network.reset();
     Object.assign(this.network, UNTOUCHED);
-    Object.assign(this, { path: [], modulation: [], rewardSteps: [], score: 0 });
+    // sought: the step at which the goal was put elsewhere, and the one at which it was found there.
+    Object.assign(this, { path: [], modulation: [], rewardSteps: [], score: 0, sought: null });
+  }
+
+  put(what, index) {
+    this.observation = this.maze.put(what, index);
+    if (what === "goal") this.sought = { since: this.maze.time, found: null };
   }
 
   step() {
@@ -37,7 +43,10 @@ class Life {
     this.score += outcome.reward;
     this.path.push({ from, to: outcome.landed, time });
     if (network.modulation !== null) this.modulation.push(network.modulation);
-    if (outcome.found) this.rewardSteps.push(maze.time);
+    if (outcome.found) {
+      this.rewardSteps.push(maze.time);
+      if (this.sought !== null) this.sought.found ??= maze.time;
+    }
     return outcome;
   }
 }
@@ -48,6 +57,8 @@ const isLever = (name) => name in UNTOUCHED;
 
 // What is done once: to an agent in its episode.
 const DEEDS = {
+  goal: (life, index) => life.put("goal", index),
+  agent: (life, index) => life.put("agent", index),
   wipe({ network: { state } }, what) {
     for (const part of what === "hebb" ? [state.hebb, state.eligibility] : [state.h, state.cell]) if (part !== null) part.fill(0);
   },
