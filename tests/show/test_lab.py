@@ -7,7 +7,7 @@ import torch
 from javascript import run_javascript
 from test_widgets import lively
 
-from bpa import LSTM, GridMaze, Network
+from bpa import LSTM, GridMaze, Network, load
 from bpa.show import widgets
 from bpa.training.rollout import sample
 
@@ -26,12 +26,16 @@ OPERATE = """({ settings, network, parameters, seed, deeds, back }) => {
     seen.push({ reward, agent: lab.subject.maze.agent, h: [...lab.subject.network.h] });
   }
   const { noise, kind } = lab;
+  const { foreign } = lab.subject;
+  const { other } = lab;
+  const donor = other && { noise: other.noise, steps: other.maze.time, rewards: other.rewardSteps };
   const ended = [lab.subject.score, [...lab.subject.network.h], lab.deeds];
   const twin = lab.leftAlone().path.map(({ to }) => to);
   for (const step of back) lab.goTo(step);
   const then = [lab.time, [...lab.subject.network.h], lab.deeds];
   while (!lab.done) lab.step();
-  return { noise, kind, seen, ended, twin, then, again: [lab.subject.score, [...lab.subject.network.h]] };
+  return { noise, kind, foreign, donor, seen, ended, twin, then,
+           again: [lab.subject.score, [...lab.subject.network.h]] };
 }"""
 
 
@@ -55,8 +59,8 @@ def numbers(values):
 class Subject:
     """An agent that is operated on, by the definition, in double precision."""
 
-    def __init__(self, net, noise, size=7):
-        self.net, self.noise = net, noise
+    def __init__(self, net, noise, donor=None, size=7):
+        self.net, self.noise, self.donor = net, noise, donor
         self.maze = GridMaze(size, 1, T)
         self.observation = self.maze.reset(numbers([noise["goal"]]))
         self.hidden = net.initial_state(1)
@@ -71,16 +75,25 @@ class Subject:
         elif name == "goal":
             self.maze.goal_index = torch.tensor([value])
             self.maze.goal = self.maze.free_cells[[value]]
-        elif value == "hebb":
-            self.empty("hebb", "eligibility")
+        elif name == "wipe":
+            self.take(value, self.net.initial_state(1))
         else:
-            self.empty("h", "cell")
+            what, whose = value.split()
+            noise, steps = (
+                (self.noise, self.maze.time)
+                if whose == "twin"
+                else (self.donor["noise"], self.donor["steps"])
+            )
+            giver = Subject(self.net, noise)
+            giver.live([], steps)
+            self.take(what, giver.hidden)
+            self.foreign = giver.maze.goal[0].tolist()
 
-    def empty(self, *names):
-        """Nothing is left in these parts of the state."""
-        parts = {name: getattr(self.hidden, name, None) for name in names}
-        present = {name: part for name, part in parts.items() if part is not None}
-        self.hidden = self.hidden._replace(**{name: part * 0 for name, part in present.items()})
+    def take(self, what, state):
+        """The traces, or the activity, of another state."""
+        names = ("hebb", "eligibility") if what == "hebb" else ("h", "cell")
+        parts = {name: getattr(state, name, None) for name in names}
+        self.hidden = self.hidden._replace(**{name: part for name, part in parts.items() if part is not None})
 
     def parameters(self):
         """Those of this step: alpha counts as 0 without the traces, a forced M(t) is all bias."""
@@ -105,10 +118,10 @@ class Subject:
         self.observation, reward, _ = self.maze.step(action, numbers([self.noise["teleport"][t]]))
         return reward.item()
 
-    def live(self, deeds):
+    def live(self, deeds, steps=T):
         """Reward, place and activity at each step, with these deeds on the way."""
         seen = []
-        for t in range(T):
+        for t in range(steps):
             for _, *deed in [deed for deed in deeds if deed[0] == t]:
                 self.do(*deed)
             reward = self.step()
@@ -118,12 +131,15 @@ class Subject:
 
 def assert_same(net, got, deeds):
     """What the page lived is what the definition lives."""
-    want = Subject(net.double(), got["noise"]).live(deeds)
+    subject = Subject(net.double(), got["noise"], got["donor"])
+    want = subject.live(deeds)
     assert [step["agent"] for step in got["seen"]] == [place for _, place, _ in want]
     assert [step["reward"] for step in got["seen"]] == [reward for reward, _, _ in want]
     ours = torch.tensor([step["h"] for step in got["seen"]], dtype=torch.float64)
     torch.testing.assert_close(ours, torch.stack([h for *_, h in want]), rtol=0, atol=1e-5)
     assert got["ended"][0] == sum(reward for reward, _, _ in want)
+    if got["foreign"] is not None:
+        assert got["foreign"]["goal"] == subject.foreign
     return want
 
 
@@ -137,6 +153,8 @@ OPERATIONS = [
     ([[30, "traces", False], [60, "traces", True]], "operated"),
     ([[0, "frozen", True]], "operated"),
     ([[20, "frozen", True], [50, "wipe", "hebb"], [70, "frozen", False]], "operated"),
+    ([[60, "give", "hebb donor"]], "operated"),
+    ([[40, "frozen", True], [70, "give", "hebb twin"], [90, "give", "h donor"]], "operated"),
     ([[20, "goal", 0], [50, "agent", 9], [90, "goal", 1]], "operated"),
     ([[10, "forced", -1], [40, "wipe", "h"], [40, "wipe", "hebb"], [60, "forced", None]], "operated"),
 ]
@@ -198,6 +216,30 @@ def test_activity_is_wiped_with_the_cell_of_an_lstm(cell):
     net = agent(cell, plasticity="none")
     deeds = [[40, "wipe", "h"]]
     assert_same(net, operated(net, 1, deeds), deeds)
+
+
+@pytest.mark.parametrize(("gift", "follows"), [("hebb donor", True), ("h donor", False)])
+def test_traces_of_a_donor_take_a_trained_agent_to_its_goal_and_its_activity_does_not(gift, follows):
+    """The same as Chapter 12 says of its pairs."""
+    got = operated(load("maze-11"), 7, [[80, "give", gift]], size=11)
+    donor, foreign = got["donor"], got["foreign"]
+    assert donor["steps"] == 100
+    assert donor["rewards"]
+    assert foreign["since"] == 80
+    places = [[row, column] for row, column in (step["agent"] for step in got["seen"])]
+    cells = GridMaze(11, 1, T)
+    cells.reset(numbers([got["noise"]["goal"]]))
+    assert foreign["goal"] != cells.goal[0].tolist()
+    arrivals = [
+        t
+        for t in range(80, T)
+        if places[t] == foreign["goal"] and places[t - 1] != foreign["goal"] and not got["seen"][t]["reward"]
+    ]
+    assert foreign["visits"] == len(arrivals)
+    earned = sum(step["reward"] > 0 for step in got["seen"][80:])
+    before = sum(step["reward"] > 0 for step in got["seen"][40:80])
+    assert before >= 3
+    assert (foreign["visits"] > 3 > earned) if follows else (foreign["visits"] < 2 < earned)
 
 
 def test_a_lever_put_back_in_the_same_moment_was_never_moved():

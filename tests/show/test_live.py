@@ -296,6 +296,37 @@ def test_the_goal_is_dragged_the_agent_is_lost_and_finds_it_once_its_traces_are_
         assert frame.locator(f"#{name}").is_disabled()
 
 
+def test_a_transplant_of_traces_takes_the_agent_to_the_goal_of_the_donor(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=3))
+    frame.locator("summary").click()
+    figure = page.frames[1]
+    visits = {}
+    for gift in ("hebb", "h"):
+        frame.locator("#again").click()
+        assert reading(frame, "foreign") == "none"
+        figure.evaluate("while (lab.time < 100) act(); draw()")
+        frame.locator("#gift").select_option(gift)
+        frame.locator("#give").click()
+        assert "whose goal is at row 6, column 1: the pale star." in reading(frame, "message")
+        assert (
+            reading(frame, "foreign")
+            == "at step 100; went to the giver's goal, row 6, column 1, 0 times since"
+        )
+        figure.evaluate("while (!lab.done) act(); draw()")
+        visits[gift] = int(reading(frame, "foreign").rsplit(", ", 1)[1].split()[0])
+    assert visits == {"hebb": 19, "h": 0}
+    assert frame.locator("#give").is_disabled()
+    assert "in 2 episodes" in reading(frame, "operated")
+    frame.locator("#again").click()
+    figure.evaluate("while (lab.time < 100) act(); draw()")
+    frame.locator("#wipe-hebb").click()
+    frame.locator("#giver").select_option("twin")
+    frame.locator("#gift").select_option("hebb")
+    frame.locator("#give").click()
+    figure.evaluate("while (!lab.done) act(); draw()")
+    assert reading(frame, "score") == reading(frame, "twin-score"), "it has its own traces back"
+
+
 def test_the_agent_is_put_elsewhere_by_keyboard_and_by_touch(opened):
     page, frame = opened(widgets.watch_agent(load("maze-11"), seed=4), 390)
     maze, message = frame.locator("#maze"), frame.locator("#message")

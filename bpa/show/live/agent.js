@@ -77,6 +77,12 @@ function foundWords({ since, found }) {
   return found === null ? "not found yet" : `found after ${found - since} steps`;
 }
 
+function foreignWords() {
+  if (subject.foreign === null) return "none";
+  const { goal, since, visits } = subject.foreign;
+  return `at step ${since}; went to the giver's goal, ${cellWords(goal)}, ${visits} time${visits === 1 ? "" : "s"} since`;
+}
+
 const cellWords = ([row, column]) => `row ${row}, column ${column}`;
 
 function drawLife(id, life, words, over) {
@@ -86,6 +92,7 @@ function drawLife(id, life, words, over) {
 
 function draw() {
   drawLife("maze", subject, "The maze from above. The agent is", (context, side) => {
+    if (subject.foreign !== null) drawForeignGoal(context, side, subject.foreign.goal);
     if (hand.what !== null) drawHand(context, side, hand.what, maze.freeCells[hand.index]);
   });
   if (element("laboratory").open) {
@@ -104,7 +111,8 @@ function draw() {
   for (const [id, rewards] of Object.entries(tally)) element(id).textContent = summary(rewards);
   const { sought } = subject;
   element("sought").textContent = sought === null ? "no" : `at step ${sought.since}; ${foundWords(sought)}`;
-  for (const id of ["step", "move-goal", "move-agent", "wipe-h", "wipe-hebb"]) element(id).disabled = lab.done;
+  element("foreign").textContent = foreignWords();
+  for (const id of ["step", "give", "move-goal", "move-agent", "wipe-h", "wipe-hebb"]) element(id).disabled = lab.done;
   element("back").disabled = lab.time === 0;
   element("traces").checked = network.traces;
   element("frozen").checked = network.frozen;
@@ -280,6 +288,13 @@ function operate(name, value) {
 for (const id of ["traces", "frozen"]) element(id).addEventListener("change", ({ target }) => operate(id, target.checked));
 element("forced").addEventListener("change", ({ target }) => operate("forced", target.value === "" ? null : Number(target.value)));
 for (const what of ["h", "hebb"]) element(`wipe-${what}`).addEventListener("click", () => operate("wipe", what));
+element("give").addEventListener("click", () => {
+  const [gift, giver] = ["gift", "giver"].map((id) => element(id));
+  operate("give", `${gift.value} ${giver.value}`);
+  const goal = cellWords(subject.foreign.goal);
+  say(`It has ${gift.selectedOptions[0].text} of ${giver.selectedOptions[0].text}, whose goal is at ${goal}: the pale star.`);
+});
+if (network.hebb === null) element("gift").value = "h";
 element("laboratory").addEventListener("toggle", ({ target }) => {
   element("beside").hidden = !target.open;
   draw();

@@ -91,6 +91,13 @@ function drawWalk(context, side, path, episodeLength) {
   }
 }
 
+// A goal that another agent had: it pays nothing here.
+function drawForeignGoal(context, side, [row, column]) {
+  context.globalAlpha = 0.35;
+  drawStar(context, side, [row, column]);
+  context.globalAlpha = 1;
+}
+
 // Where a hand would put the goal or the agent.
 function drawHand(context, side, what, [row, column]) {
   context.globalAlpha = 0.6;

@@ -13,6 +13,11 @@ function episodeNoise(seed, steps) {
   return noise;
 }
 
+const sameCell = (one, other) => one[0] === other[0] && one[1] === other[1];
+
+// What the traces and the activity of an agent are, of what a network may have.
+const PARTS = { hebb: ["hebb", "eligibility"], h: ["h", "cell"] };
+
 // One agent in one episode, and what happened so far.
 class Life {
   constructor(mazeSettings, networkSettings, parameters) {
@@ -26,12 +31,19 @@ class Life {
     this.network.reset();
     Object.assign(this.network, UNTOUCHED);
     // sought: the step at which the goal was put elsewhere, and the one at which it was found there.
-    Object.assign(this, { path: [], modulation: [], rewardSteps: [], score: 0, sought: null });
+    // foreign: the goal of the agent that gave it traces or activity, since when, and how often it went there.
+    Object.assign(this, { path: [], modulation: [], rewardSteps: [], score: 0, sought: null, foreign: null });
   }
 
   put(what, index) {
     this.observation = this.maze.put(what, index);
     if (what === "goal") this.sought = { since: this.maze.time, found: null };
+  }
+
+  // Traces, or activity, of another agent of the same network.
+  receive(what, giver) {
+    for (const part of PARTS[what]) this.network.state[part]?.set(giver.network.state[part]);
+    this.foreign = { goal: giver.maze.goal, since: this.maze.time, visits: 0 };
   }
 
   step() {
@@ -43,6 +55,7 @@ class Life {
     this.score += outcome.reward;
     this.path.push({ from, to: outcome.landed, time });
     if (network.modulation !== null) this.modulation.push(network.modulation);
+    if (this.foreign !== null && sameCell(outcome.landed, this.foreign.goal) && !sameCell(from, this.foreign.goal)) this.foreign.visits += 1;
     if (outcome.found) {
       this.rewardSteps.push(maze.time);
       if (this.sought !== null) this.sought.found ??= maze.time;
@@ -59,16 +72,18 @@ const isLever = (name) => name in UNTOUCHED;
 const DEEDS = {
   goal: (life, index) => life.put("goal", index),
   agent: (life, index) => life.put("agent", index),
-  wipe({ network: { state } }, what) {
-    for (const part of what === "hebb" ? [state.hebb, state.eligibility] : [state.h, state.cell]) if (part !== null) part.fill(0);
-  },
+  wipe: ({ network }, what) => PARTS[what].forEach((part) => network.state[part]?.fill(0)),
 };
+
+const DONOR_STEPS = 100; // what a donor has lived, if its episode is as long
+const DONORS = 30; // episodes that are tried for one that was rewarded
 
 class Laboratory {
   constructor(mazeSettings, networkSettings, parameters) {
     this.newLife = () => new Life(mazeSettings, networkSettings, this.subject?.network.parameters ?? parameters);
     this.subject = this.newLife();
     this.intact = null; // the same agent in the same episode, left alone: it lives when it is asked for
+    this.other = null; // the last donor
   }
 
   get time() {
@@ -102,10 +117,32 @@ class Laboratory {
     return this.subject.step();
   }
 
+  // A part of another agent's state for that of the subject: "hebb" or "h", of its "twin" or of a "donor".
+  give(gift) {
+    const [what, whose] = gift.split(" ");
+    const giver = whose === "twin" ? this.leftAlone() : this.donor();
+    this.subject.receive(what, giver);
+  }
+
+  // The same agent in another episode, with another goal, which it has found; the last one tried if none was.
+  donor() {
+    const { goalIndex, episodeLength } = this.subject.maze;
+    this.other ??= this.newLife();
+    for (let k = 1; k <= DONORS; k++) {
+      const life = this.other;
+      life.begin(episodeNoise((this.seed + k * 0x9e3779b9) >>> 0, episodeLength));
+      if (life.maze.goalIndex === goalIndex) continue;
+      while (life.maze.time < Math.min(DONOR_STEPS, episodeLength)) life.step();
+      if (life.rewardSteps.length) break;
+    }
+    return this.other;
+  }
+
   // One deed of the reader, between two steps.
   do(name, value) {
     if (!isLever(name)) {
-      DEEDS[name](this.subject, value);
+      if (name === "give") this.give(value);
+      else DEEDS[name](this.subject, value);
       this.deeds.push([this.time, name, value]);
       return;
     }
