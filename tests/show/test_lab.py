@@ -8,6 +8,7 @@ from javascript import run_javascript
 from test_widgets import lively
 
 from bpa import LSTM, GridMaze, Network, load
+from bpa.experiments.decode import load_goal_decoder
 from bpa.show import widgets
 from bpa.training.rollout import sample
 
@@ -240,6 +241,19 @@ def test_traces_of_a_donor_take_a_trained_agent_to_its_goal_and_its_activity_doe
     before = sum(step["reward"] > 0 for step in got["seen"][40:80])
     assert before >= 3
     assert (foreign["visits"] > 3 > earned) if follows else (foreign["visits"] < 2 < earned)
+
+
+READ = """({ decoder, h }) => h.map((h) => readGoal(decoder, { h }))"""
+
+
+def test_the_goal_is_read_in_the_page_as_in_python():
+    decoder = load_goal_decoder("maze-11")
+    h = torch.rand(5, 100, generator=torch.Generator().manual_seed(0)).double() * 2 - 1
+    told = {"weight": decoder.weight.tolist(), "bias": decoder.bias.tolist()}
+    got = run_javascript(READ, {"decoder": told, "h": h.tolist()}, SOURCES)
+    torch.testing.assert_close(torch.tensor(got, dtype=torch.float64), decoder.read(h))
+    with pytest.raises(ValueError, match=r"decoder must read 13 neurons, got weights of shape \(2, 100\)"):
+        widgets.watch_agent(agent(plasticity="none"), decoder=decoder)
 
 
 def test_a_lever_put_back_in_the_same_moment_was_never_moved():

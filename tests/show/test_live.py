@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 from playwright.sync_api import expect, sync_playwright
 
 from bpa import GridMaze, Network, load
+from bpa.experiments.decode import load_goal_decoder
 from bpa.show import explore, plots, predict, widgets
 from bpa.show.learner import SMALL, VARIANTS, train_in_page
 from bpa.show.picture import READABLE
@@ -325,6 +326,35 @@ def test_a_transplant_of_traces_takes_the_agent_to_the_goal_of_the_donor(opened)
     frame.locator("#give").click()
     figure.evaluate("while (!lab.done) act(); draw()")
     assert reading(frame, "score") == reading(frame, "twin-score"), "it has its own traces back"
+
+
+def test_where_the_agent_thinks_its_goal_is_jumps_at_the_first_reward_and_with_a_transplant(opened):
+    live = widgets.watch_agent(load("maze-11"), seed=0, decoder=load_goal_decoder("maze-11"))
+    page, frame = opened(live)
+    frame.locator("summary").click()
+    figure = page.frames[1]
+    assert reading(frame, "thought") == "nowhere yet"
+
+    def far(cell, until):
+        figure.evaluate(f"while (lab.time < {until}) act(); draw()")
+        return figure.evaluate(f"distance(belief(subject), {cell})")
+
+    goal = figure.evaluate("lab.subject.maze.goal")
+    assert goal == [8, 1]
+    assert far(goal, 16) > 3
+    shown = reading(frame, "thought")
+    assert f"{far(goal, 16):.1f} cells from the goal" in shown
+    assert reading(frame, "gaps") == "none yet"
+    assert far(goal, 20) < 1.5
+    assert reading(frame, "thought") != shown
+    assert far(goal, 100) < 1.5
+    seen = frame.locator("#maze").evaluate("canvas => canvas.toDataURL()")
+    frame.locator("#belief").uncheck()
+    assert frame.locator("#maze").evaluate("canvas => canvas.toDataURL()") != seen
+    frame.locator("#give").click()
+    donors = figure.evaluate("lab.subject.foreign.goal")
+    assert far(donors, 100) > 3
+    assert far(donors, 110) < 1.5 < far(goal, 110)
 
 
 def test_the_agent_is_put_elsewhere_by_keyboard_and_by_touch(opened):

@@ -85,8 +85,17 @@ function foreignWords() {
 
 const cellWords = ([row, column]) => `row ${row}, column ${column}`;
 
-function drawLife(id, life, words, over) {
-  drawMaze(element(id), fittingWidth(300), life.maze, life.path, over);
+// Where a decoder reads the goal in an agent, from its first step on; null where there is none.
+function belief(life) {
+  return data.decoder === null || life.maze.time === 0 ? null : readGoal(data.decoder, life.network);
+}
+
+function drawLife(id, life, words, over = () => {}) {
+  drawMaze(element(id), fittingWidth(300), life.maze, life.path, (context, side) => {
+    const thought = belief(life);
+    if (thought !== null && element("belief").checked) drawBelief(context, side, thought);
+    over(context, side);
+  });
   element(id).setAttribute("aria-label", `${words} at ${cellWords(life.maze.agent)}, the goal at ${cellWords(life.maze.goal)}.`);
 }
 
@@ -111,6 +120,8 @@ function draw() {
   for (const [id, rewards] of Object.entries(tally)) element(id).textContent = summary(rewards);
   const { sought } = subject;
   element("sought").textContent = sought === null ? "no" : `at step ${sought.since}; ${foundWords(sought)}`;
+  const thought = belief(subject);
+  element("thought").textContent = thought === null ? "nowhere yet" : `${cellWords(thought.map((place) => place.toFixed(1)))}; ${distance(thought, maze.goal).toFixed(1)} cells from the goal`;
   element("foreign").textContent = foreignWords();
   for (const id of ["step", "give", "move-goal", "move-agent", "wipe-h", "wipe-hebb"]) element(id).disabled = lab.done;
   element("back").disabled = lab.time === 0;
@@ -299,9 +310,10 @@ element("laboratory").addEventListener("toggle", ({ target }) => {
   element("beside").hidden = !target.open;
   draw();
 });
-for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated]]) {
+for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated], ["decoder", data.decoder !== null]]) {
   document.querySelectorAll(`[data-needs="${part}"]`).forEach((node) => { node.hidden = !present; });
 }
+element("belief").addEventListener("change", draw);
 addEventListener("themechange", draw);
 addEventListener("resize", draw);
 begin();

@@ -98,6 +98,26 @@ function drawForeignGoal(context, side, [row, column]) {
   context.globalAlpha = 1;
 }
 
+// Where a decoder reads the goal, between cells too: a ring with a question mark.
+function drawBelief(context, side, [row, column]) {
+  const [x, y] = [(column + 0.5) * side, (row + 0.5) * side];
+  for (const [width, color] of [[5, "floor"], [2.5, "outline"]]) { // seen on walls and on the floor
+    context.beginPath();
+    context.arc(x, y, side * 0.5, 0, 2 * Math.PI);
+    context.lineWidth = width;
+    context.strokeStyle = themeColor(color);
+    context.stroke();
+  }
+  context.font = `bold ${Math.round(side * 0.7)}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineWidth = 4;
+  context.strokeStyle = themeColor("floor");
+  context.strokeText("?", x, y);
+  context.fillStyle = themeColor("outline");
+  context.fillText("?", x, y);
+}
+
 // Where a hand would put the goal or the agent.
 function drawHand(context, side, what, [row, column]) {
   context.globalAlpha = 0.6;

@@ -78,6 +78,11 @@ const DEEDS = {
 const DONOR_STEPS = 100; // what a donor has lived, if its episode is as long
 const DONORS = 30; // episodes that are tried for one that was rewarded
 
+// Row and column of the goal that a linear decoder, of bpa.experiments.decode, reads in the activity of an agent.
+function readGoal({ weight, bias }, { h }) {
+  return bias.map((first, k) => weight[k].reduce((sum, number, j) => sum + number * h[j], first));
+}
+
 class Laboratory {
   constructor(mazeSettings, networkSettings, parameters) {
     this.newLife = () => new Life(mazeSettings, networkSettings, this.subject?.network.parameters ?? parameters);
