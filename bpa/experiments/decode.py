@@ -45,7 +45,7 @@ class Lives(NamedTuple):
 def record(net: RecurrentPolicy[Any], config: TrainConfig, episodes: int, seed: int, engine: str) -> Lives:
     """Live so many fresh episodes."""
     generator = torch.Generator(device="cpu").manual_seed(seed)
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    h, goals, knows = [], [], []
     for begun in range(0, episodes, BATCH):
         maze = build_task(config, min(BATCH, episodes - begun), generator)
         if not isinstance(maze, GridMaze):
@@ -53,9 +53,9 @@ def record(net: RecurrentPolicy[Any], config: TrainConfig, episodes: int, seed: 
         noise = draw_noise(maze.episode_length, maze.batch_size, generator)
         seen = rollout(net, maze, noise, engine)
         rewards = (seen.rewards > 0).cumsum(0) > 0
-        knows = torch.cat([torch.zeros_like(rewards[:1]), rewards[:-1]])  # sensed one step later
-        parts.append((seen.h.double(), maze.goal.double(), knows))
-    h, goals, knows = zip(*parts, strict=True)
+        knows.append(torch.cat([torch.zeros_like(rewards[:1]), rewards[:-1]]))  # sensed one step later
+        h.append(seen.h.double())
+        goals.append(maze.goal.double())
     return Lives(torch.cat(h, 1), torch.cat(goals), torch.cat(knows, 1))
 
 
@@ -87,18 +87,17 @@ def fit_goal_decoder(
     penalty = PRICE * torch.eye(x.shape[1], dtype=x.dtype)
     weight = torch.linalg.solve(z.T @ z + penalty, z.T @ (y - guess)).T / spread
     decoder = LinearDecoder(weight, guess - weight @ middle, 0.0, 0.0)
-    return decoder._replace(**scores(decoder, guess, lives, ~fitted))
+    r_squared, cells_off = scores(decoder, guess, lives, ~fitted)
+    return decoder._replace(r_squared=r_squared, cells_off=cells_off)
 
 
-def scores(decoder: LinearDecoder, guess: Tensor, lives: Lives, episodes: Tensor) -> dict[str, float]:
-    """How well it reads the goal after the first reward, in some episodes, against a constant guess."""
+def scores(decoder: LinearDecoder, guess: Tensor, lives: Lives, episodes: Tensor) -> tuple[float, float]:
+    """R squared and cells off, in some episodes after the first reward; `guess` is the constant guess."""
     knows = lives.knows[:, episodes]
     truth = lives.goals[episodes].expand(*knows.shape, 2)[knows]
     wrong = decoder.read(lives.h[:, episodes][knows]) - truth
-    return {
-        "r_squared": 1 - (wrong.square().sum() / (guess - truth).square().sum()).item(),
-        "cells_off": wrong.norm(dim=-1).mean().item(),
-    }
+    r_squared = 1 - (wrong.square().sum() / (guess - truth).square().sum()).item()
+    return r_squared, wrong.norm(dim=-1).mean().item()
 
 
 def as_json(decoder: LinearDecoder) -> str:

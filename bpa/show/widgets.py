@@ -21,6 +21,7 @@ from bpa.arguments import require_integer
 from bpa.cells.base import CELLS, cell_name
 from bpa.cells.lstm import LSTM
 from bpa.cells.plasticity import rule_name
+from bpa.envs.baselines import affordable, expected_reward
 from bpa.experiments.decode import LinearDecoder
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
@@ -264,13 +265,15 @@ def watch_agent(
         raise ValueError(
             f"decoder must read {net.hidden_size} neurons, got weights of shape {tuple(decoder.weight.shape)}"
         )
+    maze = size, episode_length, reward, wall_penalty
     read = None if decoder is None else {"weight": decoder.weight.tolist(), "bias": decoder.bias.tolist()}
     data = {
-        "maze": maze_settings(size, episode_length, reward, wall_penalty),
+        "maze": maze_settings(*maze),
         "network": settings,
         "parameters": network_parameters(net),
         "hebbLimit": min(settings["clip"], 2.0),  # both ends of the colour scale
         "decoder": read,
+        "ideal": expected_reward("ideal", *maze) if affordable("ideal", size, episode_length) else None,
         "seed": seed,
         "autoplay": bool(autoplay),
     }

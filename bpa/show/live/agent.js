@@ -8,8 +8,10 @@ const { maze, network } = subject;
 const seeds = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const EPISODES = 20; // what the button "Run 20 episodes" runs
-// Reward of whole episodes: left alone, without the traces, and those in which the reader did something else.
-const tally = { with: [], without: [], operated: [] };
+const SLICE = 20; // milliseconds of episodes at once, so that the page answers in between
+// Reward of whole episodes, by what makes an episode: left alone, without the traces, and those in which the
+// reader did something else.
+const tally = { with: new Map(), without: new Map(), operated: new Map() };
 const PAUSE = 2000; // milliseconds between two episodes of a figure that plays by itself
 let timer = null;
 let byItself = false;
@@ -18,7 +20,7 @@ let byItself = false;
 const hand = { what: null, index: 0, giver: null, pressed: false };
 
 function say(words) {
-  element("message").textContent = words;
+  if (element("message").textContent !== words) element("message").textContent = words; // read aloud once
 }
 
 function begin(seed = Math.floor(2 ** 32 * seeds())) {
@@ -27,8 +29,8 @@ function begin(seed = Math.floor(2 ** 32 * seeds())) {
 
 function act() {
   const { found } = lab.step();
-  if (found && subject.sought?.found === maze.time) say(`The goal is ${foundWords(subject.sought)}.`);
-  if (lab.done) tally[lab.kind].push(subject.score);
+  if (found && slices === null && subject.sought?.found === maze.time) say(`The goal is ${foundWords(subject.sought)}.`);
+  if (lab.done) tally[lab.kind].set(JSON.stringify([lab.seed, lab.deeds]), subject.score);
 }
 
 function drawModulation() {
@@ -68,9 +70,12 @@ function drawModulation() {
 }
 
 function summary(rewards) {
-  if (!rewards.length) return "no whole episode yet";
-  const mean = rewards.reduce((a, b) => a + b, 0) / rewards.length;
-  return `mean reward ${mean.toFixed(1)} in ${rewards.length} episode${rewards.length > 1 ? "s" : ""}`;
+  const count = rewards.length;
+  if (!count) return "no whole episode yet";
+  const mean = rewards.reduce((a, b) => a + b, 0) / count;
+  if (count === 1) return `reward ${mean.toFixed(1)} in 1 episode`;
+  const variance = rewards.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / (count - 1);
+  return `mean reward ${mean.toFixed(1)} ± ${Math.sqrt(variance / count).toFixed(1)} in ${count} episodes`;
 }
 
 function foundWords({ since, found }) {
@@ -117,7 +122,7 @@ function draw() {
   element("score").textContent = subject.score;
   const gaps = subject.rewardSteps.map((step, k, steps) => step - (k ? steps[k - 1] : 0));
   element("gaps").textContent = gaps.length ? gaps.join(", ") : "none yet";
-  for (const [id, rewards] of Object.entries(tally)) element(id).textContent = summary(rewards);
+  for (const [id, rewards] of Object.entries(tally)) element(id).textContent = summary([...rewards.values()]);
   const { sought } = subject;
   element("sought").textContent = sought === null ? "no" : `at step ${sought.since}; ${foundWords(sought)}`;
   const thought = belief(subject);
@@ -139,10 +144,37 @@ function halt() {
 
 function pause() {
   byItself = false;
+  endMany();
   halt();
 }
 
+// Many episodes, a slice of time after the other; the last one is seen.
+let slices = null;
+
+function endMany() {
+  clearTimeout(slices);
+  slices = null;
+  element("many").textContent = `Run ${EPISODES} episodes`;
+}
+
+function runMany(left = EPISODES) {
+  const until = performance.now() + SLICE;
+  do {
+    act();
+    if (lab.done && --left > 0) begin();
+  } while (left > 0 && performance.now() < until);
+  if (left > 0) {
+    say(`${EPISODES - left} of ${EPISODES} episodes.`);
+    slices = setTimeout(runMany, 0, left);
+    return;
+  }
+  endMany();
+  say(`${EPISODES} episodes.`);
+  draw();
+}
+
 function play() {
+  endMany();
   if (lab.done) begin();
   element("play").textContent = "Pause";
   timer = setInterval(() => {
@@ -285,11 +317,15 @@ onPress("step", () => { if (!lab.done) act(); });
 onPress("back", () => lab.goTo(lab.time - 1));
 onPress("new", () => begin());
 onPress("again", () => begin(lab.seed));
-onPress("many", () => {
-  for (let episode = 0; episode < EPISODES; episode++) {
+element("many").addEventListener("click", () => {
+  const busy = slices !== null;
+  pause();
+  if (hand.what !== null) letGo("");
+  if (!busy) {
     begin();
-    while (!lab.done) act();
-  }
+    element("many").textContent = "Stop";
+    runMany();
+  } else draw();
 });
 // A deed is done to the episode on its way; a lever stays where it is in those that follow.
 function operate(name, value) {
@@ -310,10 +346,11 @@ element("laboratory").addEventListener("toggle", ({ target }) => {
   element("beside").hidden = !target.open;
   draw();
 });
-for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated], ["decoder", data.decoder !== null]]) {
+for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated], ["decoder", data.decoder !== null], ["ideal", data.ideal !== null]]) {
   document.querySelectorAll(`[data-needs="${part}"]`).forEach((node) => { node.hidden = !present; });
 }
 element("belief").addEventListener("change", draw);
+element("ideal").textContent = `mean reward ${data.ideal?.toFixed(1)}, the most that these senses allow`;
 addEventListener("themechange", draw);
 addEventListener("resize", draw);
 begin();
