@@ -1,6 +1,7 @@
 """The laboratory of the page: an episode that is operated on is the same one in Python."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -241,6 +242,45 @@ def test_traces_of_a_donor_take_a_trained_agent_to_its_goal_and_its_activity_doe
     before = sum(step["reward"] > 0 for step in got["seen"][40:80])
     assert before >= 3
     assert (foreign["visits"] > 3 > earned) if follows else (foreign["visits"] < 2 < earned)
+
+
+LINKS = """({ lives, texts }) => ({
+  written: lives.map(writeLink),
+  read: lives.map((life) => readLink(writeLink(life), 200, 65)),
+  others: texts.map((text) => readLink(text, 200, 65)),
+})"""
+
+
+def test_a_moment_of_an_episode_is_told_in_a_link_and_nothing_else_is_taken_for_one():
+    deeds = [
+        [0, "traces", False],
+        [3, "forced", -1],
+        [3, "forced", None],
+        [9, "frozen", True],
+        [10, "goal", 64],
+    ]
+    deeds += [[10, "agent", 0], [40, "wipe", "hebb"], [99, "give", "h twin"], [100, "give", "hebb donor"]]
+    lives = [{"seed": 2**32 - 1, "time": 100, "deeds": deeds}, {"seed": 0, "time": 0, "deeds": []}]
+    texts = [
+        "",
+        "agent",
+        "agent-1",
+        "agent-4294967296-3",
+        "agent-1-201",
+        "agent-1-9-3_goal_65",
+        "agent-1-9-3_wipe_w",
+    ]
+    texts += [
+        "agent-1-9-10_wipe_h",
+        "agent-1-9-4_wipe_h-3_wipe_h",
+        "agent-1-9-3_constructor_name",
+        "agent-1-9-",
+    ]
+    texts += ["agent-1-9-3_traces_toString", "learn-1-9", "agent-1-9-3_goal_m1"]
+    got = run_javascript(LINKS, {"lives": lives, "texts": texts}, SOURCES)
+    assert got["read"] == lives
+    assert all(re.fullmatch(r"[\w-]+", link) for link in got["written"])
+    assert got["others"] == [None] * len(texts)
 
 
 READ = """({ decoder, h }) => h.map((h) => readGoal(decoder, { h }))"""

@@ -1,6 +1,7 @@
 """Plays the live figures in a real browser without a network: by key, mouse and touch, in both themes."""
 
 import os
+import re
 
 import matplotlib
 import pytest
@@ -358,6 +359,51 @@ def test_where_the_agent_thinks_its_goal_is_jumps_at_the_first_reward_and_with_a
     donors = figure.evaluate("lab.subject.foreign.goal")
     assert far(donors, 100) > 3
     assert far(donors, 110) < 1.5 < far(goal, 110)
+
+
+def test_a_link_holds_a_moment_and_the_page_hands_it_to_its_figure(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=7))
+    figure = page.frames[1]
+    frame.locator("summary").click()
+    figure.evaluate("while (lab.time < 60) act(); draw()")
+    frame.locator("#give").click()
+    frame.locator("#frozen").check()
+    figure.evaluate("while (lab.time < 90) act(); draw()")
+
+    def seen():
+        told = [
+            reading(frame, name) for name in ("time", "score", "gaps", "foreign", "hebb-size", "twin-score")
+        ]
+        return [
+            *told,
+            frame.locator("#maze").get_attribute("aria-label"),
+            frame.locator("#frozen").is_checked(),
+        ]
+
+    moment = seen()
+    frame.locator("#link").click()
+    address = frame.locator("#address")
+    expect(address).to_have_value(re.compile(r"file:.*page.html#agent-\d+-90-60_give_hebbdonor-60_frozen_on"))
+    assert page.url == address.input_value()
+    frame.locator("#frozen").uncheck()
+    frame.locator("#new").click()
+    assert seen() != moment
+    link = page.url
+    page.evaluate("location.hash = ''")
+    page.evaluate(f"location.href = {link!r}")  # as a link in the text would
+    expect(frame.locator("#message")).to_have_text("Step 90 of the episode in the link.")
+    assert seen() == moment
+    page.reload()  # as if somebody else had opened the link
+    expect(frame.locator("#message")).to_have_text("Step 90 of the episode in the link.")
+    expect(frame.locator("#twin")).to_be_visible()
+    assert seen() == moment
+    page.evaluate("location.hash = 'agent-1-999'")
+    expect(frame.locator("#message")).to_contain_text("does not work here")
+    assert reading(frame, "time") == "0 / 200"
+    page.evaluate("location.hash = 'some-heading'")
+    page.wait_for_timeout(100)
+    assert "does not work here" in reading(frame, "message")
+    assert page.url.endswith("#some-heading"), "no figure changes the address unasked"
 
 
 def test_the_agent_is_put_elsewhere_by_keyboard_and_by_touch(opened):

@@ -342,6 +342,38 @@ element("give").addEventListener("click", () => {
   say(`It has ${gift.selectedOptions[0].text} of ${giver.selectedOptions[0].text}, whose goal is at ${goal}: the pale star.`);
 });
 if (network.hebb === null) element("gift").value = "h";
+// The page around it may put the link into its own address; elsewhere it stands here alone.
+onPress("link", () => {
+  const link = writeLink(lab);
+  element("address").hidden = false;
+  element("address").value = `#${link}`;
+  parent.postMessage({ bpaLink: link }, "*");
+  element("address").select();
+  say("A link to this moment, to be copied: the episode, the step and all that was done.");
+});
+addEventListener("message", (event) => {
+  if (event.source !== parent || !event.data || typeof event.data.bpaAddress !== "string") return;
+  element("address").value = event.data.bpaAddress;
+  element("address").select();
+});
+// Live the moment of a link that the page hands on.
+addEventListener("pagehash", ({ detail }) => {
+  if (!/^agent-/.test(detail)) return; // of something else on the page
+  const told = readLink(detail, maze.episodeLength, maze.freeCells.length);
+  pause();
+  if (hand.what !== null) letGo("");
+  try {
+    if (told === null) throw new Error("it is none of this figure's");
+    lab.live(told.seed, told.deeds, told.time);
+    element("laboratory").open = told.deeds.length > 0 || element("laboratory").open;
+    say(`Step ${lab.time} of the episode in the link.`);
+  } catch (error) {
+    begin();
+    say(`The link does not work here: ${error.message}.`);
+  }
+  draw();
+  parent.postMessage({ bpaTook: true }, "*");
+});
 element("laboratory").addEventListener("toggle", ({ target }) => {
   element("beside").hidden = !target.open;
   draw();

@@ -75,6 +75,41 @@ const DEEDS = {
   wipe: ({ network }, what) => PARTS[what].forEach((part) => network.state[part]?.fill(0)),
 };
 
+// What a deed can say in a link: words in place of its values.
+const LINK_WORDS = {
+  traces: { on: true, off: false },
+  frozen: { on: true, off: false },
+  forced: { own: null, 1: 1, 0: 0, m1: -1 },
+  wipe: { h: "h", hebb: "hebb" },
+  give: { hebbdonor: "hebb donor", hebbtwin: "hebb twin", hdonor: "h donor", htwin: "h twin" },
+};
+const LINK = /^agent-(\d{1,10})-(\d{1,6})((?:-\d{1,6}_[a-z]+_[a-z0-9]+)*)$/;
+
+// A moment of an episode as a link: "agent", its seed, the step, and each deed as time_name_value; letters, digits,
+// hyphens and underscores alone, so that it may stand behind the # of an address.
+function writeLink({ seed, time, deeds }) {
+  const word = ([step, name, value]) => {
+    const words = LINK_WORDS[name];
+    return `${step}_${name}_${words === undefined ? value : Object.keys(words).find((key) => words[key] === value)}`;
+  };
+  return ["agent", seed, time, ...deeds.map(word)].join("-");
+}
+
+// { seed, time, deeds } of a link, for an episode of so many steps and cells; null if it is none.
+function readLink(text, steps, cells) {
+  const parts = LINK.exec(text);
+  if (parts === null) return null;
+  const [seed, time] = [Number(parts[1]), Number(parts[2])];
+  const deeds = parts[3].split("-").slice(1).map((deed) => {
+    const [step, name, word] = deed.split("_");
+    const place = (name === "goal" || name === "agent") && /^\d+$/.test(word) && Number(word) < cells;
+    const known = Object.hasOwn(LINK_WORDS, name) && Object.hasOwn(LINK_WORDS[name], word);
+    return place ? [Number(step), name, Number(word)] : known ? [Number(step), name, LINK_WORDS[name][word]] : null;
+  });
+  const inOrder = deeds.every((deed, k) => deed !== null && deed[0] <= time && (k === 0 || deeds[k - 1]?.[0] <= deed[0]));
+  return seed < 2 ** 32 && time <= steps && inOrder ? { seed, time, deeds } : null;
+}
+
 const DONOR_STEPS = 100; // what a donor has lived, if its episode is as long
 const DONORS = 30; // episodes that are tried for one that was rewarded
 
