@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -406,6 +407,26 @@ def test_a_link_holds_a_moment_and_the_page_hands_it_to_its_figure(opened):
     assert page.url.endswith("#some-heading"), "no figure changes the address unasked"
 
 
+def test_links_in_the_text_are_moments_that_the_figure_knows(opened):
+    chapter = Path(__file__).parents[2] / "book" / "chapters" / "12_inside_the_agent.ipynb"
+    links = re.findall(r'href=\\"#(agent-[^"\\]+)', chapter.read_text(encoding="utf-8"))
+    assert len(links) == 3
+    page, frame = opened(widgets.watch_agent(load("maze-11"), decoder=load_goal_decoder("maze-11")))
+    for link in links:
+        page.evaluate(f"location.hash = {link!r}")
+        step = link.split("-")[2]
+        expect(frame.locator("#message")).to_have_text(f"Step {step} of the episode in the link.")
+        assert reading(frame, "time") == f"{step} / 200"
+        page.frames[1].evaluate("while (!lab.done) act(); draw()")
+        found = reading(frame, "sought")
+        if "wipe" in link:
+            assert found == "at step 60; found after 53 steps"
+        elif "goal" in link:
+            assert found == "at step 60; not found yet"
+        else:
+            assert "19 times since" in reading(frame, "foreign")
+
+
 def test_the_agent_is_put_elsewhere_by_keyboard_and_by_touch(opened):
     page, frame = opened(widgets.watch_agent(load("maze-11"), seed=4), 390)
     maze, message = frame.locator("#maze"), frame.locator("#message")
@@ -542,6 +563,22 @@ def test_an_agent_that_learns_walks_unless_its_reader_wants_less_motion(opened):
     frame.locator("#run").click()
     expect(frame.locator("#age")).not_to_have_text("0")
     assert reading(frame, "time") == "10 of 10"  # only whole episodes are shown
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_the_laboratory_fits_and_has_no_barrier(opened, width, theme):
+    live = widgets.watch_agent(load("maze-11"), seed=3, decoder=load_goal_decoder("maze-11"))
+    page, frame = opened(live, width, theme)
+    frame.locator("summary").click()
+    frame.locator("#link").click()
+    page.frames[1].evaluate("while (lab.time < 60) act(); draw()")
+    frame.locator("#give").click()
+    frame.locator("#move-goal").click()
+    page.wait_for_timeout(300)
+    fits = "e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth]"
+    assert frame.locator("html").evaluate(fits) == [0, 0]
+    report = Axe().run(page.frames[1], context="#figure").response["violations"]
+    assert [(rule["id"], rule["nodes"]) for rule in report] == []
 
 
 @pytest.mark.parametrize(("width", "theme"), [(800, "light"), (390, "dark")])
