@@ -302,6 +302,28 @@ def test_the_goal_is_dragged_the_agent_is_lost_and_finds_it_once_its_traces_are_
         assert frame.locator(f"#{name}").is_disabled()
 
 
+def test_a_finger_drags_the_goal_and_scrolls_the_page_only_beside_it(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=7), 390)
+    maze = frame.locator("#maze")
+    page.evaluate("scrollTo(0, 150)")
+    touch = page.context.new_cdp_session(page)
+
+    def drag(start, end):
+        for kind, share in (("touchStart", 0), ("touchMove", 0.5), ("touchMove", 1), ("touchEnd", None)):
+            (x, y), (to_x, to_y) = start, end
+            at = [] if share is None else [{"x": x + share * (to_x - x), "y": y + share * (to_y - y)}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+        page.wait_for_timeout(300)
+
+    assert page.frames[1].evaluate("maze.goal") == [1, 4]
+    drag(canvas_place(frame, 1, 4), canvas_place(frame, 7, 8))
+    assert "the goal at row 7, column 8." in maze.get_attribute("aria-label")
+    assert page.evaluate("scrollY") == 150
+    drag(canvas_place(frame, 9, 2), canvas_place(frame, 3, 2))
+    assert "at row 5, column 5, the goal at row 7, column 8." in maze.get_attribute("aria-label")
+    assert page.evaluate("scrollY") > 200
+
+
 def test_a_transplant_of_traces_takes_the_agent_to_the_goal_of_the_donor(opened):
     page, frame = opened(widgets.watch_agent(load("maze-11"), seed=3))
     frame.locator("summary").click()
