@@ -34,7 +34,7 @@ OPERATE = """({ settings, network, parameters, seed, deeds, back }) => {
   const ended = [lab.subject.score, [...lab.subject.network.h], lab.deeds];
   const twin = lab.leftAlone().path.map(({ to }) => to);
   for (const step of back) lab.goTo(step);
-  const then = [lab.time, [...lab.subject.network.h], lab.deeds];
+  const then = [lab.time, [...lab.subject.network.h], lab.deeds, lab.leftAlone().path.length];
   while (!lab.done) lab.step();
   return { noise, kind, foreign, donor, seen, ended, twin, then,
            again: [lab.subject.score, [...lab.subject.network.h]] };
@@ -174,7 +174,8 @@ def test_an_operation_in_the_page_is_the_same_one_in_python(deeds, kind, plastic
         untouched = operated(net, 3, [])
         assert [step["h"] for step in untouched["seen"]] != [step["h"] for step in got["seen"]]
         assert untouched["twin"] == got["twin"], "left alone is left alone"
-    step, h, left = got["then"]  # gone back, with what had been done until then
+    step, h, left, twins_steps = got["then"]  # gone back, with what had been done until then
+    assert twins_steps == step, "who is left alone goes back too"
     assert (step, left) == (31, [deed for deed in deeds if deed[0] <= 31])
     torch.testing.assert_close(torch.tensor(h, dtype=torch.float64), want[30][2], rtol=0, atol=1e-5)
     if not [deed for deed in deeds if deed[0] > 31]:
@@ -281,6 +282,29 @@ def test_a_moment_of_an_episode_is_told_in_a_link_and_nothing_else_is_taken_for_
     assert got["read"] == lives
     assert all(re.fullmatch(r"[\w-]+", link) for link in got["written"])
     assert got["others"] == [None] * len(texts)
+
+
+DONORS = """(settings) => {
+  const lab = new Laboratory(settings.maze, settings.network, settings.parameters);
+  return Array.from({ length: 60 }, (_, seed) => {
+    lab.begin(seed);
+    while (lab.time < 20) lab.step();
+    return [lab.subject.maze.goalIndex, lab.donor().maze.goalIndex, lab.other.rewardSteps.length];
+  });
+}"""
+
+
+def test_a_donor_has_found_another_goal():
+    """In the smallest maze one goal in eight would be the same by chance."""
+    net = agent(plasticity="simple")
+    settings = {
+        "maze": widgets.maze_settings(5, T, 10.0, 0.0),
+        "network": widgets.network_settings(net),
+        "parameters": widgets.network_parameters(net),
+    }
+    for own, donors, rewards in run_javascript(DONORS, settings, SOURCES):
+        assert own != donors
+        assert rewards > 0
 
 
 READ = """({ decoder, h }) => h.map((h) => readGoal(decoder, { h }))"""
