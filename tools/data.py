@@ -7,7 +7,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = {  # folder -> what of it ships
-    "results": ("agents/*.safetensors", "agents/*.json", "*/settings.json", "*/final.csv", "*/curves.csv"),
+    "results": (
+        "agents/*.safetensors",
+        "agents/*.json",
+        "decoders/*.json",
+        "*/settings.json",
+        "*/final.csv",
+        "*/curves.csv",
+    ),
     "": ("benchmarks/cpu.json",),
 }
 

@@ -21,6 +21,8 @@ from bpa.arguments import require_integer
 from bpa.cells.base import CELLS, cell_name
 from bpa.cells.lstm import LSTM
 from bpa.cells.plasticity import rule_name
+from bpa.envs.baselines import affordable, expected_reward
+from bpa.experiments.decode import LinearDecoder
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
 from bpa.show.picture import encode
@@ -223,14 +225,16 @@ def watch_agent(
     title: str = "A trained agent, live",
     caption: str = "",
     autoplay: bool = False,
+    decoder: LinearDecoder | None = None,
 ) -> Live:
     """A trained network that lives in the page: it senses, acts and rewires itself in the reader's browser.
 
     It shows the maze and the path, the Hebbian trace and the modulation where the network has them, and the
     steps between rewards. A switch takes the traces out of the activity (alpha counts as 0). Further levers
-    freeze or wipe the traces, wipe the activity, force M(t), and begin the same episode again with the same
-    noise; beside it the same agent lives the same episode left alone. Whole episodes are counted apart: left
-    alone, without the traces, and operated on.
+    freeze or wipe the traces, wipe the activity, force M(t), transplant traces or activity of another agent,
+    go back a step, and begin the same episode again with the same noise; beside it the same agent lives the
+    same episode left alone. Goal and agent can be dragged to another cell. Whole episodes are counted apart:
+    left alone, without the traces, and operated on.
 
     Args:
         net: a `bpa.Network` or `bpa.LSTM` with 17 inputs, 4 actions and a rule of ours. Its weights go into
@@ -240,9 +244,11 @@ def watch_agent(
         title, caption: set above and below.
         autoplay: begin by itself, and go on from episode to episode until the reader does something; not for
             readers who asked their system for less motion.
+        decoder: of the network's own activity, such as `bpa.experiments.decode.load_goal_decoder` gives; it
+            shows where the agent thinks its goal is.
 
     Raises:
-        ValueError: the network does not fit the maze, or the page cannot run it.
+        ValueError: the network or the decoder does not fit, or the page cannot run the network.
 
     Example:
         >>> import bpa
@@ -258,13 +264,21 @@ def watch_agent(
     if seed is not None:
         seed = require_integer("seed", seed, low=0, high=2**32 - 1)
     settings = network_settings(net)
+    if decoder is not None and decoder.weight.shape != (2, net.hidden_size):
+        raise ValueError(
+            f"decoder must read {net.hidden_size} neurons, got weights of shape {tuple(decoder.weight.shape)}"
+        )
+    maze = size, episode_length, reward, wall_penalty
+    read = None if decoder is None else {"weight": decoder.weight.tolist(), "bias": decoder.bias.tolist()}
     data = {
-        "maze": maze_settings(size, episode_length, reward, wall_penalty),
+        "maze": maze_settings(*maze),
         "network": settings,
         "parameters": network_parameters(net),
         "hebbLimit": min(settings["clip"], 2.0),  # both ends of the colour scale
+        "decoder": read,
+        "ideal": expected_reward("ideal", *maze) if affordable("ideal", size, episode_length) else None,
         "seed": seed,
         "autoplay": bool(autoplay),
     }
-    scripts = ["maze.js", "network.js", "board.js", "agent.js"]
+    scripts = ["maze.js", "network.js", "board.js", "lab.js", "agent.js"]
     return Live("agent.html", scripts, data, title, caption, height=800)

@@ -1,5 +1,8 @@
 """Plays the live figures in a real browser without a network: by key, mouse and touch, in both themes."""
 
+import re
+from pathlib import Path
+
 import matplotlib
 import pytest
 import torch
@@ -8,7 +11,8 @@ from javascript import CHROMIUM
 from matplotlib import pyplot as plt
 from playwright.sync_api import expect
 
-from bpa import GridMaze, Network
+from bpa import GridMaze, Network, load
+from bpa.experiments.decode import load_goal_decoder
 from bpa.show import explore, plots, predict, widgets
 from bpa.show.learner import SMALL, VARIANTS, train_in_page
 from bpa.show.picture import READABLE
@@ -104,11 +108,14 @@ def test_an_agent_lives_in_the_page(opened):
     page.wait_for_timeout(200)
     assert reading(frame, "time") == now  # it pauses
     frame.locator("#many").click()
-    assert "in 20 episodes" in reading(frame, "with")
+    expect(frame.locator("#with")).to_contain_text("in 20 episodes")
+    assert " ± " in reading(frame, "with")
     assert reading(frame, "without") == "no whole episode yet"
     frame.locator("#traces").uncheck()
     frame.locator("#many").click()
-    assert "in 20 episodes" in reading(frame, "without")
+    expect(frame.locator("#without")).to_contain_text("in 20 episodes")
+    assert reading(frame, "message") == "20 episodes."
+    assert reading(frame, "ideal") == "mean reward 227.2, the most that these senses allow"
     assert frame.locator("#step").is_disabled()
     frame.locator("#new").click()
     assert reading(frame, "time") == "0 / 200"
@@ -140,7 +147,7 @@ def test_levers_of_an_agent_do_what_they_say(opened):
     assert reading(frame, "time") == "0 / 12"
     live(12)
     assert seen() == intact  # the same episode
-    assert "in 2 episodes" in reading(frame, "with")
+    assert "in 1 episode" in reading(frame, "with"), "the same episode counts once"
     frame.locator("#again").click()
     live(4)
     frame.locator("#wipe-hebb").click()
@@ -162,7 +169,267 @@ def test_levers_of_an_agent_do_what_they_say(opened):
     assert seen() != intact
     assert apart == (reading(frame, "twin-score"), frame.locator("#twin").get_attribute("aria-label"))
     assert "in 2 episodes" in reading(frame, "operated")
-    assert "in 2 episodes" in reading(frame, "with")
+    assert "in 1 episode" in reading(frame, "with")
+
+
+def test_a_step_back_undoes_what_was_done_and_the_twin_lives_only_where_it_is_seen(opened):
+    net = Network(17, 20, 4, generator=torch.Generator().manual_seed(0))
+    page, frame = opened(widgets.watch_agent(net, size=5, episode_length=12, seed=1), 390)
+    figure = page.frames[1]
+    assert frame.locator("#back").is_disabled()
+    seen = []
+    for _ in range(6):
+        frame.locator("#step").click()
+        seen.append(reading(frame, "hebb-size"))
+    assert frame.locator("#twin").is_hidden()
+    assert figure.evaluate("lab.intact") is None
+    frame.locator("summary").click()
+    expect(frame.locator("#twin")).to_be_visible()
+    assert figure.evaluate("lab.intact.maze.time") == 6
+    frame.locator("#step").click()
+    assert figure.evaluate("lab.intact.maze.time") == 7
+    frame.locator("summary").click()
+    expect(frame.locator("#twin")).to_be_hidden()
+    frame.locator("#frozen").evaluate("box => box.click()")
+    frame.locator("#step").click()
+    assert figure.evaluate("lab.intact.maze.time") == 7
+    assert frame.locator("#frozen").is_checked()
+    frame.locator("#back").click()  # the traces were frozen before this step
+    assert frame.locator("#frozen").is_checked()
+    frame.locator("#back").click()
+    assert not frame.locator("#frozen").is_checked()
+    for size in reversed(seen):
+        assert reading(frame, "hebb-size") == size
+        frame.locator("#back").click()
+    assert reading(frame, "hebb-size") == "largest entry 0.00"
+    assert frame.locator("#back").is_disabled()
+
+
+def canvas_place(frame, row, column, size=11):
+    """Where on the canvas of the maze the middle of a cell is."""
+    box = frame.locator("#maze").bounding_box()
+    return box["x"] + (column + 0.5) * box["width"] / size, box["y"] + (row + 0.5) * box["width"] / size
+
+
+def test_the_goal_is_dragged_the_agent_is_lost_and_finds_it_once_its_traces_are_wiped(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=7))
+    maze = frame.locator("#maze")
+    frame.locator("summary").click()
+
+    def live(until):
+        page.frames[1].evaluate(f"while (lab.time < {until}) act(); draw()")
+
+    live(60)
+    assert reading(frame, "gaps") == "27, 8, 5, 9, 10", "it knows its goal"
+    page.mouse.move(*canvas_place(frame, 1, 4))
+    page.mouse.down()
+    page.mouse.move(*canvas_place(frame, 4, 5), steps=3)
+    assert "the goal at row 1, column 4." in maze.get_attribute("aria-label")
+    page.mouse.move(*canvas_place(frame, 9, 9), steps=3)
+    page.mouse.up()
+    assert "the goal at row 9, column 9." in maze.get_attribute("aria-label")
+    assert reading(frame, "message") == "The goal is at row 9, column 9, from step 60 on."
+    assert reading(frame, "sought") == "at step 60; not found yet"
+    live(100)
+    assert reading(frame, "gaps") == "27, 8, 5, 9, 10", "it goes to where the goal was"
+    assert int(reading(frame, "twin-score")) > int(reading(frame, "score"))
+    for part in ("hebb", "h"):
+        frame.locator(f"#wipe-{part}").click()
+    live(200)
+    assert reading(frame, "sought") == "at step 60; found after 53 steps"
+    assert reading(frame, "message") == "The goal is found after 53 steps."
+    last = [int(gap) for gap in reading(frame, "gaps").split(", ")][6:]
+    assert len(last) == 12, "it has learned the new place"
+    assert max(last) < 20
+    assert "in 1 episode" in reading(frame, "operated")
+    for name in ("step", "move-goal", "move-agent", "wipe-h"):
+        assert frame.locator(f"#{name}").is_disabled()
+
+
+def test_a_finger_drags_the_goal_and_scrolls_the_page_only_beside_it(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=7), 390)
+    maze = frame.locator("#maze")
+    page.evaluate("scrollTo(0, 150)")
+    touch = page.context.new_cdp_session(page)
+
+    def drag(start, end):
+        for kind, share in (("touchStart", 0), ("touchMove", 0.5), ("touchMove", 1), ("touchEnd", None)):
+            (x, y), (to_x, to_y) = start, end
+            at = [] if share is None else [{"x": x + share * (to_x - x), "y": y + share * (to_y - y)}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+        page.wait_for_timeout(300)
+
+    assert page.frames[1].evaluate("maze.goal") == [1, 4]
+    drag(canvas_place(frame, 1, 4), canvas_place(frame, 7, 8))
+    assert "the goal at row 7, column 8." in maze.get_attribute("aria-label")
+    assert page.evaluate("scrollY") == 150
+    drag(canvas_place(frame, 9, 2), canvas_place(frame, 3, 2))
+    assert "at row 5, column 5, the goal at row 7, column 8." in maze.get_attribute("aria-label")
+    assert page.evaluate("scrollY") > 200
+
+
+def test_a_transplant_of_traces_takes_the_agent_to_the_goal_of_the_donor(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=3))
+    frame.locator("summary").click()
+    figure = page.frames[1]
+    visits = {}
+    for gift in ("hebb", "h"):
+        frame.locator("#again").click()
+        assert reading(frame, "foreign") == "none"
+        figure.evaluate("while (lab.time < 100) act(); draw()")
+        frame.locator("#gift").select_option(gift)
+        frame.locator("#give").click()
+        assert "whose goal is at row 6, column 1: the pale star." in reading(frame, "message")
+        assert (
+            reading(frame, "foreign")
+            == "at step 100; went to the giver's goal, row 6, column 1, 0 times since"
+        )
+        figure.evaluate("while (!lab.done) act(); draw()")
+        visits[gift] = int(reading(frame, "foreign").rsplit(", ", 1)[1].split()[0])
+    assert visits == {"hebb": 19, "h": 0}
+    assert frame.locator("#give").is_disabled()
+    assert "in 2 episodes" in reading(frame, "operated")
+    frame.locator("#again").click()
+    figure.evaluate("while (lab.time < 100) act(); draw()")
+    frame.locator("#wipe-hebb").click()
+    frame.locator("#giver").select_option("twin")
+    frame.locator("#gift").select_option("hebb")
+    frame.locator("#give").click()
+    figure.evaluate("while (!lab.done) act(); draw()")
+    assert reading(frame, "score") == reading(frame, "twin-score"), "it has its own traces back"
+
+
+def test_where_the_agent_thinks_its_goal_is_jumps_at_the_first_reward_and_with_a_transplant(opened):
+    live = widgets.watch_agent(load("maze-11"), seed=0, decoder=load_goal_decoder("maze-11"))
+    page, frame = opened(live)
+    frame.locator("summary").click()
+    figure = page.frames[1]
+    assert reading(frame, "thought") == "nowhere yet"
+
+    def far(cell, until):
+        figure.evaluate(f"while (lab.time < {until}) act(); draw()")
+        return figure.evaluate(f"distance(belief(subject), {cell})")
+
+    goal = figure.evaluate("lab.subject.maze.goal")
+    assert goal == [8, 1]
+    assert far(goal, 16) > 3
+    shown = reading(frame, "thought")
+    assert f"{far(goal, 16):.1f} cells from the goal" in shown
+    assert reading(frame, "gaps") == "none yet"
+    assert far(goal, 20) < 1.5
+    assert reading(frame, "thought") != shown
+    assert far(goal, 100) < 1.5
+    seen = frame.locator("#maze").evaluate("canvas => canvas.toDataURL()")
+    frame.locator("#belief").uncheck()
+    assert frame.locator("#maze").evaluate("canvas => canvas.toDataURL()") != seen
+    frame.locator("#give").click()
+    donors = figure.evaluate("lab.subject.foreign.goal")
+    assert far(donors, 100) > 3
+    assert far(donors, 110) < 1.5 < far(goal, 110)
+
+
+def test_a_link_holds_a_moment_and_the_page_hands_it_to_its_figure(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=7))
+    figure = page.frames[1]
+    frame.locator("summary").click()
+    figure.evaluate("while (lab.time < 60) act(); draw()")
+    frame.locator("#give").click()
+    frame.locator("#frozen").check()
+    figure.evaluate("while (lab.time < 90) act(); draw()")
+
+    def seen():
+        told = [
+            reading(frame, name) for name in ("time", "score", "gaps", "foreign", "hebb-size", "twin-score")
+        ]
+        return [
+            *told,
+            frame.locator("#maze").get_attribute("aria-label"),
+            frame.locator("#frozen").is_checked(),
+        ]
+
+    moment = seen()
+    frame.locator("#link").click()
+    address = frame.locator("#address")
+    expect(address).to_have_value(re.compile(r"file:.*page.html#agent-\d+-90-60_give_hebbdonor-60_frozen_on"))
+    assert page.url == address.input_value()
+    frame.locator("#frozen").uncheck()
+    frame.locator("#new").click()
+    assert seen() != moment
+    link = page.url
+    page.evaluate("location.hash = ''")
+    page.evaluate(f"location.href = {link!r}")  # as a link in the text would
+    expect(frame.locator("#message")).to_have_text("Step 90 of the episode in the link.")
+    assert seen() == moment
+    page.reload()  # as if somebody else had opened the link
+    expect(frame.locator("#message")).to_have_text("Step 90 of the episode in the link.")
+    expect(frame.locator("#twin")).to_be_visible()
+    assert seen() == moment
+    page.evaluate("location.hash = 'agent-1-999'")
+    expect(frame.locator("#message")).to_contain_text("does not work here")
+    assert reading(frame, "time") == "0 / 200"
+    page.evaluate("location.hash = 'some-heading'")
+    page.wait_for_timeout(100)
+    assert "does not work here" in reading(frame, "message")
+    assert page.url.endswith("#some-heading"), "no figure changes the address unasked"
+
+
+def test_links_in_the_text_are_moments_that_the_figure_knows(opened):
+    chapter = Path(__file__).parents[2] / "book" / "chapters" / "12_inside_the_agent.ipynb"
+    links = re.findall(r'href=\\"#(agent-[^"\\]+)', chapter.read_text(encoding="utf-8"))
+    assert len(links) == 3
+    page, frame = opened(widgets.watch_agent(load("maze-11"), decoder=load_goal_decoder("maze-11")))
+    for link in links:
+        page.evaluate(f"location.hash = {link!r}")
+        step = link.split("-")[2]
+        expect(frame.locator("#message")).to_have_text(f"Step {step} of the episode in the link.")
+        assert reading(frame, "time") == f"{step} / 200"
+        page.frames[1].evaluate("while (!lab.done) act(); draw()")
+        found = reading(frame, "sought")
+        if "wipe" in link:
+            assert found == "at step 60; found after 53 steps"
+        elif "goal" in link:
+            assert found == "at step 60; not found yet"
+        else:
+            assert "19 times since" in reading(frame, "foreign")
+
+
+def test_the_agent_is_put_elsewhere_by_keyboard_and_by_touch(opened):
+    page, frame = opened(widgets.watch_agent(load("maze-11"), seed=4), 390)
+    maze, message = frame.locator("#maze"), frame.locator("#message")
+    frame.locator("summary").click()
+    frame.locator("#move-agent").focus()
+    page.keyboard.press("Enter")
+    assert maze.get_attribute("role") == "application"
+    for key in ("ArrowUp", "ArrowLeft", "ArrowUp"):  # to the left over a pillar
+        page.keyboard.press(key)
+    assert reading(frame, "message") == "Over row 3, column 3."
+    page.keyboard.press("Escape")
+    assert "stays where it is" in reading(frame, "message")
+    assert "The agent is at row 5, column 5," in maze.get_attribute("aria-label")
+    page.keyboard.press("Enter")  # the button has the focus again
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert "The agent is at row 7, column 5," in maze.get_attribute("aria-label")
+    assert maze.get_attribute("role") == "img"
+    assert reading(frame, "sought") == "no"
+    frame.locator("#move-agent").tap()
+    goal = page.frames[1].evaluate("lab.subject.maze.goal")
+    maze.scroll_into_view_if_needed()
+    scrolled = page.evaluate("scrollY")
+    page.touchscreen.tap(*canvas_place(frame, *goal))
+    expect(message).to_have_text("The goal is there. Choose another cell.")
+    page.touchscreen.tap(*canvas_place(frame, 1, 4))
+    assert "The agent is at row 1, column 4," in maze.get_attribute("aria-label")
+    page.touchscreen.tap(*canvas_place(frame, *goal))  # picks the goal up
+    page.touchscreen.tap(*canvas_place(frame, 3, 3))
+    assert reading(frame, "sought") == "at step 0; not found yet"
+    assert "the goal at row 3, column 3." in maze.get_attribute("aria-label")
+    assert page.evaluate("scrollY") == scrolled
+    page.touchscreen.tap(*canvas_place(frame, 3, 3))
+    frame.locator("#play").click()  # it lets go
+    frame.locator("#play").click()
+    assert page.frames[1].evaluate("hand.what") is None
 
 
 def test_an_agent_plays_by_itself_from_episode_to_episode_until_the_reader_does_something(opened):
@@ -264,6 +531,22 @@ def test_an_agent_that_learns_walks_unless_its_reader_wants_less_motion(opened):
     assert reading(frame, "time") == "10 of 10"  # only whole episodes are shown
 
 
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_the_laboratory_fits_and_has_no_barrier(opened, width, theme):
+    live = widgets.watch_agent(load("maze-11"), seed=3, decoder=load_goal_decoder("maze-11"))
+    page, frame = opened(live, width, theme)
+    frame.locator("summary").click()
+    frame.locator("#link").click()
+    page.frames[1].evaluate("while (lab.time < 60) act(); draw()")
+    frame.locator("#give").click()
+    frame.locator("#move-goal").click()
+    page.wait_for_timeout(300)
+    fits = "e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth]"
+    assert frame.locator("html").evaluate(fits) == [0, 0]
+    report = Axe().run(page.frames[1], context="#figure").response["violations"]
+    assert [(rule["id"], rule["nodes"]) for rule in report] == []
+
+
 @pytest.mark.parametrize(("width", "theme"), [(800, "light"), (390, "dark")])
 def test_the_learner_fits_and_has_no_barrier(opened, width, theme):
     page, frame = opened(train_in_page(TINY), width, theme)
@@ -289,7 +572,22 @@ def test_a_network_without_traces_or_modulator_shows_none(opened, plasticity, hi
     assert frame.locator("#hebb").is_hidden() == hidden
     assert frame.locator("#modulation").is_hidden() == (plasticity != "simple")
     frame.locator("#many").click()
-    assert "in 20 episodes" in reading(frame, "with")
+    expect(frame.locator("#with")).to_contain_text("in 20 episodes")
+
+
+def test_many_episodes_run_in_slices_and_stop(opened):
+    net = Network(17, 60, 4, generator=torch.Generator().manual_seed(0))
+    page, frame = opened(widgets.watch_agent(net, size=19, episode_length=2000, seed=1))
+    assert frame.locator("#ideal").is_hidden()  # nobody has computed it for so large a maze
+    frame.locator("#many").click()
+    expect(frame.locator("#many")).to_have_text("Stop")
+    expect(frame.locator("#message")).to_contain_text("2 of 20 episodes", timeout=30000)
+    frame.locator("#many").click()
+    expect(frame.locator("#many")).to_have_text("Run 20 episodes")
+    counted = reading(frame, "with")
+    assert 2 <= int(counted.split()[-2]) < 20
+    page.wait_for_timeout(300)
+    assert reading(frame, "with") == counted
 
 
 def wide(exponent=2):

@@ -1,57 +1,36 @@
 "use strict";
-// A trained network lives in the page: it senses, acts and rewires itself, step by step.
+// A trained network lives in the page: it senses, acts and rewires itself, step by step. Its reader operates on it.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const maze = new GridMaze(data.maze);
-const network = new Network(data.network, data.parameters);
-// The same agent, left alone, in the same episode with the same noise.
-const twin = { maze: new GridMaze(data.maze), network: new Network(data.network, network.parameters) };
+const lab = new Laboratory(data.maze, data.network, data.parameters);
+const { subject } = lab;
+const { maze, network } = subject;
 const seeds = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const EPISODES = 20; // what the button "Run 20 episodes" runs
-// Reward of whole episodes: left alone, without the traces, and those in which the reader did something else.
-const tally = { with: [], without: [], operated: [] };
+const SLICE = 20; // milliseconds of episodes at once, so that the page answers in between
+// Reward of whole episodes, by what makes an episode: left alone, without the traces, and those in which the
+// reader did something else.
+const tally = { with: new Map(), without: new Map(), operated: new Map() };
 const PAUSE = 2000; // milliseconds between two episodes of a figure that plays by itself
-let observation, path, modulation, rewardSteps, score, operated, seed, uniform, timer = null;
+let timer = null;
 let byItself = false;
+// What the reader carries to another cell, the goal or the agent; over which free cell it is; the button that gave
+// it; whether the next press puts it down, wherever it is.
+const hand = { what: null, index: 0, giver: null, pressed: false };
 
-// Noise goes by the episode's seed, two numbers a step, whatever the agent does: so it can be lived again.
-function begin(again = false) {
-  if (!again) seed = Math.floor(2 ** 32 * seeds());
-  uniform = uniformSource(seed);
-  const goal = uniform();
-  observation = maze.reset(goal);
-  network.reset();
-  Object.assign(twin, { observation: twin.maze.reset(goal), path: [], score: 0 });
-  twin.network.reset();
-  path = [];
-  modulation = [];
-  rewardSteps = [];
-  score = 0;
-  operated = network.frozen || network.forced !== null;
+function say(words) {
+  if (element("message").textContent !== words) element("message").textContent = words; // read aloud once
 }
 
-function moveTwin(choice, teleport) {
-  const { logits } = twin.network.step(twin.observation);
-  const from = twin.maze.agent;
-  const { observation: sensed, reward, landed } = twin.maze.step(sampleAction(logits, choice), teleport);
-  twin.observation = sensed;
-  twin.score += reward;
-  twin.path.push({ from, to: landed, time: twin.maze.time - 1 });
+function begin(seed = Math.floor(2 ** 32 * seeds())) {
+  lab.begin(seed, lab.levers);
 }
 
-function act(twinToo = true) {
-  const { logits } = network.step(observation);
-  const before = maze.agent;
-  const [choice, teleport] = [uniform(), uniform()];
-  if (twinToo) moveTwin(choice, teleport);
-  const outcome = maze.step(sampleAction(logits, choice), teleport);
-  observation = outcome.observation;
-  score += outcome.reward;
-  path.push({ from: before, to: outcome.landed, time: maze.time - 1 });
-  if (network.modulation !== null) modulation.push(network.modulation);
-  if (outcome.found) rewardSteps.push(maze.time);
-  if (maze.done) (operated ? tally.operated : network.traces ? tally.with : tally.without).push(score);
+function act() {
+  const { found } = lab.step();
+  if (found && slices === null && subject.sought?.found === maze.time) say(`The goal is ${foundWords(subject.sought)}.`);
+  if (lab.done) tally[lab.kind].set(JSON.stringify([lab.seed, lab.deeds]), subject.score);
 }
 
 function drawModulation() {
@@ -74,7 +53,7 @@ function drawModulation() {
   context.setLineDash([3, 3]);
   context.strokeStyle = themeColor("mark");
   context.lineWidth = 1.5;
-  for (const step of rewardSteps) {
+  for (const step of subject.rewardSteps) {
     context.beginPath();
     context.moveTo(x(step), 4);
     context.lineTo(x(step), high - 4);
@@ -84,39 +63,76 @@ function drawModulation() {
   context.strokeStyle = themeColor("signal");
   context.lineWidth = 2;
   context.beginPath();
-  modulation.forEach((value, k) => context.lineTo(x(k + 1), y(value)));
+  subject.modulation.forEach((value, k) => context.lineTo(x(k + 1), y(value)));
   context.stroke();
-  const now = modulation.length ? modulation[modulation.length - 1].toFixed(2) : "0";
-  canvas.setAttribute("aria-label", `Modulation M(t) over the episode, from -1 to 1; now ${now}, after ${rewardSteps.length} rewards.`);
+  const now = subject.modulation.length ? subject.modulation.at(-1).toFixed(2) : "0";
+  canvas.setAttribute("aria-label", `Modulation M(t) over the episode, from -1 to 1; now ${now}, after ${subject.rewardSteps.length} rewards.`);
 }
 
 function summary(rewards) {
-  if (!rewards.length) return "no whole episode yet";
-  const mean = rewards.reduce((a, b) => a + b, 0) / rewards.length;
-  return `mean reward ${mean.toFixed(1)} in ${rewards.length} episode${rewards.length > 1 ? "s" : ""}`;
+  const count = rewards.length;
+  if (!count) return "no whole episode yet";
+  const mean = rewards.reduce((a, b) => a + b, 0) / count;
+  if (count === 1) return `reward ${mean.toFixed(1)} in 1 episode`;
+  const variance = rewards.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / (count - 1);
+  return `mean reward ${mean.toFixed(1)} ± ${Math.sqrt(variance / count).toFixed(1)} in ${count} episodes`;
+}
+
+function foundWords({ since, found }) {
+  return found === null ? "not found yet" : `found after ${found - since} steps`;
+}
+
+function foreignWords() {
+  if (subject.foreign === null) return "none";
+  const { goal, since, visits } = subject.foreign;
+  return `at step ${since}; went to the giver's goal, ${cellWords(goal)}, ${visits} time${visits === 1 ? "" : "s"} since`;
+}
+
+const cellWords = ([row, column]) => `row ${row}, column ${column}`;
+
+// Where a decoder reads the goal in an agent, from its first step on; null where there is none.
+function belief(life) {
+  return data.decoder === null || life.maze.time === 0 ? null : readGoal(data.decoder, life.network);
+}
+
+function drawLife(id, life, words, over = () => {}) {
+  drawMaze(element(id), fittingWidth(300), life.maze, life.path, (context, side) => {
+    const thought = belief(life);
+    if (thought !== null && element("belief").checked) drawBelief(context, side, thought);
+    over(context, side);
+  });
+  element(id).setAttribute("aria-label", `${words} at ${cellWords(life.maze.agent)}, the goal at ${cellWords(life.maze.goal)}.`);
 }
 
 function draw() {
-  drawMaze(element("maze"), fittingWidth(300), maze, path);
-  element("maze").setAttribute(
-    "aria-label",
-    `The maze from above. The agent is at row ${maze.agent[0]}, column ${maze.agent[1]}, the goal at row ${maze.goal[0]}, column ${maze.goal[1]}.`,
-  );
-  drawMaze(element("twin"), fittingWidth(300), twin.maze, twin.path);
-  element("twin").setAttribute("aria-label", `The same agent left alone, at row ${twin.maze.agent[0]}, column ${twin.maze.agent[1]}.`);
-  element("twin-score").textContent = twin.score;
+  drawLife("maze", subject, "The maze from above. The agent is", (context, side) => {
+    if (subject.foreign !== null) drawForeignGoal(context, side, subject.foreign.goal);
+    if (hand.what !== null) drawHand(context, side, hand.what, maze.freeCells[hand.index]);
+  });
+  if (element("laboratory").open) {
+    const twin = lab.leftAlone(); // it lives only where it is seen
+    drawLife("twin", twin, "The same agent left alone. It is");
+    element("twin-score").textContent = twin.score;
+  }
   if (network.hebb !== null) {
     element("hebb-size").textContent = drawTrace(element("hebb"), fittingWidth(300), network.hebb, network.hiddenSize, data.hebbLimit);
   }
   if (network.modulated) drawModulation();
   element("time").textContent = `${maze.time} / ${maze.episodeLength}`;
-  element("score").textContent = score;
-  const gaps = rewardSteps.map((step, k) => step - (k ? rewardSteps[k - 1] : 0));
+  element("score").textContent = subject.score;
+  const gaps = subject.rewardSteps.map((step, k, steps) => step - (k ? steps[k - 1] : 0));
   element("gaps").textContent = gaps.length ? gaps.join(", ") : "none yet";
-  element("with").textContent = summary(tally.with);
-  element("without").textContent = summary(tally.without);
-  element("operated").textContent = summary(tally.operated);
-  element("step").disabled = maze.done;
+  for (const [id, rewards] of Object.entries(tally)) element(id).textContent = summary([...rewards.values()]);
+  const { sought } = subject;
+  element("sought").textContent = sought === null ? "no" : `at step ${sought.since}; ${foundWords(sought)}`;
+  const thought = belief(subject);
+  element("thought").textContent = thought === null ? "nowhere yet" : `${cellWords(thought.map((place) => place.toFixed(1)))}; ${distance(thought, maze.goal).toFixed(1)} cells from the goal`;
+  element("foreign").textContent = foreignWords();
+  for (const id of ["step", "give", "move-goal", "move-agent", "wipe-h", "wipe-hebb"]) element(id).disabled = lab.done;
+  element("back").disabled = lab.time === 0;
+  element("traces").checked = network.traces;
+  element("frozen").checked = network.frozen;
+  element("forced").value = network.forced ?? "";
 }
 
 // What the reader does ends the playing by itself; the figure itself only goes on to the next episode.
@@ -128,76 +144,245 @@ function halt() {
 
 function pause() {
   byItself = false;
+  endMany();
   halt();
 }
 
+// Many episodes, a slice of time after the other; the last one is seen.
+let slices = null;
+
+function endMany() {
+  clearTimeout(slices);
+  slices = null;
+  element("many").textContent = `Run ${EPISODES} episodes`;
+}
+
+function runMany(left = EPISODES) {
+  const until = performance.now() + SLICE;
+  do {
+    act();
+    if (lab.done && --left > 0) begin();
+  } while (left > 0 && performance.now() < until);
+  if (left > 0) {
+    say(`${EPISODES - left} of ${EPISODES} episodes.`);
+    slices = setTimeout(runMany, 0, left);
+    return;
+  }
+  endMany();
+  say(`${EPISODES} episodes.`);
+  draw();
+}
+
 function play() {
-  if (maze.done) begin();
+  endMany();
+  if (lab.done) begin();
   element("play").textContent = "Pause";
   timer = setInterval(() => {
+    if (hand.what !== null) return; // time stands still
     act();
-    if (maze.done && byItself) {
+    if (lab.done && byItself) {
       clearInterval(timer);
       timer = setTimeout(play, PAUSE);
-    } else if (maze.done) halt();
+    } else if (lab.done) halt();
     draw();
   }, 1000 / Number(element("speed").value));
 }
 
+const NAMES = { goal: "The goal", agent: "The agent" };
+
+function carry(what, giver = null) {
+  Object.assign(hand, { what, index: maze.indexOf(maze[what]), giver, pressed: giver !== null });
+  element("maze").setAttribute("role", "application"); // the arrow keys are for the maze
+  element("maze").focus({ preventScroll: true });
+  say(`${NAMES[what]} goes with you. Choose a free cell: press on it, or use the arrow keys and Enter; Escape leaves it where it is.`);
+  draw();
+}
+
+function letGo(words) {
+  if (document.activeElement === element("maze")) hand.giver?.focus();
+  hand.what = null;
+  element("maze").setAttribute("role", "img");
+  say(words);
+  draw();
+}
+
+function putDown() {
+  const { what, index } = hand;
+  if (index === maze.indexOf(maze[what])) letGo(`${NAMES[what]} stays where it is.`);
+  else if (!maze.mayPut(what, index)) say(`${what === "goal" ? "The agent stands" : "The goal is"} there. Choose another cell.`);
+  else {
+    lab.do(what, index);
+    letGo(`${NAMES[what]} is at ${cellWords(maze[what])}, from step ${lab.time} on.`);
+  }
+}
+
+// A place on the canvas, in cells: the middle of the cell [row, column] is at [row, column].
+function placeOf({ clientX, clientY }) {
+  const box = element("maze").getBoundingClientRect();
+  return [(clientY - box.top) / box.height, (clientX - box.left) / box.width].map((share) => share * maze.size - 0.5);
+}
+
+const distance = ([row, column], [otherRow, otherColumn]) => Math.hypot(row - otherRow, column - otherColumn);
+
+// What a finger or the mouse can take there: the nearer of goal and agent, if it is near.
+function reachable(place) {
+  if (lab.done) return null;
+  const near = Math.max(0.7, (22 / element("maze").getBoundingClientRect().width) * maze.size);
+  const [what] = ["goal", "agent"].sort((one, other) => distance(maze[one], place) - distance(maze[other], place));
+  return distance(maze[what], place) <= near ? what : null;
+}
+
+function nearestFree(place) {
+  const far = maze.freeCells.map((cell) => distance(cell, place));
+  return far.indexOf(Math.min(...far));
+}
+
+const ARROWS = { ArrowUp: MOVES[0], ArrowDown: MOVES[1], ArrowLeft: MOVES[2], ArrowRight: MOVES[3] };
+element("maze").addEventListener("keydown", (event) => {
+  if (hand.what === null) return;
+  if (event.key === "Enter" || event.key === " ") putDown();
+  else if (event.key === "Escape") letGo(`${NAMES[hand.what]} stays where it is.`);
+  else if (event.key in ARROWS) {
+    let [row, column] = maze.freeCells[hand.index];
+    do { // over a wall to the next free cell
+      row += ARROWS[event.key][0];
+      column += ARROWS[event.key][1];
+    } while (row > 0 && column > 0 && row < maze.size && column < maze.size && maze.walls[row][column]);
+    const index = maze.indexOf([row, column]);
+    if (index >= 0) hand.index = index;
+    say(`Over ${cellWords(maze.freeCells[hand.index])}.`);
+    draw();
+  } else return;
+  event.preventDefault(); // the page must not scroll
+});
+let dragging = false;
+element("maze").addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
+  const place = placeOf(event);
+  if (hand.what === null) {
+    const what = reachable(place);
+    if (what === null) return;
+    carry(what);
+  } else {
+    hand.index = nearestFree(place);
+    draw();
+  }
+  event.preventDefault(); // else the press would take the focus away again
+  dragging = true;
+  event.target.setPointerCapture(event.pointerId);
+});
+element("maze").addEventListener("pointermove", (event) => {
+  if (!dragging) {
+    event.target.style.cursor = hand.what !== null || reachable(placeOf(event)) !== null ? "grab" : "";
+    return;
+  }
+  hand.index = nearestFree(placeOf(event));
+  draw();
+});
+// What was pressed but not dragged stays in the hand, until a cell is pressed.
+element("maze").addEventListener("pointerup", () => {
+  if (!dragging) return;
+  dragging = false;
+  if (hand.index !== maze.indexOf(maze[hand.what]) || hand.pressed) putDown();
+  hand.pressed = true;
+});
+element("maze").addEventListener("pointercancel", () => { dragging = false; });
+// A finger that takes something does not scroll the page.
+element("maze").addEventListener("touchstart", (event) => {
+  if (hand.what !== null || reachable(placeOf(event.touches[0])) !== null) event.preventDefault();
+}, { passive: false });
+
+// A button that ends the playing, does something, and shows it.
+function onPress(id, what) {
+  element(id).addEventListener("click", () => {
+    pause();
+    if (hand.what !== null) letGo("");
+    what();
+    draw();
+  });
+}
+
 element("play").addEventListener("click", () => {
+  if (hand.what !== null) letGo("");
   if (timer === null) play();
   else pause();
-});
-element("step").addEventListener("click", () => {
-  pause();
-  if (!maze.done) act();
-  draw();
-});
-element("new").addEventListener("click", () => {
-  pause();
-  begin();
-  draw();
 });
 element("speed").addEventListener("change", () => {
   if (timer === null) return;
   halt();
   play();
 });
+for (const what of ["goal", "agent"]) onPress(`move-${what}`, () => carry(what, element(`move-${what}`)));
+onPress("step", () => { if (!lab.done) act(); });
+onPress("back", () => lab.goTo(lab.time - 1));
+onPress("new", () => begin());
+onPress("again", () => begin(lab.seed));
 element("many").addEventListener("click", () => {
+  const busy = slices !== null;
   pause();
-  for (let episode = 0; episode < EPISODES; episode++) {
+  if (hand.what !== null) letGo("");
+  if (!busy) {
     begin();
-    while (!maze.done) act(episode === EPISODES - 1); // only the last one is seen
+    element("many").textContent = "Stop";
+    runMany();
+  } else draw();
+});
+// A deed is done to the episode on its way; a lever stays where it is in those that follow.
+function operate(name, value) {
+  lab.do(name, value);
+  draw();
+}
+for (const id of ["traces", "frozen"]) element(id).addEventListener("change", ({ target }) => operate(id, target.checked));
+element("forced").addEventListener("change", ({ target }) => operate("forced", target.value === "" ? null : Number(target.value)));
+for (const what of ["h", "hebb"]) element(`wipe-${what}`).addEventListener("click", () => operate("wipe", what));
+element("give").addEventListener("click", () => {
+  const [gift, giver] = ["gift", "giver"].map((id) => element(id));
+  operate("give", `${gift.value} ${giver.value}`);
+  const goal = cellWords(subject.foreign.goal);
+  say(`It has ${gift.selectedOptions[0].text} of ${giver.selectedOptions[0].text}, whose goal is at ${goal}: the pale star.`);
+});
+if (network.hebb === null) element("gift").value = "h";
+// The page around it may put the link into its own address; elsewhere it stands here alone.
+onPress("link", () => {
+  const link = writeLink(lab);
+  element("address").hidden = false;
+  element("address").value = `#${link}`;
+  parent.postMessage({ bpaLink: link }, "*");
+  element("address").select();
+  say("A link to this moment, to be copied: the episode, the step and all that was done.");
+});
+addEventListener("message", (event) => {
+  if (event.source !== parent || !event.data || typeof event.data.bpaAddress !== "string") return;
+  element("address").value = event.data.bpaAddress;
+  element("address").select();
+});
+// Live the moment of a link that the page hands on.
+addEventListener("pagehash", ({ detail }) => {
+  if (!/^agent-/.test(detail)) return; // of something else on the page
+  const told = readLink(detail, maze.episodeLength, maze.freeCells.length);
+  pause();
+  if (hand.what !== null) letGo("");
+  try {
+    if (told === null) throw new Error("it is none of this figure's");
+    lab.live(told.seed, told.deeds, told.time);
+    element("laboratory").open = told.deeds.length > 0 || element("laboratory").open;
+    say(`Step ${lab.time} of the episode in the link.`);
+  } catch (error) {
+    begin();
+    say(`The link does not work here: ${error.message}.`);
   }
   draw();
+  parent.postMessage({ bpaTook: true }, "*");
 });
-element("again").addEventListener("click", () => {
-  pause();
-  begin(true);
+element("laboratory").addEventListener("toggle", ({ target }) => {
+  element("beside").hidden = !target.open;
   draw();
 });
-// A lever takes hold of the episode on its way, or of the next one.
-function operate(lever) {
-  lever();
-  if (!maze.done) operated = maze.time > 0 || network.frozen || network.forced !== null;
-  draw();
-}
-element("traces").addEventListener("change", ({ target }) => operate(() => { network.traces = target.checked; }));
-element("frozen").addEventListener("change", ({ target }) => operate(() => { network.frozen = target.checked; }));
-element("forced").addEventListener("change", ({ target }) => operate(() => {
-  network.forced = target.value === "" ? null : Number(target.value);
-}));
-element("wipe-h").addEventListener("click", () => operate(() => {
-  network.state.h.fill(0);
-  if (network.state.cell !== null) network.state.cell.fill(0);
-}));
-element("wipe-hebb").addEventListener("click", () => operate(() => {
-  network.hebb.fill(0);
-  if (network.eligibility !== null) network.eligibility.fill(0);
-}));
-for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated]]) {
+for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated], ["decoder", data.decoder !== null], ["ideal", data.ideal !== null]]) {
   document.querySelectorAll(`[data-needs="${part}"]`).forEach((node) => { node.hidden = !present; });
 }
+element("belief").addEventListener("change", draw);
+element("ideal").textContent = `mean reward ${data.ideal?.toFixed(1)}, the most that these senses allow`;
 addEventListener("themechange", draw);
 addEventListener("resize", draw);
 begin();
@@ -206,7 +391,7 @@ if (data.autoplay) {
   addEventListener(
     "themechange", // the first word of the page around it, which says whether its reader wants less motion
     () => {
-      if (document.documentElement.dataset.motion !== "any" || timer !== null || maze.time > 0) return;
+      if (document.documentElement.dataset.motion !== "any" || timer !== null || lab.time > 0) return;
       byItself = true;
       play();
     },

@@ -91,14 +91,54 @@ function drawWalk(context, side, path, episodeLength) {
   }
 }
 
-// The whole maze from above; goal and path may be left out.
-function drawMaze(canvas, width, maze, path = []) {
+// A goal that another agent had: it pays nothing here.
+function drawForeignGoal(context, side, [row, column]) {
+  context.globalAlpha = 0.35;
+  drawStar(context, side, [row, column]);
+  context.globalAlpha = 1;
+}
+
+// Where a decoder reads the goal, between cells too: a ring with a question mark.
+function drawBelief(context, side, [row, column]) {
+  const [x, y] = [(column + 0.5) * side, (row + 0.5) * side];
+  for (const [width, color] of [[5, "floor"], [2.5, "outline"]]) { // seen on walls and on the floor
+    context.beginPath();
+    context.arc(x, y, side * 0.5, 0, 2 * Math.PI);
+    context.lineWidth = width;
+    context.strokeStyle = themeColor(color);
+    context.stroke();
+  }
+  context.font = `bold ${Math.round(side * 0.7)}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineWidth = 4;
+  context.strokeStyle = themeColor("floor");
+  context.strokeText("?", x, y);
+  context.fillStyle = themeColor("outline");
+  context.fillText("?", x, y);
+}
+
+// Where a hand would put the goal or the agent.
+function drawHand(context, side, what, [row, column]) {
+  context.globalAlpha = 0.6;
+  (what === "goal" ? drawStar : drawAgent)(context, side, [row, column]);
+  context.globalAlpha = 1;
+  context.setLineDash([4, 3]);
+  context.lineWidth = 2;
+  context.strokeStyle = themeColor("outline");
+  context.strokeRect(column * side + 1, row * side + 1, side - 2, side - 2);
+  context.setLineDash([]);
+}
+
+// The whole maze from above; the path may be left out. `over(context, side)` draws what lies on it.
+function drawMaze(canvas, width, maze, path = [], over = () => {}) {
   const side = width / maze.size;
   const context = prepared(canvas, width, width);
   drawCells(context, side, maze.size, maze.size, (row, column) => maze.walls[row][column]);
   drawWalk(context, side, path, maze.episodeLength);
   drawStar(context, side, maze.goal);
   drawAgent(context, side, maze.agent);
+  over(context, side);
 }
 
 // Only what the agent senses: the 3 x 3 cells around it.

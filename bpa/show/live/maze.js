@@ -57,6 +57,24 @@ class GridMaze {
     return this.time >= this.episodeLength;
   }
 
+  // A hand from outside puts the goal or the agent on a free cell, given by its index; never one on the other.
+  put(what, index) {
+    if (!this.mayPut(what, index)) throw new Error(`${what} cannot be put on the cell of index ${index}`);
+    if (what === "goal") this.goalIndex = index;
+    this[what] = this.freeCells[index];
+    return this.observation();
+  }
+
+  mayPut(what, index) {
+    const other = what === "goal" ? this.agent : this.goal;
+    return index in this.freeCells && index !== this.indexOf(other);
+  }
+
+  // Index of a free cell, -1 of a wall.
+  indexOf([row, column]) {
+    return this.freeCells.findIndex((cell) => cell[0] === row && cell[1] === column);
+  }
+
   step(action, uniform = Math.random()) {
     if (this.done) throw new Error("the episode is over (or none has begun): call reset() before step()");
     const ahead = [this.agent[0] + MOVES[action][0], this.agent[1] + MOVES[action][1]];

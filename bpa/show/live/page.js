@@ -1,6 +1,7 @@
 (() => {
-  // Runs in the page, once: gives each live figure on it the height it asks for, the page's theme, and its
-  // reader's wish for less motion. A link #NAME:SETTINGS in its text drives the figure of that name.
+  // Runs in the page, once: gives each live figure on it the height it asks for, the page's theme, its reader's
+  // wish for less motion, and what stands behind the # of the page's address, which a figure may ask to change.
+  // A link #NAME:SETTINGS in its text drives the figure of that name.
   if (window.bpaLive) return;
   window.bpaLive = true;
   const frames = () => document.querySelectorAll("iframe.bpa-live");
@@ -14,6 +15,8 @@
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   const tell = (frame) =>
     frame.contentWindow && frame.contentWindow.postMessage({ bpaTheme: theme(), bpaStill: still() }, "*");
+  const hand = (frame) => frame.contentWindow && frame.contentWindow.postMessage({ bpaHash: location.hash.slice(1) }, "*");
+  const book = () => document.body.dataset.jpThemeLight === undefined; // a notebook's address is its own
   const follow = (hash) => {
     const [, name, settings] = /^#([a-z]+):(.+)$/.exec(hash) || [];
     const frame = [...frames()].find((each) => name && each.dataset.name === name);
@@ -26,12 +29,20 @@
     const link = event.target.closest && event.target.closest('a[href^="#"]');
     if (link) follow(link.getAttribute("href"));
   });
+  addEventListener("hashchange", () => frames().forEach(hand));
   addEventListener("message", (event) => {
     for (const frame of frames()) {
       if (frame.contentWindow !== event.source || !event.data) continue;
       if (event.data.bpaReady) {
         tell(frame);
         if (location.hash.startsWith(`#${frame.dataset.name}:`)) follow(location.hash);
+        else if (location.hash) hand(frame);
+      }
+      if (event.data.bpaTook) frame.scrollIntoView({ block: "nearest" });
+      const link = event.data.bpaLink;
+      if (typeof link === "string" && /^[\w-]{1,4000}$/.test(link) && book()) {
+        history.replaceState(null, "", "#" + link);
+        frame.contentWindow.postMessage({ bpaAddress: location.href }, "*");
       }
       if (Number.isFinite(event.data.bpaHeight)) frame.style.height = Math.min(event.data.bpaHeight, 4000) + "px";
     }
