@@ -38,7 +38,9 @@ from bpa.training.config import TrainConfig, beginning
 from bpa.training.distributed import leave_team
 from bpa.training.presets import PRESETS
 
-Preset = Literal["quick", "published-simplemaze", "published-maze", "published-cues", "paper", "paper-cues"]
+Preset = Literal[
+    "quick", "solve", "published-simplemaze", "published-maze", "published-cues", "paper", "paper-cues"
+]
 SEEDS = Whole(0, 2**63 - 1)
 
 
@@ -58,9 +60,9 @@ class TrainArguments:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: Preset | None = None
-    """Settings to start from: "quick", a minute and a half on two cores; "published-simplemaze",
-    "published-maze" and "published-cues", those of the published programs; "paper" and "paper-cues", which
-    mix the paper's text with its programs. See `bpa.training.presets`."""
+    """Settings to start from: "quick", a minute on two cores; "solve", the same for longer;
+    "published-simplemaze", "published-maze" and "published-cues", those of the published programs; "paper"
+    and "paper-cues", which mix the paper's text with its programs. See `bpa.training.presets`."""
     file: Annotated[str | None, tyro.conf.arg(name="config")] = None
     """A TOML file of settings, those of a task in a table of its name; they win over the preset."""
 
