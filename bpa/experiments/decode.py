@@ -79,12 +79,12 @@ def fit_goal_decoder(
     episodes = require_integer("episodes", episodes, low=3)
     require_finite_weights(net)
     lives = record(net, config, episodes, require_integer("seed", seed, low=0, high=2**63 - 1), engine)
-    fitted = torch.arange(episodes) < 2 * episodes // 3
+    fitted = torch.arange(episodes, dtype=torch.int64, device="cpu") < 2 * episodes // 3
     x = lives.h[:, fitted].flatten(0, 1)
     y = lives.goals[fitted].expand(len(lives.h), -1, -1).flatten(0, 1)
     middle, spread = x.mean(0), x.std(0, unbiased=False).clamp(min=1e-12)
     z, guess = (x - middle) / spread, y.mean(0)
-    penalty = PRICE * torch.eye(x.shape[1], dtype=x.dtype)
+    penalty = PRICE * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     weight = torch.linalg.solve(z.T @ z + penalty, z.T @ (y - guess)).T / spread
     decoder = LinearDecoder(weight, guess - weight @ middle, 0.0, 0.0)
     r_squared, cells_off = scores(decoder, guess, lives, ~fitted)
@@ -124,5 +124,7 @@ def load_goal_decoder(name: str) -> LinearDecoder:
     """
     agent = require_choice("name", name, data.agents())
     told = json.loads((data.HERE / "decoders" / f"{agent}.json").read_text(encoding="utf-8"))
-    weight, bias = (torch.tensor(told[part], dtype=torch.float64) for part in ("weight", "bias"))
+    weight, bias = (
+        torch.tensor(told[part], dtype=torch.float64, device="cpu") for part in ("weight", "bias")
+    )
     return LinearDecoder(weight, bias, told["r_squared"], told["cells_off"])

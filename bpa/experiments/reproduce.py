@@ -523,7 +523,7 @@ def apart(job: Job, home: str, command: int | None) -> Final | str | None:
     try:
         with (
             RUNNING,
-            open(f"{folder}.log", "a", encoding="utf-8", errors="backslashreplace") as log,
+            open(f"{folder}.log", "a", encoding="utf-8", errors="backslashreplace", newline="\n") as log,
             contextlib.redirect_stderr(log),
         ):
             return logged(job._replace(config=job.config.replace(out=str(folder))), heed)

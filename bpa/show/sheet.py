@@ -7,6 +7,7 @@ import sys
 import torch
 
 from bpa.arguments import shown
+from bpa.noise import integers
 from bpa.show.widgets import Live
 
 SIDE = 8
@@ -61,13 +62,14 @@ def letter(name: str) -> torch.Tensor:
     """
     if name not in LETTERS:
         raise ValueError(f"name must be a letter from A to Z, got {shown(name)}")
-    return torch.tensor([1.0 if mark == "#" else -1.0 for mark in LETTERS[name].replace(" ", "")])
+    pixels = [1.0 if mark == "#" else -1.0 for mark in LETTERS[name].replace(" ", "")]
+    return torch.tensor(pixels, dtype=torch.float32, device="cpu")
 
 
 def random_patterns(seed: int = 0) -> torch.Tensor:
     """As many random patterns as there are letters, [26, 64] of +1.0 and -1.0."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 2, (PATTERNS, SIDE**2), generator=generator) * 2.0 - 1.0
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    return 2.0 * integers(2, PATTERNS, SIDE**2, generator=generator).to(torch.float32) - 1.0
 
 
 def random_names() -> list[str]:

@@ -97,7 +97,7 @@ PRESETS = {
         gae_lambda=0.9,
     ),
     # The same for longer, with half the penalty on a policy that concentrates: after 5,000 iterations seeds
-    # 20 and 21 had 199 and 206 reward in 500 fresh episodes. With the penalty of "quick" they had 194 and 193;
+    # 20 and 21 had 199 and 206 reward in 500 fresh episodes. By the penalty of "quick" they had 194, 193;
     # seed 20 with a fifth of it 197, with lambda 0.8 195.
     "solve": TrainConfig(
         iterations=5500,
