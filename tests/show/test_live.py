@@ -581,7 +581,8 @@ def test_many_episodes_run_in_slices_and_stop(opened):
     assert frame.locator("#ideal").is_hidden()  # nobody has computed it for so large a maze
     frame.locator("#many").click()
     expect(frame.locator("#many")).to_have_text("Stop")
-    expect(frame.locator("#message")).to_contain_text("2 of 20 episodes", timeout=30000)
+    some = re.compile(r"\b([2-9]|1\d) of 20 episodes")  # a look may come late and miss the second
+    expect(frame.locator("#message")).to_contain_text(some, timeout=30000)
     frame.locator("#many").click()
     expect(frame.locator("#many")).to_have_text("Run 20 episodes")
     counted = reading(frame, "with")
