@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bpa.arguments import require_choice, require_number, shown
+from bpa.show.controls import text
 from bpa.show.widgets import Live
 
 PLASTIC = ("plastic", "simple", "retroactive")  # the plasticities to choose from
@@ -18,11 +19,6 @@ VALUES: dict[str, tuple[float, ...]] = {
 }
 LONGEST = 200  # steps
 AT_ONCE = 40  # steps of a link
-
-
-def text(number: float) -> str:
-    """A number as the page writes it and as a link names it."""
-    return f"{number:g}"
 
 
 def allowed_settings(plasticity: str = "plastic") -> dict[str, list[str]]:

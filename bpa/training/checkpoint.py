@@ -453,7 +453,8 @@ def load_checkpoint(out: str | Path) -> Checkpoint:
     try:
         iteration, seconds = int(metadata["iteration"]), float(metadata["seconds"])
         scale = float(metadata["learning_rate_scale"])
-        left_out, in_all = int(metadata["left_out"]), int(metadata["left_out_in_all"])
+        left_out = int(metadata["left_out"])
+        in_all = int(metadata.get("left_out_in_all", left_out))  # checkpoints of before know those in a row
     except (KeyError, ValueError):
         raise ValueError(f"{path} is a weights file, not a checkpoint: it holds no iteration") from None
     require_integer(f"{path}: iteration", iteration, low=0)

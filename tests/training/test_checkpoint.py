@@ -339,6 +339,18 @@ def test_torn_and_foreign_files_are_named(tmp_path, finished):
         runs.load_weights(path)
 
 
+def test_a_checkpoint_of_before_steps_left_out_were_counted_is_read(tmp_path, finished):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    kept = runs.load_checkpoint(folder)._replace(left_out=2, left_out_in_all=2)
+    runs.save_checkpoint(folder, kept)
+    tensors, metadata = runs.read_tensors(folder / runs.CHECKPOINT)
+    del metadata["left_out_in_all"]
+    runs.write_tensors(folder / runs.CHECKPOINT, tensors, metadata)
+    again = runs.load_checkpoint(folder)
+    assert (again.left_out, again.left_out_in_all, again.iteration) == (2, 2, kept.iteration)
+
+
 def test_evaluation_is_repeatable_and_says_what_it_saw(finished):
     net, config = runs.load_weights(finished[0])
     rewards = episode_rewards(net, config, episodes=130, seed=5)

@@ -18,7 +18,7 @@ Six things make the loops fast:
 - Hebb is swept once a step: an element that one step changes is read by the next at once.
 - Several rows of Hebb are swept side by side, so that what belongs to the columns is fetched once for all.
 - A group of episodes runs in step, so that a row of w and alpha, once fetched, serves them all.
-- Rows begin where a line of the cache does, and numbers are taken by the register.
+- Numbers are taken by the register. With AVX-512 it is a line of the cache, and each row begins with one.
 - Hebb is not kept for the backward pass. It is stored every so many steps and rebuilt in between, which
   needs no sums: an element depends on nothing but its own past and two numbers a step. Of what is rebuilt
   every second step is written, because writing into the cache is what takes longest.
