@@ -430,22 +430,27 @@ def test_pages_with_code_are_run_for_the_build_longest_first_and_a_failure_is_na
     loud.metadata.tags = ["remove-output"]  # the build would not see it
     widget = nbformat.v4.new_code_cell("import ipywidgets\n\nipywidgets.interact(lambda x: 1 / 0, x=1);")
     write_notebook(tmp_path / "loud.ipynb", nbformat.v4.new_markdown_cell("about 5 seconds"), loud, widget)
+    wide = nbformat.v4.new_code_cell("print('fits ' + 73 * '-')\nprint('wide ' + 74 * '-')")
+    unseen = nbformat.v4.new_code_cell("print('unseen ' + 90 * '-')", metadata={"tags": ["remove-output"]})
+    write_notebook(tmp_path / "wide.ipynb", nbformat.v4.new_markdown_cell("about 3 seconds"), wide, unseen)
     bad = nbformat.v4.new_code_cell("assert 1 == 2, 'one is not two'")
     write_notebook(tmp_path / "bad.ipynb", nbformat.v4.new_markdown_cell("about 30 seconds"), bad)
-    pages = "[{file: page}, {file: loud}, {file: bad}]"
+    pages = "[{file: page}, {file: wide}, {file: loud}, {file: bad}]"
     (tmp_path / "_toc.yml").write_text(f"format: jb-book\nroot: prose\nchapters: {pages}\n")
     (tmp_path / "_config.yml").write_text("execute: {timeout: 60}\n")
     command = [sys.executable, ROOT / "tools" / "execute.py", "--book", tmp_path, "--jobs", "1"]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 1
     outcomes = re.findall(r"(.+) (?:after|in) \d+ seconds\n", run.stdout)
-    assert outcomes == ["bad.ipynb failed", "loud.ipynb failed", "page.md ran"]
+    assert outcomes == ["bad.ipynb failed", "loud.ipynb failed", "wide.ipynb failed", "page.md ran"]
     for complaint in ("one is not two", "careful", "ZeroDivisionError"):
         assert complaint in run.stderr
-    assert run.stderr.splitlines()[-1].endswith(f": {tmp_path / 'bad.ipynb'}, {tmp_path / 'loud.ipynb'}")
+    assert re.findall("characters in a line: (....)", run.stderr) == ["wide"]
+    failed = ", ".join(str(tmp_path / f"{name}.ipynb") for name in ("bad", "loud", "wide"))
+    assert run.stderr.splitlines()[-1].endswith(f": {failed}")
     cached = [nbformat.read(path, as_version=4) for path in tmp_path.rglob("base.ipynb")]
     texts = [output.text for notebook in cached for output in notebook.cells[0].outputs]
-    assert sorted(texts) == ["42\n", "careful\n"]
+    assert sorted(texts)[:2] == ["42\n", "careful\n"]
 
 
 BAD_CELLS = {

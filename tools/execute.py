@@ -4,7 +4,7 @@
 page that is missing in it is run by the build itself, one after the other.
 
 A page fails by the rules of `make test`: by a cell that raises, that takes longer than the book's timeout, or
-that writes to stderr, even if it hides its output from the page.
+that writes to stderr, even if it hides its output from the page.  And by a printed line that a laptop would cut.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 BOOK = Path(__file__).parents[1] / "book"
 CACHE = Path("_build", ".jupyter_cache")  # where myst-nb looks
+COLUMNS = 78  # of a printed line; one more is wider than the text of a page at 1280 pixels
 READERS = {".ipynb": "nbformat", ".md": "myst_nb_md"}
 
 
@@ -48,7 +49,7 @@ def stated_seconds(page: Path) -> int:
 
 
 def wrongs(executed: NotebookNode) -> str:
-    """What the cells of a page wrote to stderr, and the exceptions of their widgets; empty if all is well."""
+    """What the cells of a page did wrong, and their widgets: exceptions, stderr, lines too wide; or nothing."""
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     for widgets in executed.metadata.get("widgets", {}).values():
         for model in widgets["state"].values():  # a widget keeps what its callback wrote
@@ -59,6 +60,11 @@ def wrongs(executed: NotebookNode) -> str:
             texts += [*output["traceback"], ""]
         elif output.get("name") == "stderr":
             texts.append(output["text"])
+    for cell in executed.cells:
+        if cell.get("outputs") and "remove-output" not in cell.metadata.get("tags", []):
+            printed = "".join(output["text"] for output in cell.outputs if output.get("name") == "stdout")
+            wide = [line for line in printed.splitlines() if len(line) > COLUMNS]
+            texts += [f"more than {COLUMNS} characters in a line: {line}\n" for line in wide]
     return "\n".join(texts)
 
 
