@@ -4,7 +4,8 @@
 page that is missing in it is run by the build itself, one after the other.
 
 A page fails by the rules of `make test`: by a cell that raises, that takes longer than the book's timeout, or
-that writes to stderr, even if it hides its output from the page.  And by a printed line that a laptop would cut.
+that writes to stderr, even if it hides its output from the page.  It fails too by a printed line that is cut
+off on a laptop.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def stated_seconds(page: Path) -> int:
 
 
 def wrongs(executed: NotebookNode) -> str:
-    """What the cells of a page did wrong, and their widgets: exceptions, stderr, lines too wide; or nothing."""
+    """What cells and widgets of a page did wrong: exceptions, stderr, printed lines too wide; or nothing."""
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     for widgets in executed.metadata.get("widgets", {}).values():
         for model in widgets["state"].values():  # a widget keeps what its callback wrote
