@@ -8,6 +8,7 @@ import torch
 
 from bpa.arguments import shown
 from bpa.noise import integers
+from bpa.show.controls import text
 from bpa.show.widgets import Live
 
 SIDE = 8
@@ -75,11 +76,6 @@ def random_patterns(seed: int = 0) -> torch.Tensor:
 def random_names() -> list[str]:
     """What the page calls them."""
     return [f"R{k}" for k in range(1, PATTERNS + 1)]
-
-
-def text(number: float) -> str:
-    """A number as the page writes it and as a link names it."""
-    return f"{number:.3g}"
 
 
 def plastic_sheet(

@@ -281,4 +281,4 @@ def watch_agent(
         "autoplay": bool(autoplay),
     }
     scripts = ["maze.js", "network.js", "board.js", "lab.js", "agent.js"]
-    return Live("agent.html", scripts, data, title, caption, height=800)
+    return Live("agent.html", scripts, data, title, caption, height=800, name="agent")

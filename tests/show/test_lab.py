@@ -265,19 +265,19 @@ def test_a_moment_of_an_episode_is_told_in_a_link_and_nothing_else_is_taken_for_
     texts = [
         "",
         "agent",
-        "agent-1",
-        "agent-4294967296-3",
-        "agent-1-201",
-        "agent-1-9-3_goal_65",
-        "agent-1-9-3_wipe_w",
+        "1",
+        "4294967296-3",
+        "1-201",
+        "1-9-3_goal_65",
+        "1-9-3_wipe_w",
     ]
     texts += [
-        "agent-1-9-10_wipe_h",
-        "agent-1-9-4_wipe_h-3_wipe_h",
-        "agent-1-9-3_constructor_name",
-        "agent-1-9-",
+        "1-9-10_wipe_h",
+        "1-9-4_wipe_h-3_wipe_h",
+        "1-9-3_constructor_name",
+        "1-9-",
     ]
-    texts += ["agent-1-9-3_traces_toString", "learn-1-9", "agent-1-9-3_goal_m1"]
+    texts += ["1-9-3_traces_toString", "agent-1-9", "1-9-3_goal_m1"]
     got = run_javascript(LINKS, {"lives": lives, "texts": texts}, SOURCES)
     assert got["read"] == lives
     assert all(re.fullmatch(r"[\w-]+", link) for link in got["written"])

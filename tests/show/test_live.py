@@ -350,7 +350,7 @@ def test_a_link_holds_a_moment_and_the_page_hands_it_to_its_figure(opened):
     moment = seen()
     frame.locator("#link").click()
     address = frame.locator("#address")
-    expect(address).to_have_value(re.compile(r"file:.*page.html#agent-\d+-90-60_give_hebbdonor-60_frozen_on"))
+    expect(address).to_have_value(re.compile(r"file:.*page.html#agent:\d+-90-60_give_hebbdonor-60_frozen_on"))
     assert page.url == address.input_value()
     frame.locator("#frozen").uncheck()
     frame.locator("#new").click()
@@ -364,7 +364,7 @@ def test_a_link_holds_a_moment_and_the_page_hands_it_to_its_figure(opened):
     expect(frame.locator("#message")).to_have_text("Step 90 of the episode in the link.")
     expect(frame.locator("#twin")).to_be_visible()
     assert seen() == moment
-    page.evaluate("location.hash = 'agent-1-999'")
+    page.evaluate("location.hash = 'agent:1-999'")
     expect(frame.locator("#message")).to_contain_text("does not work here")
     assert reading(frame, "time") == "0 / 200"
     page.evaluate("location.hash = 'some-heading'")
@@ -375,12 +375,12 @@ def test_a_link_holds_a_moment_and_the_page_hands_it_to_its_figure(opened):
 
 def test_links_in_the_text_are_moments_that_the_figure_knows(opened):
     chapter = Path(__file__).parents[2] / "book" / "chapters" / "12_inside_the_agent.ipynb"
-    links = re.findall(r'href=\\"#(agent-[^"\\]+)', chapter.read_text(encoding="utf-8"))
+    links = re.findall(r'href=\\"#(agent:[^"\\]+)', chapter.read_text(encoding="utf-8"))
     assert len(links) == 3
     page, frame = opened(widgets.watch_agent(load("maze-11"), decoder=load_goal_decoder("maze-11")))
     for link in links:
         page.evaluate(f"location.hash = {link!r}")
-        step = link.split("-")[2]
+        step = link.split("-")[1]
         expect(frame.locator("#message")).to_have_text(f"Step {step} of the episode in the link.")
         assert reading(frame, "time") == f"{step} / 200"
         page.frames[1].evaluate("while (!lab.done) act(); draw()")
@@ -391,6 +391,21 @@ def test_links_in_the_text_are_moments_that_the_figure_knows(opened):
             assert found == "at step 60; not found yet"
         else:
             assert "19 times since" in reading(frame, "foreign")
+
+
+def test_a_link_is_followed_once_a_click_and_again_when_it_is_clicked_again(opened, click_link):
+    text = '<p><a id="moment" href="#agent:7-30">one</a> <a id="other" href="#sheet:agent:7-30">other</a></p>'
+    page, frame = opened(widgets.watch_agent(load("maze-11")), text=text)
+    page.frames[1].evaluate("followed = 0; addEventListener('settings', () => { followed += 1; })")
+    for count in (1, 2):
+        frame.locator("#new").click()
+        click_link(page, "moment")
+        assert reading(frame, "time") == "30 / 200"
+        assert page.frames[1].evaluate("followed") == count
+    click_link(page, "other")
+    page.go_back()  # to the moment, by the address alone
+    expect(frame.locator("#message")).to_have_text("Step 30 of the episode in the link.")
+    assert page.frames[1].evaluate("followed") == 3
 
 
 def test_the_agent_is_put_elsewhere_by_keyboard_and_by_touch(opened):

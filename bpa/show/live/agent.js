@@ -346,7 +346,7 @@ if (network.hebb === null) element("gift").value = "h";
 onPress("link", () => {
   const link = writeLink(lab);
   element("address").hidden = false;
-  element("address").value = `#${link}`;
+  element("address").value = `#agent:${link}`;
   parent.postMessage({ bpaLink: link }, "*");
   element("address").select();
   say("A link to this moment, to be copied: the episode, the step and all that was done.");
@@ -357,8 +357,7 @@ addEventListener("message", (event) => {
   element("address").select();
 });
 // Live the moment of a link that the page hands on.
-addEventListener("pagehash", ({ detail }) => {
-  if (!/^agent-/.test(detail)) return; // of something else on the page
+addEventListener("settings", ({ detail }) => {
   const told = readLink(detail, maze.episodeLength, maze.freeCells.length);
   pause();
   if (hand.what !== null) letGo("");
@@ -372,7 +371,6 @@ addEventListener("pagehash", ({ detail }) => {
     say(`The link does not work here: ${error.message}.`);
   }
   draw();
-  parent.postMessage({ bpaTook: true }, "*");
 });
 element("laboratory").addEventListener("toggle", ({ target }) => {
   element("beside").hidden = !target.open;

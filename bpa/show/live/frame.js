@@ -23,13 +23,6 @@ addEventListener("load", () => {
   reportHeight();
 });
 
-// The page hands on what stands behind the # of its address.
-addEventListener("message", (event) => {
-  if (event.source === parent && event.data && typeof event.data.bpaHash === "string") {
-    dispatchEvent(new CustomEvent("pagehash", { detail: event.data.bpaHash }));
-  }
-});
-
 // Pictures come in pairs, the light ones first.
 function themeNumber() {
   return document.documentElement.dataset.theme === "dark" ? 1 : 0;

@@ -83,16 +83,16 @@ const LINK_WORDS = {
   wipe: { h: "h", hebb: "hebb" },
   give: { hebbdonor: "hebb donor", hebbtwin: "hebb twin", hdonor: "h donor", htwin: "h twin" },
 };
-const LINK = /^agent-(\d{1,10})-(\d{1,6})((?:-\d{1,6}_[a-z]+_[a-z0-9]+)*)$/;
+const LINK = /^(\d{1,10})-(\d{1,6})((?:-\d{1,6}_[a-z]+_[a-z0-9]+)*)$/;
 
-// A moment of an episode as a link: "agent", its seed, the step, and each deed as time_name_value; letters, digits,
+// A moment of an episode as a link: its seed, the step, and each deed as time_name_value; letters, digits,
 // hyphens and underscores alone, so that it may stand behind the # of an address.
 function writeLink({ seed, time, deeds }) {
   const word = ([step, name, value]) => {
     const words = LINK_WORDS[name];
     return `${step}_${name}_${words === undefined ? value : Object.keys(words).find((key) => words[key] === value)}`;
   };
-  return ["agent", seed, time, ...deeds.map(word)].join("-");
+  return [seed, time, ...deeds.map(word)].join("-");
 }
 
 // { seed, time, deeds } of a link, for an episode of so many steps and cells; null if it is none.

@@ -1,7 +1,7 @@
 (() => {
-  // Runs in the page, once: gives each live figure on it the height it asks for, the page's theme, its reader's
-  // wish for less motion, and what stands behind the # of the page's address, which a figure may ask to change.
-  // A link #NAME:SETTINGS in its text drives the figure of that name.
+  // Runs in the page, once: gives each live figure on it the height it asks for, the page's theme and its reader's
+  // wish for less motion. #NAME:SETTINGS, in a link or behind the page's address, drives the figure of that name,
+  // which may ask the page to write such a one into its address.
   if (window.bpaLive) return;
   window.bpaLive = true;
   const frames = () => document.querySelectorAll("iframe.bpa-live");
@@ -15,7 +15,6 @@
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   const tell = (frame) =>
     frame.contentWindow && frame.contentWindow.postMessage({ bpaTheme: theme(), bpaStill: still() }, "*");
-  const hand = (frame) => frame.contentWindow && frame.contentWindow.postMessage({ bpaHash: location.hash.slice(1) }, "*");
   const book = () => document.body.dataset.jpThemeLight === undefined; // a notebook's address is its own
   const follow = (hash) => {
     const [, name, settings] = /^#([a-z]+):(.+)$/.exec(hash) || [];
@@ -25,23 +24,27 @@
     frame.scrollIntoView({ behavior: still() ? "auto" : "smooth", block: "start" });
     frame.focus({ preventScroll: true });
   };
+  let clicked = null; // the hash of a link that was followed at once; the address may change to it only then
   addEventListener("click", (event) => {
     const link = event.target.closest && event.target.closest('a[href^="#"]');
-    if (link) follow(link.getAttribute("href"));
+    if (!link) return;
+    clicked = link.hash;
+    follow(clicked);
   });
-  addEventListener("hashchange", () => frames().forEach(hand));
+  addEventListener("hashchange", () => {
+    if (location.hash !== clicked) follow(location.hash);
+    clicked = null;
+  });
   addEventListener("message", (event) => {
     for (const frame of frames()) {
       if (frame.contentWindow !== event.source || !event.data) continue;
       if (event.data.bpaReady) {
         tell(frame);
         if (location.hash.startsWith(`#${frame.dataset.name}:`)) follow(location.hash);
-        else if (location.hash) hand(frame);
       }
-      if (event.data.bpaTook) frame.scrollIntoView({ block: "nearest" });
       const link = event.data.bpaLink;
       if (typeof link === "string" && /^[\w-]{1,4000}$/.test(link) && book()) {
-        history.replaceState(null, "", "#" + link);
+        history.replaceState(null, "", `#${frame.dataset.name}:${link}`);
         frame.contentWindow.postMessage({ bpaAddress: location.href }, "*");
       }
       if (Number.isFinite(event.data.bpaHeight)) frame.style.height = Math.min(event.data.bpaHeight, 4000) + "px";
