@@ -88,14 +88,14 @@ class GridMaze {
     return { observation: this.observation(), reward: this.previousReward, landed, found, blocked };
   }
 
+  // The 3 x 3 neighbourhood of a cell, 1 = wall, row by row.
+  around([row, column]) {
+    return [-1, 0, 1].flatMap((down) => [-1, 0, 1].map((right) => (this.walls[row + down][column + right] ? 1 : 0)));
+  }
+
   // The 17 numbers: 3 x 3 neighbourhood, a 0, a 1, t / T, previous reward, previous action one-hot.
   observation() {
-    const sensed = [];
-    for (let row = -1; row <= 1; row++) {
-      for (let column = -1; column <= 1; column++) {
-        sensed.push(this.walls[this.agent[0] + row][this.agent[1] + column] ? 1 : 0);
-      }
-    }
+    const sensed = this.around(this.agent);
     sensed.push(0, 1, Math.fround(this.time / this.episodeLength), this.previousReward);
     for (let action = 0; action < NUM_ACTIONS; action++) sensed.push(action === this.previousAction ? 1 : 0);
     return sensed;
