@@ -234,7 +234,9 @@ def watch_agent(
     freeze or wipe the traces, wipe the activity, force M(t), transplant traces or activity of another agent,
     go back a step, and begin the same episode again with the same noise; beside it the same agent lives the
     same episode left alone. Goal and agent can be dragged to another cell. Whole episodes are counted apart:
-    left alone, without the traces, and operated on.
+    left alone, without the traces, and operated on; beside them stands what the ideal agent earns. A fold
+    shows the probability of each action and the critic's value before every step, and the cells in which the
+    ideal agent could be, and its goal, after the same senses and actions.
 
     Args:
         net: a `bpa.Network` or `bpa.LSTM` with 17 inputs, 4 actions and a rule of ours. Its weights go into
@@ -280,5 +282,5 @@ def watch_agent(
         "seed": seed,
         "autoplay": bool(autoplay),
     }
-    scripts = ["maze.js", "network.js", "board.js", "lab.js", "agent.js"]
+    scripts = ["maze.js", "network.js", "board.js", "belief.js", "lab.js", "mind.js", "agent.js"]
     return Live("agent.html", scripts, data, title, caption, height=800, name="agent")

@@ -34,48 +34,36 @@ function act() {
 }
 
 function drawModulation() {
-  const canvas = element("modulation");
-  const [across, high] = [fittingWidth(620), 120];
-  const context = prepared(canvas, across, high);
-  const x = (step) => (step / maze.episodeLength) * (across - 34) + 30;
-  const y = (value) => high / 2 - value * (high / 2 - 10);
-  context.fillStyle = themeColor("faint");
-  context.font = "12px system-ui, sans-serif";
-  context.strokeStyle = themeColor("line");
-  context.lineWidth = 1;
-  for (const value of [-1, 0, 1]) {
-    context.fillText(value, value < 0 ? 8 : 12, y(value) + 4);
-    context.beginPath();
-    context.moveTo(30, y(value));
-    context.lineTo(across - 4, y(value));
-    context.stroke();
-  }
-  context.setLineDash([3, 3]);
-  context.strokeStyle = themeColor("mark");
-  context.lineWidth = 1.5;
-  for (const step of subject.rewardSteps) {
-    context.beginPath();
-    context.moveTo(x(step), 4);
-    context.lineTo(x(step), high - 4);
-    context.stroke();
-  }
-  context.setLineDash([]);
-  context.strokeStyle = themeColor("signal");
-  context.lineWidth = 2;
-  context.beginPath();
-  subject.modulation.forEach((value, k) => context.lineTo(x(k + 1), y(value)));
-  context.stroke();
-  const now = subject.modulation.length ? subject.modulation.at(-1).toFixed(2) : "0";
-  canvas.setAttribute("aria-label", `Modulation M(t) over the episode, from -1 to 1; now ${now}, after ${subject.rewardSteps.length} rewards.`);
+  const { modulation, rewardSteps } = subject;
+  const points = modulation.map((value, k) => [k + 1, value]);
+  drawTimeline(element("modulation"), { low: -1, high: 1, ticks: [-1, 0, 1], points, rewardSteps, steps: maze.episodeLength });
+  const now = modulation.length ? modulation.at(-1).toFixed(2) : "0";
+  element("modulation").setAttribute("aria-label", `Modulation M(t) over the episode, from -1 to 1; now ${now}, after ${rewardCount(rewardSteps)}.`);
+}
+
+// What it is about to do, as probabilities, and what it expects; null at the end of its episode.
+function nextStep() {
+  if (lab.done) return null;
+  const { logits, value } = foresee(network, subject.observation);
+  return { policy: softmax(logits), value };
+}
+
+// Policy and value, and what could be known: beside the maze, where the reader has asked for it.
+function drawMind(next) {
+  tellPolicy(element("policy"), next && next.policy);
+  element("value").textContent = drawValue(element("values"), subject, next && next.value);
+  const { places, goals, count } = subject.ideal;
+  element("knows").textContent = `its own place: ${places.length} of ${count} cells; its goal: ${goals.length} of ${count} cells`;
 }
 
 function summary(rewards) {
   const count = rewards.length;
   if (!count) return "no whole episode yet";
   const mean = rewards.reduce((a, b) => a + b, 0) / count;
-  if (count === 1) return `reward ${mean.toFixed(1)} in 1 episode`;
+  const share = data.ideal === null ? "" : `, ${((100 * mean) / data.ideal).toFixed(0)} % of the ideal agent's`;
+  if (count === 1) return `reward ${mean.toFixed(1)} in 1 episode${share}`;
   const variance = rewards.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / (count - 1);
-  return `mean reward ${mean.toFixed(1)} ± ${Math.sqrt(variance / count).toFixed(1)} in ${count} episodes`;
+  return `mean reward ${mean.toFixed(1)} ± ${Math.sqrt(variance / count).toFixed(1)} in ${count} episodes${share}`;
 }
 
 function foundWords({ since, found }) {
@@ -105,7 +93,10 @@ function drawLife(id, life, words, over = () => {}) {
 }
 
 function draw() {
+  const next = element("mind").open ? nextStep() : null;
   drawLife("maze", subject, "The maze from above. The agent is", (context, side) => {
+    if (element("mind").open && element("known").checked) drawKnowledge(context, side, maze.freeCells, subject.ideal);
+    if (next !== null) drawPolicy(context, side, maze.agent, next.policy);
     if (subject.foreign !== null) drawForeignGoal(context, side, subject.foreign.goal);
     if (hand.what !== null) drawHand(context, side, hand.what, maze.freeCells[hand.index]);
   });
@@ -118,6 +109,7 @@ function draw() {
     element("hebb-size").textContent = drawTrace(element("hebb"), fittingWidth(300), network.hebb, network.hiddenSize, data.hebbLimit);
   }
   if (network.modulated) drawModulation();
+  if (element("mind").open) drawMind(next);
   element("time").textContent = `${maze.time} / ${maze.episodeLength}`;
   element("score").textContent = subject.score;
   const gaps = subject.rewardSteps.map((step, k, steps) => step - (k ? steps[k - 1] : 0));
@@ -379,7 +371,9 @@ element("laboratory").addEventListener("toggle", ({ target }) => {
 for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated], ["decoder", data.decoder !== null], ["ideal", data.ideal !== null]]) {
   document.querySelectorAll(`[data-needs="${part}"]`).forEach((node) => { node.hidden = !present; });
 }
-element("belief").addEventListener("change", draw);
+makePolicyRows(element("policy"));
+element("mind").addEventListener("toggle", draw);
+for (const id of ["belief", "known"]) element(id).addEventListener("change", draw);
 element("ideal").textContent = `mean reward ${data.ideal?.toFixed(1)}, the most that these senses allow`;
 addEventListener("themechange", draw);
 addEventListener("resize", draw);

@@ -23,20 +23,23 @@ class Life {
   constructor(mazeSettings, networkSettings, parameters) {
     this.maze = new GridMaze(mazeSettings);
     this.network = new Network(networkSettings, parameters);
+    this.ideal = new IdealBelief(this.maze); // of an agent that senses and does the same
   }
 
   begin(noise) {
     this.noise = noise;
     this.observation = this.maze.reset(noise.goal);
     this.network.reset();
+    this.ideal.begin();
     Object.assign(this.network, UNTOUCHED);
     // sought: the step at which the goal was put elsewhere, and the one at which it was found there.
     // foreign: the goal of the agent that gave it traces or activity, since when, and how often it went there.
-    Object.assign(this, { path: [], modulation: [], rewardSteps: [], score: 0, sought: null, foreign: null });
+    Object.assign(this, { path: [], values: [], modulation: [], rewardSteps: [], score: 0, sought: null, foreign: null });
   }
 
   put(what, index) {
     this.observation = this.maze.put(what, index);
+    this.ideal.told(what, this.observation);
     if (what === "goal") this.sought = { since: this.maze.time, found: null };
   }
 
@@ -48,10 +51,12 @@ class Life {
 
   step() {
     const { maze, network, noise } = this;
-    const { logits } = network.step(this.observation);
+    const { logits, value } = network.step(this.observation);
+    this.values.push(value);
     const { time, agent: from } = maze;
     const outcome = maze.step(sampleAction(logits, noise.action[time]), noise.teleport[time]);
     this.observation = outcome.observation;
+    this.ideal.sense(this.observation);
     this.score += outcome.reward;
     this.path.push({ from, to: outcome.landed, time });
     if (network.modulation !== null) this.modulation.push(network.modulation);
