@@ -65,7 +65,7 @@ class Live:
             f'<script data-source="{name}">{source(name)}</script>' for name in ("frame.js", *self.scripts)
         )
         return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<!doctype html><html lang="en" data-name="{self.name}"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width"><title>{html.escape(self.title)}</title>'
             f"<style>{source('frame.css')}</style></head><body>"
             f'<div id="figure"><h2>{html.escape(self.title)}</h2>{source(self.body)}'

@@ -127,7 +127,7 @@ def test_levers_of_an_agent_do_what_they_say(opened):
         net.alpha.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
         net.h2o.weight.mul_(3)
     _, frame = opened(widgets.watch_agent(net, size=5, episode_length=12, seed=1))
-    frame.locator("summary").click()
+    frame.locator("#laboratory > summary").click()
 
     def live(steps):
         for _ in range(steps):
@@ -183,12 +183,12 @@ def test_a_step_back_undoes_what_was_done_and_the_twin_lives_only_where_it_is_se
         seen.append(reading(frame, "hebb-size"))
     assert frame.locator("#twin").is_hidden()
     assert figure.evaluate("lab.intact") is None
-    frame.locator("summary").click()
+    frame.locator("#laboratory > summary").click()
     expect(frame.locator("#twin")).to_be_visible()
     assert figure.evaluate("lab.intact.maze.time") == 6
     frame.locator("#step").click()
     assert figure.evaluate("lab.intact.maze.time") == 7
-    frame.locator("summary").click()
+    frame.locator("#laboratory > summary").click()
     expect(frame.locator("#twin")).to_be_hidden()
     frame.locator("#frozen").evaluate("box => box.click()")
     frame.locator("#step").click()
@@ -214,7 +214,7 @@ def canvas_place(frame, row, column, size=11):
 def test_the_goal_is_dragged_the_agent_is_lost_and_finds_it_once_its_traces_are_wiped(opened):
     page, frame = opened(widgets.watch_agent(load("maze-11"), seed=7))
     maze = frame.locator("#maze")
-    frame.locator("summary").click()
+    frame.locator("#laboratory > summary").click()
 
     def live(until):
         page.frames[1].evaluate(f"while (lab.time < {until}) act(); draw()")
@@ -270,7 +270,7 @@ def test_a_finger_drags_the_goal_and_scrolls_the_page_only_beside_it(opened):
 
 def test_a_transplant_of_traces_takes_the_agent_to_the_goal_of_the_donor(opened):
     page, frame = opened(widgets.watch_agent(load("maze-11"), seed=3))
-    frame.locator("summary").click()
+    frame.locator("#laboratory > summary").click()
     figure = page.frames[1]
     visits = {}
     for gift in ("hebb", "h"):
@@ -302,7 +302,7 @@ def test_a_transplant_of_traces_takes_the_agent_to_the_goal_of_the_donor(opened)
 def test_where_the_agent_thinks_its_goal_is_jumps_at_the_first_reward_and_with_a_transplant(opened):
     live = widgets.watch_agent(load("maze-11"), seed=0, decoder=load_goal_decoder("maze-11"))
     page, frame = opened(live)
-    frame.locator("summary").click()
+    frame.locator("#laboratory > summary").click()
     figure = page.frames[1]
     assert reading(frame, "thought") == "nowhere yet"
 
@@ -331,7 +331,7 @@ def test_where_the_agent_thinks_its_goal_is_jumps_at_the_first_reward_and_with_a
 def test_a_link_holds_a_moment_and_the_page_hands_it_to_its_figure(opened):
     page, frame = opened(widgets.watch_agent(load("maze-11"), seed=7))
     figure = page.frames[1]
-    frame.locator("summary").click()
+    frame.locator("#laboratory > summary").click()
     figure.evaluate("while (lab.time < 60) act(); draw()")
     frame.locator("#give").click()
     frame.locator("#frozen").check()
@@ -411,7 +411,7 @@ def test_a_link_is_followed_once_a_click_and_again_when_it_is_clicked_again(open
 def test_the_agent_is_put_elsewhere_by_keyboard_and_by_touch(opened):
     page, frame = opened(widgets.watch_agent(load("maze-11"), seed=4), 390)
     maze, message = frame.locator("#maze"), frame.locator("#message")
-    frame.locator("summary").click()
+    frame.locator("#laboratory > summary").click()
     frame.locator("#move-agent").focus()
     page.keyboard.press("Enter")
     assert maze.get_attribute("role") == "application"
@@ -550,7 +550,7 @@ def test_an_agent_that_learns_walks_unless_its_reader_wants_less_motion(opened):
 def test_the_laboratory_fits_and_has_no_barrier(opened, width, theme):
     live = widgets.watch_agent(load("maze-11"), seed=3, decoder=load_goal_decoder("maze-11"))
     page, frame = opened(live, width, theme)
-    frame.locator("summary").click()
+    frame.locator("#laboratory > summary").click()
     frame.locator("#link").click()
     page.frames[1].evaluate("while (lab.time < 60) act(); draw()")
     frame.locator("#give").click()

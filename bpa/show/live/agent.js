@@ -338,7 +338,7 @@ if (network.hebb === null) element("gift").value = "h";
 onPress("link", () => {
   const link = writeLink(lab);
   element("address").hidden = false;
-  element("address").value = `#agent:${link}`;
+  element("address").value = `#${document.documentElement.dataset.name}:${link}`;
   parent.postMessage({ bpaLink: link }, "*");
   element("address").select();
   say("A link to this moment, to be copied: the episode, the step and all that was done.");
