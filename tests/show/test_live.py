@@ -376,13 +376,19 @@ def test_a_link_holds_a_moment_and_the_page_hands_it_to_its_figure(opened):
 def test_links_in_the_text_are_moments_that_the_figure_knows(opened):
     chapter = Path(__file__).parents[2] / "book" / "chapters" / "12_inside_the_agent.ipynb"
     links = re.findall(r'href=\\"#(agent:[^"\\]+)', chapter.read_text(encoding="utf-8"))
-    assert len(links) == 3
+    assert len(links) == 4
     page, frame = opened(widgets.watch_agent(load("maze-11"), decoder=load_goal_decoder("maze-11")))
+    frame.locator("#mind summary").click()
     for link in links:
         page.evaluate(f"location.hash = {link!r}")
         step = link.split("-")[1]
         expect(frame.locator("#message")).to_have_text(f"Step {step} of the episode in the link.")
         assert reading(frame, "time") == f"{step} / 200"
+        if "_" not in link:  # nothing is done to it
+            assert len(reading(frame, "gaps").split(", ")) == 4
+            assert page.frames[1].evaluate("subject.rewardSteps.at(-1)") == int(step)
+            assert reading(frame, "knows") == "its own place: 12 of 65 cells; its goal: 1 of 65 cells"
+            continue
         page.frames[1].evaluate("while (!lab.done) act(); draw()")
         found = reading(frame, "sought")
         if "wipe" in link:
