@@ -89,6 +89,12 @@ def test_lines_of_a_picture_stand_at_round_numbers():
     ]
 
 
+def test_no_zero_has_a_sign():
+    numbers = [[-0.004, 2], [-0.0, 0], [-0.4, 0], [-0.04, 1], [-0.05, 2], [10, 1], [-10, 2], [-0.001, 3]]
+    got = run_javascript("(given) => given.map((each) => fixed(...each))", numbers, ("board.js",))
+    assert got == ["0.00", "0", "0", "0.0", "-0.05", "10.0", "-10.00", "-0.001"]
+
+
 def reading(frame, name):
     return frame.locator(f"#{name}").text_content()
 

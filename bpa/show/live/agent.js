@@ -37,7 +37,7 @@ function drawModulation() {
   const { modulation, rewardSteps } = subject;
   const points = modulation.map((value, k) => [k + 1, value]);
   drawTimeline(element("modulation"), { low: -1, high: 1, ticks: [-1, 0, 1], points, rewardSteps, steps: maze.episodeLength });
-  const now = modulation.length ? modulation.at(-1).toFixed(2) : "0";
+  const now = modulation.length ? fixed(modulation.at(-1), 2) : "0";
   element("modulation").setAttribute("aria-label", `Modulation M(t) over the episode, from -1 to 1; now ${now}, after ${rewardCount(rewardSteps)}.`);
 }
 
@@ -118,7 +118,7 @@ function draw() {
   const { sought } = subject;
   element("sought").textContent = sought === null ? "no" : `at step ${sought.since}; ${foundWords(sought)}`;
   const thought = belief(subject);
-  element("thought").textContent = thought === null ? "nowhere yet" : `${cellWords(thought.map((place) => place.toFixed(1)))}; ${distance(thought, maze.goal).toFixed(1)} cells from the goal`;
+  element("thought").textContent = thought === null ? "nowhere yet" : `${cellWords(thought.map((place) => fixed(place, 1)))}; ${distance(thought, maze.goal).toFixed(1)} cells from the goal`;
   element("foreign").textContent = foreignWords();
   for (const id of ["step", "give", "move-goal", "move-agent", "wipe-h", "wipe-hebb"]) element(id).disabled = lab.done;
   element("back").disabled = lab.time === 0;

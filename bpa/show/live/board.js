@@ -36,6 +36,11 @@ function prepared(canvas, width, height) {
   return context;
 }
 
+// A number with so many digits behind the point; no zero has a sign.
+function fixed(number, digits) {
+  return number.toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1");
+}
+
 function drawCells(context, side, rows, columns, isWall) {
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -167,7 +172,7 @@ function drawTrace(canvas, width, trace, H, limit) {
     largest = Math.max(largest, Math.abs(trace[k]));
   }
   context.putImageData(image, 0, 0);
-  const words = `largest entry ${largest.toFixed(2)}`;
+  const words = `largest entry ${fixed(largest, 2)}`;
   canvas.setAttribute("aria-label", `The Hebbian trace as an image of ${H} by ${H} cells; ${words}.`);
   return words;
 }

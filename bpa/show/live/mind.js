@@ -113,7 +113,7 @@ function makePolicyRows(body) {
 function tellPolicy(body, policy) {
   ACTION_NAMES.forEach((_, action) => {
     const [, number, bar] = body.rows[action].cells;
-    number.textContent = policy === null ? "–" : `${(100 * policy[action]).toFixed(0)} %`;
+    number.textContent = policy === null ? "–" : `${fixed(100 * policy[action], 0)} %`;
     bar.firstChild.style.width = `${policy === null ? 0 : 100 * policy[action]}%`;
   });
 }
@@ -126,10 +126,10 @@ function drawValue(canvas, { values, rewardSteps, maze }, now) {
   const all = points.map(([, value]) => value);
   const [low, high] = [Math.min(0, ...all), Math.max(maze.reward, ...all)];
   drawTimeline(canvas, { low, high, ticks: roundTicks(low, high), points, rewardSteps, steps: maze.episodeLength });
-  const last = all.at(-1).toFixed(1);
+  const last = fixed(all.at(-1), 1);
   canvas.setAttribute(
     "aria-label",
-    `The critic's value over the episode, so far from ${Math.min(...all).toFixed(1)} to ${Math.max(...all).toFixed(1)}; now ${last}, after ${rewardCount(rewardSteps)}.`,
+    `The critic's value over the episode, so far from ${fixed(Math.min(...all), 1)} to ${fixed(Math.max(...all), 1)}; now ${last}, after ${rewardCount(rewardSteps)}.`,
   );
   return last;
 }

@@ -10,7 +10,7 @@ const scale = data.bits ? signs : standardised;
 const pictures = data.pictures.map((picture) => [...picture]); // each pixel from 0, dark, to 1, light
 let asked = 0; // which of them is on the sheet, and asked for
 
-const places = (number) => number.toFixed(2);
+const places = (number) => fixed(number, 2);
 
 function shade(value) {
   const level = Math.round(255 * Math.min(Math.max(value, 0), 1));

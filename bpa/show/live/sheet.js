@@ -50,7 +50,7 @@ function say(words) {
   element("message").textContent = words;
 }
 
-const places = (number) => number.toFixed(2).replace("-0.00", "0.00");
+const places = (number) => fixed(number, 2);
 
 function drawAnswer(answer) {
   const canvas = element("answer");
@@ -100,7 +100,7 @@ function drawWires(sums, answer, limit) {
   figure.querySelectorAll(".post").forEach((cell, k) => { cell.style.fill = pixelColor(answer[SIDE * to + k]); });
   figure.querySelectorAll(".sum").forEach((label, k) => { label.textContent = places(sums[SIDE * to + k]); });
   element("pre-name").textContent = `pre-synaptic: row ${from + 1} of the sheet; post-synaptic: row ${to + 1}`;
-  const words = strongest.value === 0 ? "all are 0" : `the strongest, from column ${strongest.i + 1} to column ${strongest.j + 1}, is ${strongest.value.toFixed(3)}`;
+  const words = strongest.value === 0 ? "all are 0" : `the strongest, from column ${strongest.i + 1} to column ${strongest.j + 1}, is ${fixed(strongest.value, 3)}`;
   figure.setAttribute("aria-label", `Wires from the ${SIDE} pixels of row ${from + 1} to the ${SIDE} of row ${to + 1}: ${words}.`);
   const block = element("block").style;
   [block.left, block.top] = [`${(100 * to) / SIDE}%`, `${(100 * from) / SIDE}%`];
@@ -128,11 +128,11 @@ function draw() {
   drawAnswer(answer);
   drawTrace(element("matrix"), SIZE, memory.hebb, SIZE, limit);
   element("matrix").style.width = "100%";
-  element("matrix").setAttribute("aria-label", `The matrix Hebb as an image of ${SIZE} by ${SIZE} cells; largest entry ${largest.toFixed(3)}.`);
+  element("matrix").setAttribute("aria-label", `The matrix Hebb as an image of ${SIZE} by ${SIZE} cells; largest entry ${fixed(largest, 3)}.`);
   drawWires(sums, answer, limit);
   const names = stored.map(({ name }) => name);
   element("stored").textContent = names.length ? `${names.length}: ${names.join(", ")}` : "nothing";
-  element("largest").textContent = largest.toFixed(3);
+  element("largest").textContent = fixed(largest, 3);
   const unknown = cue.filter((value) => value === 0).length;
   element("known").textContent = `${SIZE - unknown} of ${SIZE}`;
   const counts = wanted && countRight(cue, answer, wanted.pattern);

@@ -42,7 +42,7 @@ function say(words) {
   element("message").textContent = words;
 }
 
-const rounded = (number) => number.toFixed(number < 100 ? 1 : 0);
+const rounded = (number) => fixed(number, number < 100 ? 1 : 0);
 
 // Of the last batches, at every iteration.
 function remember(reward) {

@@ -14,7 +14,7 @@ let pair, moments;
 
 const valuesOf = (id) => data.settings[id] ?? [data.start[id]]; // what a slider offers; one that is not there, its start
 const number = (id) => Number(sliderValue(id, valuesOf(id)));
-const rounded = (value) => value.toFixed(3).replace(/^-(0\.000)$/, "$1");
+const rounded = (value) => fixed(value, 3);
 const connection = () => element("connection").value.split(",").map(Number);
 
 function live() {
