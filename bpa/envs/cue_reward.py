@@ -396,9 +396,7 @@ def best_rewards(env: CueReward) -> Tensor:
 def expected_rewards(env: CueReward) -> dict[str, float]:
     """Expected reward of three players in an episode, exact up to rounding: nothing is sampled.
 
-    "coin" tosses one for every answer, "no" always says no, and neither remembers anything. "perfect" is the
-    player of `best_rewards`: of N cues c may still be the target, C are shown, m of the c among them with a
-    hypergeometric probability, and afterwards m are left or c - m.
+    The sum of `expected_rewards_by_trial`, which says who the players are.
 
     Raises:
         ValueError: cues are dealt out, so that a trial depends on those before it.
@@ -409,6 +407,20 @@ def expected_rewards(env: CueReward) -> dict[str, float]:
         >>> ", ".join(f"{name} {reward:.2f}" for name, reward in players.items())
         'coin 10.00, no 13.33, perfect 18.93'
     """
+    return {player: float(sum(earned)) for player, earned in expected_rewards_by_trial(env).items()}
+
+
+def expected_rewards_by_trial(env: CueReward) -> dict[str, list[float]]:
+    """Expected reward of three players in each trial of an episode, exact up to rounding.
+
+    "coin" tosses one for every answer, "no" always says no, and neither remembers anything. "perfect" is the
+    player of `best_rewards`: of N cues c may still be the target, C are shown, m of the c among them with a
+    hypergeometric probability, and afterwards m are left or c - m. There are as many trials as can fit; one
+    that may not fit counts with the probability that it does.
+
+    Raises:
+        ValueError: cues are dealt out, so that a trial depends on those before it.
+    """
     from scipy.stats import hypergeom  # here, because it takes a second
 
     if env.pairing != "random":
@@ -417,7 +429,7 @@ def expected_rewards(env: CueReward) -> dict[str, float]:
     spare = MOST_BLANKS if env.trials == "published" else env.jitter  # steps by which a trial may be longer
     ends, left = np.zeros(T + 1), np.zeros(N + 1)  # how likely a trial ends at a step, and c cues are left
     ends[0] = left[N] = 1
-    earned = dict.fromkeys(("coin", "no", "perfect"), 0.0)
+    earned: dict[str, list[float]] = {"coin": [], "no": [], "perfect": []}
     for _ in range(T // env.trial_length):
         longer = [np.pad(ends, (env.trial_length + more, 0))[: T + 1] for more in range(spare + 1)]
         ends = np.mean(longer, axis=0)
@@ -431,5 +443,5 @@ def expected_rewards(env: CueReward) -> dict[str, float]:
                 after[c - m] += likely * (c - m) / c
         left = after
         for player, share in right.items():
-            earned[player] += ends.sum() * (share * env.reward - (1 - share) * env.wrong_penalty)
-    return {player: float(reward) for player, reward in earned.items()}
+            earned[player].append(float(ends.sum() * (share * env.reward - (1 - share) * env.wrong_penalty)))
+    return earned

@@ -17,7 +17,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from bpa.arguments import require_integer
+from bpa.arguments import require_integer, shown
 from bpa.cells.base import CELLS, cell_name
 from bpa.cells.lstm import LSTM
 from bpa.cells.plasticity import rule_name
@@ -132,6 +132,18 @@ def frames(
     for figure in figures:
         plt.close(figure)
     return Live("frames.html", ["frames.js"], data, title, caption, height + 130)
+
+
+def require_lengths(episode_length: int | Sequence[int]) -> list[int]:
+    """The lengths of an episode that a reader can choose from; ValueError unless there is one, each once."""
+    several = isinstance(episode_length, Sequence) and not isinstance(episode_length, str)
+    lengths = [
+        require_integer("episode_length", length, low=1)
+        for length in (episode_length if several else [episode_length])
+    ]
+    if not lengths or len({*lengths}) < len(lengths):
+        raise ValueError(f"episode_length must be one or more different numbers, got {shown(episode_length)}")
+    return lengths
 
 
 def maze_settings(size: int, episode_length: int, reward: float, wall_penalty: float) -> dict[str, Any]:
