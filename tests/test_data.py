@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bpa import data
+from bpa import GridMaze, data, evaluate
 from bpa.cli import main
 from bpa.experiments.evaluate import report
 from bpa.experiments.reproduce import read_table
@@ -72,6 +73,17 @@ def test_an_agent_is_what_is_noted_beside_it(name):
     for name in ("random_reward", "oracle_reward", "ceiling"):
         assert noted[name] == pytest.approx(scores[name])
     assert noted["share_of_ceiling"] == pytest.approx(noted["mean_reward"] / noted["ceiling"])
+
+
+@pytest.mark.parametrize("name", data.agents())
+def test_what_an_agent_earns_in_short_episodes_is_what_is_told(name):
+    net, config = runs.load_weights(name)
+    told = json.loads((data.HERE / "short" / f"{name}.json").read_text(encoding="utf8"))
+    maze = GridMaze(config.size, 100, told["episode_length"], config.reward, config.wall_penalty)
+    score = evaluate(net, maze, episodes=300, seed=17)
+    assert abs(score.mean - told["mean_reward"]) < 4 * math.hypot(
+        score.standard_error, told["standard_error"]
+    )
 
 
 @pytest.mark.parametrize("name", ["maze-12", "", "agents", "../data", "agents/maze-9", "maze-9.json", "."])

@@ -11,6 +11,7 @@ SHIPPED = {  # folder -> what of it ships
         "agents/*.safetensors",
         "agents/*.json",
         "decoders/*.json",
+        "short/*.json",
         "*/settings.json",
         "*/final.csv",
         "*/curves.csv",

@@ -8,9 +8,9 @@ from typing import Any
 
 from bpa.arguments import require_integer
 from bpa.envs.cue_reward import CueReward, expected_rewards_by_trial
-from bpa.show.widgets import Live, require_lengths
+from bpa.show.readers import episode_numbers, require_lengths
+from bpa.show.widgets import Live
 
-EPISODES = 99  # those with a number of their own, for a link
 LOOKS = ("patterns", "letters")
 MOST_BITS = 100  # of a picture that a reader can look at
 MOST_CUES = 26  # each of them has a letter
@@ -85,7 +85,7 @@ def play_cues(
         "settings": allowed_settings(lengths),
         "seed": seed,
     }
-    scripts = ["board.js", "network.js", "settings.js", "cuetask.js", "scale.js", "cues.js"]
+    scripts = ["board.js", "network.js", "settings.js", "cuetask.js", "reader.js", "cues.js"]
     return Live("cues.html", scripts, data, title, caption, height=1000, name="cues")
 
 
@@ -94,5 +94,5 @@ def allowed_settings(lengths: Sequence[int]) -> dict[str, list[str]]:
     return {
         "steps": [str(length) for length in lengths],
         "cues": [*LOOKS],
-        "episode": [str(number) for number in range(1, EPISODES + 1)],
+        "episode": episode_numbers(),
     }

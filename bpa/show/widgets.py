@@ -17,7 +17,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from bpa.arguments import require_integer, shown
+from bpa.arguments import require_integer
 from bpa.cells.base import CELLS, cell_name
 from bpa.cells.lstm import LSTM
 from bpa.cells.plasticity import rule_name
@@ -27,6 +27,7 @@ from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
 from bpa.show.picture import encode
 from bpa.show.plots import require_text
+from bpa.show.readers import episode_numbers, maze_scale, require_lengths, shipped_scores
 from bpa.show.stills import still
 
 SCRIPTED_CELLS = ("rnn", "lstm")  # names of `bpa.cells.base.CELLS`, those of live/network.js
@@ -134,18 +135,6 @@ def frames(
     return Live("frames.html", ["frames.js"], data, title, caption, height + 130)
 
 
-def require_lengths(episode_length: int | Sequence[int]) -> list[int]:
-    """The lengths of an episode that a reader can choose from; ValueError unless there is one, each once."""
-    several = isinstance(episode_length, Sequence) and not isinstance(episode_length, str)
-    lengths = [
-        require_integer("episode_length", length, low=1)
-        for length in (episode_length if several else [episode_length])
-    ]
-    if not lengths or len({*lengths}) < len(lengths):
-        raise ValueError(f"episode_length must be one or more different numbers, got {shown(episode_length)}")
-    return lengths
-
-
 def maze_settings(size: int, episode_length: int, reward: float, wall_penalty: float) -> dict[str, Any]:
     """What the scripts need to know of a maze; the arguments are refused as `GridMaze` refuses them."""
     maze = GridMaze(size, 1, episode_length, reward, wall_penalty)
@@ -159,21 +148,31 @@ def maze_settings(size: int, episode_length: int, reward: float, wall_penalty: f
 
 def play_maze(
     size: int = 11,
-    episode_length: int = 200,
+    episode_length: int | Sequence[int] = 200,
     reward: float = 10.0,
     wall_penalty: float = 0.0,
     seed: int | None = None,
+    agent: str | None = None,
     title: str = "You are the agent",
     caption: str = "",
 ) -> Live:
-    """The grid maze for the reader to play, by the rules of `GridMaze`, by keys, mouse or touch.
+    """The grid maze for the reader to play, by the rules of `GridMaze`, by keys, buttons, swipes or taps.
 
-    You see what the agent senses, the 3 x 3 cells around it, or the whole map.
+    You see what the agent senses, the 3 x 3 cells around it, or the whole map. After an episode the map
+    shows the goal and your path. A folded scale says where your score stands among those of a random and a
+    straight walker, of the ideal agent and of the oracle, which are exact. A link in the text of the page
+    drives the figure too, such as `<a href="#maze:steps=50,episode=7">episode 7</a>`, the same one for
+    everybody.
 
     Args:
-        size, episode_length, reward, wall_penalty: as for `GridMaze`.
-        seed: the same mazes and teleports every time; new ones if None.
+        size, reward, wall_penalty: as for `GridMaze`.
+        episode_length: as for `GridMaze`; or several, to choose from, the first of them at first.
+        seed: the same goals and teleports every time; new ones if None.
+        agent: the name of an agent that ships for such a maze; its measured score is on the scale too.
         title, caption: set above and below.
+
+    Raises:
+        ValueError: an argument is out of range, or the agent lives in another maze.
 
     Example:
         >>> from bpa.show.widgets import play_maze
@@ -182,8 +181,22 @@ def play_maze(
     """
     if seed is not None:
         seed = require_integer("seed", seed, low=0, high=2**32 - 1)
-    data = {"maze": maze_settings(size, episode_length, reward, wall_penalty), "seed": seed}
-    return Live("play.html", ["maze.js", "board.js", "play.js"], data, title, caption)
+    lengths = require_lengths(episode_length)
+    maze = GridMaze(size, 1, lengths[0], reward, wall_penalty)
+    measured = {} if agent is None else shipped_scores(agent, maze)
+    data = {
+        "maze": maze_settings(size, lengths[0], reward, wall_penalty),
+        "scores": {length: maze_scale(maze, length, measured.get(length)) for length in lengths},
+        "settings": {
+            "steps": [str(length) for length in lengths],
+            "view": ["sensed", "map"],
+            "episode": episode_numbers(),
+            "scale": ["open", "closed"],
+        },
+        "seed": seed,
+    }
+    scripts = ["network.js", "settings.js", "maze.js", "board.js", "reader.js", "play.js"]
+    return Live("play.html", scripts, data, title, caption, height=800, name="maze")
 
 
 def network_settings(net: Network | LSTM) -> dict[str, Any]:

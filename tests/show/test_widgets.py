@@ -9,8 +9,9 @@ import torch
 from javascript import run_javascript
 from matplotlib import pyplot as plt
 
-from bpa import LSTM, GridMaze, Network
+from bpa import LSTM, GridMaze, Network, data
 from bpa.cells.fast_weights import FastWeightNetwork
+from bpa.envs.baselines import expected_reward
 from bpa.maze import draw_noise
 from bpa.show import widgets
 from bpa.training.rollout import rollout, sample
@@ -288,6 +289,22 @@ def test_a_live_figure_asks_no_one_for_anything_and_can_only_run_scripts():
         assert page == live._repr_html_()
 
 
+def test_the_reader_is_compared_with_what_python_computes_and_what_was_measured():
+    scores = widgets.play_maze(episode_length=(200, 50, 60), agent="maze-11").data["scores"]
+    for length, folder in ((200, "agents"), (50, "short"), (60, None)):
+        earned = {row["name"]: row["reward"] for row in scores[length]}
+        assert earned["random walker"] == expected_reward("random", 11, length)
+        assert earned["ideal agent"] == expected_reward("ideal", 11, length)
+        assert ("trained agent" in earned) == (folder is not None)
+        if folder is not None:
+            told = json.loads((data.HERE / folder / "maze-11.json").read_text(encoding="utf-8"))
+            assert earned["trained agent"] == told["mean_reward"]
+            assert scores[length][-1]["error"] == told["standard_error"]
+    # A maze too large to compute in seconds has a shorter scale.
+    names = [row["name"] for row in widgets.play_maze(size=19, episode_length=30).data["scores"][30]]
+    assert names == ["random walker", "straight walker", "oracle"]
+
+
 def test_frames_close_their_figures_and_carry_every_text():
     plt.close("all")
     live = widgets.frames(small_figures(3), [0, 1, 2], title="Title", alt="A plot", caption="Look <here>")
@@ -313,6 +330,11 @@ def test_parameters_survive_the_way_into_the_page():
         (lambda: widgets.play_maze(size=10), "size must be an odd number"),
         (lambda: widgets.play_maze(seed=-1), "seed must be a whole number"),
         (lambda: widgets.play_maze(title=" "), "title must be text"),
+        (lambda: widgets.play_maze(episode_length=(50, 50)), "must be one or more different numbers"),
+        (lambda: widgets.play_maze(episode_length=[]), "must be one or more different numbers"),
+        (lambda: widgets.play_maze(agent="maze-12"), "agent must be one of"),
+        (lambda: widgets.play_maze(size=9, agent="maze-11"), "lives in mazes of size 11 with reward 10"),
+        (lambda: widgets.play_maze(wall_penalty=0.1, agent="maze-11"), "wall penalty 0, got 11, 10 and 0.1"),
         (lambda: widgets.watch_agent(Network(5, 10, 4)), "17 inputs and 4 actions, got 5 and 4"),
         (lambda: widgets.watch_agent(Network(17, 10, 4), episode_length=0), "episode_length must be"),
         (lambda: widgets.frames(small_figures(1), ["a"], title="t", alt="a"), "at least two, got 1"),

@@ -191,13 +191,7 @@ function draw() {
   drawStanding();
 }
 
-// Words for who sees the picture, and more for who does not.
-function say(words, unseen = "") {
-  const more = document.createElement("span");
-  more.className = "unseen";
-  more.textContent = unseen;
-  element("message").replaceChildren(words, more);
-}
+const say = (words, unseen) => sayWords(element("message"), words, unseen);
 
 function tell(before) {
   const [, more] = drawSeen();

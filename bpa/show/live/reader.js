@@ -1,6 +1,15 @@
 "use strict";
-// A table of scores from the least to the most, a bar beside each: where the reader stands among others.
+// What figures share in which the reader is the agent: words, and where the reader stands among others.
 
+// Words for who sees the figure, and more for who does not, as one line that is read aloud.
+function sayWords(line, words, unseen = "") {
+  const more = document.createElement("span");
+  more.className = "unseen";
+  more.textContent = unseen;
+  line.replaceChildren(words, more);
+}
+
+// A table of scores from the least to the most, a bar beside each.
 // rows: [{ name, knows, reward, error, you }]; error, a standard error, only where the reward was measured. The
 // longest bar is that of `most`, or of a reward above it.
 function drawScale(body, rows, most = 0) {
@@ -12,11 +21,11 @@ function drawScale(body, rows, most = 0) {
     row.className = you ? "you" : "";
     const head = document.createElement("th");
     head.scope = "row";
-    head.append(name);
+    head.append(`${name} `);
     if (knows) {
       const words = document.createElement("span");
       words.className = "small";
-      words.textContent = ` ${knows}`;
+      words.textContent = knows;
       head.append(words);
     }
     const [bar, number] = [document.createElement("td"), document.createElement("td")];
@@ -25,7 +34,7 @@ function drawScale(body, rows, most = 0) {
     filled.style.marginLeft = `${(100 * (Math.min(0, reward) - low)) / span}%`;
     filled.style.width = `${(100 * Math.abs(reward)) / span}%`;
     bar.append(filled);
-    number.textContent = error === undefined ? rewardWords(reward) : `${rewardWords(reward)} ± ${error.toFixed(1)}`;
+    number.textContent = error === undefined ? rewardWords(reward) : `${reward.toFixed(1)} ± ${error.toFixed(1)}`;
     row.append(head, bar, number);
     return row;
   }));
