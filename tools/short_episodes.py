@@ -7,7 +7,7 @@ from bpa import GridMaze, data, evaluate
 from bpa.training.checkpoint import load_weights
 
 FOLDER = Path(__file__).parents[1] / "results" / "short"
-STEPS = 50  # what a reader plays in a minute
+STEPS = 50  # as many as a reader plays for a first try
 EPISODES, SEED = 2000, 1  # as for its own length
 
 

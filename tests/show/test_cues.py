@@ -12,7 +12,7 @@ from javascript import run_javascript
 
 from bpa.envs.cue_reward import CueReward, best_rewards, expected_rewards
 from bpa.noise import uniform
-from bpa.show import cues
+from bpa.show import cues, widgets
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "book" / "chapters").glob("*.ipynb"))
 SOURCES = ("board.js", "network.js", "settings.js", "cuetask.js")
@@ -259,7 +259,15 @@ def test_the_scores_of_the_others_are_those_of_python():
     assert len(page) < 100_000
 
 
-def test_every_link_of_the_book_is_one_that_its_figure_follows():
+FIGURES = {
+    "cues": ("play_cues(", cues.allowed_settings([60, 30])),
+    "maze": ("play_maze(", widgets.play_maze(episode_length=(200, 50)).data["settings"]),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_link_of_the_book_is_one_that_its_figure_follows(name):
+    made, allowed = FIGURES[name]
     found = 0
     for path in CHAPTERS:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -267,16 +275,17 @@ def test_every_link_of_the_book_is_one_that_its_figure_follows():
             settings
             for cell in cells
             if cell["cell_type"] == "markdown"
-            for settings in re.findall(r'<a href="#cues:([^"]*)">', "".join(cell["source"]))
+            for settings in re.findall(rf'<a href="#{name}:([^"]*)">', "".join(cell["source"]))
         ]
         if not links:
             continue
-        assert sum("play_cues(" in "".join(cell["source"]) for cell in cells) == 1
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        assert sum(made in "".join(cell["source"]) for cell in code) == 1, "which one would it drive?"
         read = run_javascript(
             "({ links, allowed }) => links.map((link) => readSettings(link, allowed))",
-            {"links": links, "allowed": cues.allowed_settings([60, 30])},
+            {"links": links, "allowed": allowed},
             SOURCES,
         )
         assert len(read) == len(links)
         found += len(links)
-    assert found >= 1
+    assert found >= 2

@@ -93,7 +93,7 @@ def test_a_reader_with_a_perfect_memory_plays_an_episode_by_keys(opened, as_lett
     right = round((20 + total) / 2)
     said = reading(frame, "message")
     assert f"your score is {total:g}." in said
-    assert f"You had {right} of 20 answers right, a perfect memory {right} here." in said
+    assert f"You had {right} of 20 answers right, and 7 of the last 7; a perfect memory had {right}" in said
     assert "from then on you were wrong 0 times" in said
     assert total >= 12
     assert number(scale(frame)["you, in this episode"]) == total
@@ -145,6 +145,9 @@ def test_buttons_answer_and_episodes_of_a_kind_have_a_mean(opened):
         assert page.frames[1].evaluate("document.activeElement.id") == "seen"
         scores.append(always_no(page, frame, 10))
     assert number(scale(frame)["you, mean of 2"]) == sum(scores) / 2
+    rows = [row.locator("td").all_text_contents() for row in frame.locator("#history tr").all()]
+    late = sum(reward == "+1" for _, _, _, reward, _ in rows[-7:])
+    assert f"and {late} of the last 7;" in reading(frame, "message")
     frame.locator("#look").select_option("letters")
     frame.locator("#again").click()
     last = always_no(page, frame, 10)

@@ -8,6 +8,7 @@ const BITS = data.task.cueBits;
 const ACROSS = Math.ceil(Math.sqrt(BITS)); // pixels of a cue in a row
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const PLACES = ["first", "second"];
+const LATE = 7; // the last trials, which are told apart where there are more, as in Chapter 7
 const OTHERS = { coin: "a tossed coin", no: "always no", perfect: "a perfect memory" };
 const WHO = { coin: "knows nothing", no: "knows that no is likelier", perfect: "forgets nothing" };
 let task; // a CueReward of the chosen length
@@ -167,7 +168,8 @@ function uncover() {
   const times = (count) => `${count} time${count === 1 ? "" : "s"}`;
   const perfect = memory.filter(({ answer }, k) => answer === (task.pairs[k].includes(task.target) ? 1 : 0)).length;
   const said = known === 0 ? "These trials did not say which cue was the target." : `After trial ${known} only one cue could be the target; from then on you were wrong ${times(wrong(known))}.`;
-  return `You had ${task.trials - wrong(0)} of ${task.trials} answers right, a perfect memory ${perfect} here. The target was ${nameOf(task.target)}, with the star. ${said}`;
+  const late = task.trials > LATE ? `, and ${LATE - wrong(task.trials - LATE)} of the last ${LATE}` : "";
+  return `You had ${task.trials - wrong(0)} of ${task.trials} answers right${late}; a perfect memory had ${perfect} here. The target was ${nameOf(task.target)}, with the star. ${said}`;
 }
 
 function draw() {
