@@ -379,19 +379,21 @@ def straight_reward(grid: MazeMap, episode_length: int, reward: float) -> float:
 
 
 def affordable(policy: str, size: int, episode_length: int) -> bool:
-    """Whether `expected_reward` takes seconds, not minutes or hours; for "random", "oracle" and "ideal".
+    """Whether `expected_reward` takes seconds, not minutes or hours; for all of POLICIES but "explorer".
 
     With T = 200 and one thread "random" takes 2 s for side 101, and up to side 163 it is affordable (15 s);
-    "oracle" takes half a second for side 101 and is affordable up to side 271 (11 s); "ideal" takes half a
-    second for side 11 and 6 s for side 17, the largest.
+    "straight" is affordable up to side 45; "oracle" takes half a second for side 101 and is affordable up to
+    side 271 (11 s); "ideal" takes half a second for side 11 and 6 s for side 17, the largest.
     """
-    require_choice("policy", policy, ("random", "oracle", "ideal"))
+    require_choice("policy", policy, ("random", "straight", "oracle", "ideal"))
     if policy == "ideal":
         return size in SETS and episode_length * (SETS[size] + SETS_OF_A_STEP) <= MOST_SETS
     cells = 3 / 4 * size**2
     goals = cells / 8
     if policy == "random":
         return episode_length * goals * cells <= MOST_WORK
+    if policy == "straight":  # any two goals may differ, and a cell has four last actions, in larger tables
+        return 5 * episode_length * cells * NUM_ACTIONS * cells <= MOST_WORK
     goals = min(goals, 3 / 4 * episode_length**2 / 4)
     return goals * (25 * cells + episode_length * min(episode_length, 2 * size)) <= MOST_WORK
 

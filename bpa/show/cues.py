@@ -13,6 +13,7 @@ from bpa.show.widgets import Live
 
 LOOKS = ("patterns", "letters")
 MOST_BITS = 100  # of a picture that a reader can look at
+MOST_STEPS = 1000  # of an episode that a reader can play
 MOST_CUES = 26  # each of them has a letter
 
 
@@ -38,7 +39,7 @@ def play_cues(
     Args:
         num_cues, cue_bits, reward, wrong_penalty, show_steps, pause_steps: as for `CueReward`, whose trials
             are regular and whose pairs are drawn at random; at most 26 cues and 100 bits.
-        episode_length: as for `CueReward`; or several, to choose from, the first of them at first.
+        episode_length: as for `CueReward`, at most 1000; or several, to choose from, the first at first.
         seed: the same episodes every time; new ones if None.
         title, caption: set above and below.
 
@@ -50,7 +51,7 @@ def play_cues(
         >>> play_cues(num_cues=6, pause_steps=0, episode_length=(60, 30), wrong_penalty=1.0)
         <live figure: You are the agent: which cue counts?>
     """
-    lengths = require_lengths(episode_length)
+    lengths = require_lengths(episode_length, MOST_STEPS)
     require_integer("num_cues", num_cues, low=2, high=MOST_CUES)
     require_integer("cue_bits", cue_bits, low=1, high=MOST_BITS)
     tasks = [

@@ -28,11 +28,11 @@ def episode_numbers() -> list[str]:
     return [str(number) for number in range(1, EPISODES + 1)]
 
 
-def require_lengths(episode_length: int | Sequence[int]) -> list[int]:
+def require_lengths(episode_length: int | Sequence[int], most: int | None = None) -> list[int]:
     """The lengths of an episode that a reader can choose from; ValueError unless there is one, each once."""
     several = isinstance(episode_length, Sequence) and not isinstance(episode_length, str)
     lengths = [
-        require_integer("episode_length", length, low=1)
+        require_integer("episode_length", length, low=1, high=most)
         for length in (episode_length if several else [episode_length])
     ]
     if not lengths or len({*lengths}) < len(lengths):
@@ -49,7 +49,7 @@ def exact_scores(
     return tuple(
         (policy, expected_reward(policy, *rules))
         for policy in SCALE
-        if affordable("random" if policy == "straight" else policy, size, episode_length)
+        if affordable(policy, size, episode_length)
     )
 
 

@@ -234,6 +234,7 @@ def test_the_task_refuses_what_it_does_not_know(part, name, value, words):
         ({"episode_length": 5}, "episode_length must be"),
         ({"episode_length": (60, 60)}, "episode_length must be one or more different numbers"),
         ({"episode_length": ()}, "episode_length must be one or more different numbers"),
+        ({"episode_length": 1001}, "episode_length must be a whole number from 1 to 1000, got 1001"),
         ({"episode_length": "60"}, "episode_length must be a whole number"),
         ({"wrong_penalty": -1}, "wrong_penalty must be"),
         ({"seed": -1}, "seed must be"),

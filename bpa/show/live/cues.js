@@ -242,6 +242,7 @@ function follow(text) {
     if (steps !== undefined) element("length").value = steps;
     if (cues !== undefined) element("look").value = cues;
     begin(episode === undefined ? undefined : Number(episode));
+    element("seen").focus({ preventScroll: true }); // for the keys
   } catch (error) {
     say(`This link was not followed: ${error.message}.`);
   }

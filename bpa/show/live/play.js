@@ -104,6 +104,8 @@ function follow(text) {
     if (steps !== undefined) element("length").value = steps;
     if (steps !== undefined || episode !== undefined) begin(episode === undefined ? undefined : Number(episode));
     else draw();
+    const first = scale === "open" ? element("standing").querySelector("summary") : board;
+    first.focus({ preventScroll: true });
   } catch (error) {
     say(`This link was not followed: ${error.message}.`);
   }
