@@ -251,7 +251,7 @@ WRONG = [
     (chapter_13.predict_next, lambda s, A, c: row_from(s, A, c, slice(-1)), "last pair is missing"),
     (chapter_13.predict_next, round_the_end, "round the end"),
     (chapter_13.predict_next, stopped_in_the_loop, "return is inside the loop"),
-    (chapter_13.predict_next, past_the_end, "IndexError"),
+    (chapter_13.predict_next, past_the_end, "stopped with IndexError"),
     (chapter_13.predict_next, lambda s, A, c: table_of(s, A, c)[s[-1]], "These are counts"),
     (
         chapter_13.predict_next,
