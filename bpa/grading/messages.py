@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -41,7 +42,8 @@ class Forged(ValueError):
     """Bytes that no honest process sends."""
 
 
-class Kept(NamedTuple):
+@dataclass(frozen=True)
+class Kept:
     """An object of the student's process, as the judge sees it."""
 
     place: int

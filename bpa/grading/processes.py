@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import matplotlib
 import torch
 from torch import Tensor
 
@@ -279,6 +280,7 @@ class Nursery:
         self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="bpa-grade-")))
         self.library = package_without_checks(self.folder)
         self.environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        self.fonts = list(Path(matplotlib.get_cachedir()).glob("fontlist-*.json"))
         self.environment |= {"HOME": str(self.folder), "OMP_NUM_THREADS": "1"}
         if self.fork:
             ours, theirs = socket.socketpair()
@@ -314,6 +316,8 @@ class Nursery:
                 tempfile.TemporaryDirectory(prefix="bpa-student-", ignore_cleanup_errors=True)
             )
             asked = {"scratch": scratch, "secret": self.secret}
+            for path in self.fonts:  # else Matplotlib looks for them in the student's time
+                shutil.copy(path, scratch)
             child = self.forked(asked, stack) if self.fork else self.spawned(asked, stack)
             stack.callback(child.end)
             receive(child.reading)  # it is ready: to import PyTorch is nobody's time
