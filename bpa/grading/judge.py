@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,7 +12,7 @@ from typing import Literal, NamedTuple
 from bpa import checks
 from bpa.arguments import require_number
 from bpa.checks.compare import EXERCISES, Exercise, NotYet
-from bpa.grading.notebook import Cell, checked, defined, foul_play, read_notebook, sent_for
+from bpa.grading.notebook import Cell, Sent, checked, defined, foul_play, marked, read_notebook, sent_for
 from bpa.grading.processes import Child, Nursery, Stopped
 
 Status = Literal["right", "wrong", "unanswered", "crash", "time-out", "tampering"]
@@ -29,6 +30,29 @@ class Mark(NamedTuple):
     def points(self) -> int:
         """All for a right answer, none for any other."""
         return self.exercise.points if self.status == "right" else 0
+
+
+class Notebook(NamedTuple):
+    """A notebook that was handed in: what it says, and what is in it."""
+
+    name: str  # of the file
+    cells: list[Cell]
+    functions: set[str]  # and other names that its cells bind
+    checks: set[str]  # that it calls
+    answers: set[str]  # names that are bound in cells marked as the place of an answer
+
+    def has(self, exercise: Exercise) -> bool:
+        """Whether an exercise is in it, with its check or without.
+
+        A name is not enough: Chapter 1 has a `decay_step` of its own, and Chapter 2 asks for one.
+        """
+        if exercise.function not in self.functions:
+            return False
+        if exercise.name in self.checks or exercise.function in self.answers:
+            return True
+        others = {e.function for e in EXERCISES.values() if e.chapter == exercise.chapter}
+        alone = not (self.functions & others) - {exercise.function}
+        return not self.answers and not (self.checks and alone)
 
 
 class Marked(NamedTuple):
@@ -58,23 +82,39 @@ def submissions(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise ValueError(f"folder {folder} is not there")
     students = {
-        entry.name: sorted(path for path in entry.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+        entry.name: sorted(
+            (path for path in entry.rglob("*.ipynb") if not left_behind(path.relative_to(entry))), key=as_stem
+        )
         for entry in sorted(folder.iterdir())
-        if entry.is_dir() and not entry.name.startswith((".", "__"))
+        if entry.is_dir() and not left_behind(Path(entry.name))
     }
-    students |= {entry.stem: [entry] for entry in sorted(folder.glob("*.ipynb"))}
+    students |= {
+        entry.stem: [entry]
+        for entry in sorted(folder.glob("*.ipynb"), key=as_stem)
+        if not left_behind(Path(entry.name))
+    }
     if not students:
         raise ValueError(f"folder {folder} has neither notebooks nor folders of students")
     return dict(sorted(students.items()))
 
 
-def chosen(only: Sequence[str], notebooks: Sequence[Sequence[Cell]]) -> list[Exercise]:
+def left_behind(path: Path) -> bool:
+    """Whether no student made a file: checkpoints of Jupyter, and what macOS packs beside files."""
+    return any(part.startswith((".", "__")) for part in path.parts)
+
+
+def as_stem(path: Path) -> str:
+    """What notebooks are sorted by: `home (1).ipynb` comes after `home.ipynb`."""
+    return str(path.with_suffix(""))
+
+
+def chosen(only: Sequence[str], students: Sequence[Sequence[Notebook]]) -> list[Exercise]:
     """The exercises that count, in the order of the book.
 
     Args:
         only: names of exercises, or two digits for all of a chapter; none: those that at least half of the
-            students' notebooks define, as a stub or more, and check.
-        notebooks: the cells of each student's notebooks.
+            students define, as a stub or more, and check.
+        students: the notebooks of each.
 
     Raises:
         ValueError: there is no exercise of a name, or none is left.
@@ -84,12 +124,15 @@ def chosen(only: Sequence[str], notebooks: Sequence[Sequence[Cell]]) -> list[Exe
             raise ValueError(f"only must name exercises such as associate, or their part as 01, got {name!r}")
     if only:
         return [e for e in EXERCISES.values() if e.name in only or e.chapter in only]
-    names = [(defined(cells), checked(cells)) for cells in notebooks]
     found = [
         exercise
         for exercise in EXERCISES.values()
-        if 2 * sum(exercise.function in here and exercise.name in calls for here, calls in names)
-        >= len(names)
+        if 2
+        * sum(
+            any(exercise.function in each.functions and exercise.name in each.checks for each in notebooks)
+            for notebooks in students
+        )
+        >= len(students)
     ]
     if not found:
         raise ValueError("no exercise is in at least half of the notebooks: only must name those that count")
@@ -127,52 +170,87 @@ def grade(
     folder = Path(folder)
     students = submissions(folder)
     read = {student: read_all(paths) for student, paths in students.items()}
-    exercises = chosen(only, [cells for cells, _ in read.values()])
+    exercises = chosen(only, [notebooks for notebooks, _ in read.values()])
     marked = []
     with Nursery([folder], seconds, fork) as nursery:
-        for student, (cells, faults) in read.items():
-            one = mark_all(student, cells, faults, exercises, nursery)
+        for student, (notebooks, faults) in read.items():
+            one = mark_all(student, notebooks, faults, exercises, nursery)
             marked.append(one)
             tell(f"{student}: {one.points} of {one.possible}")
     return marked
 
 
-def read_all(paths: Sequence[Path]) -> tuple[list[Cell], list[str]]:
-    """The cells of all notebooks of a student, and what is wrong with files that are none."""
-    cells, faults = [], []
+def read_all(paths: Sequence[Path]) -> tuple[list[Notebook], dict[str, str]]:
+    """The notebooks of a student, and what is wrong with files that are none, by their names."""
+    notebooks, faults = [], {}
     for path in paths:
         try:
-            cells += read_notebook(path)
+            cells = read_notebook(path)
         except ValueError as error:
-            faults.append(f"{path.name}: {error}")
-    return cells, faults
+            faults[path.name] = f"{path.name} cannot be read: {error}"
+        else:
+            notebooks.append(Notebook(path.name, cells, defined(cells), checked(cells), marked(cells)))
+    return notebooks, faults
+
+
+def answer_to(exercise: Exercise, notebooks: Sequence[Notebook]) -> tuple[Notebook, Sent, list[str]] | None:
+    """The notebook whose answer counts, what to run of it, and the files that have one; None: none has.
+
+    A stub counts only where nothing else is there. Of several answers the last counts, by the files' names.
+    """
+    found = [
+        (each, sent)
+        for each in notebooks
+        if each.has(exercise)
+        for sent in [sent_for(each.cells, exercise.function, exercise.name)]
+        if sent is not None
+    ]
+    if not found:
+        return None
+    answered = [pair for pair in found if not pair[1].stub]
+    notebook, sent = (answered or found)[-1]
+    return notebook, sent, [each.name for each, _ in answered]
 
 
 def mark_all(
-    student: str, cells: Sequence[Cell], faults: list[str], exercises: Sequence[Exercise], nursery: Nursery
+    student: str,
+    notebooks: Sequence[Notebook],
+    faults: dict[str, str],
+    exercises: Sequence[Exercise],
+    nursery: Nursery,
 ) -> Marked:
     """The marks of one student: a process for all exercises, a fresh one after each that broke off."""
-    remarks = list(faults)
-    here = defined(cells)
-    gone = [e.name for e in exercises if e.function in here and e.name not in checked(cells)]
-    if gone:
-        remarks.append(f"The check is gone of {', '.join(gone)}.")
-    foul = foul_play(cells, checks.__all__)
+    remarks, gone, several = list(faults.values()), [], defaultdict[str, list[str]](list)
+    foul = {each.name: foul_play(each.cells, checks.__all__) for each in notebooks}
+    chapters = {exercise.chapter for exercise in EXERCISES.values()}
     waiting = []
     marks: dict[str, Mark] = {}
     for exercise in exercises:
-        sent = sent_for(cells, exercise.function)
-        if sent is None:
-            said = faults[0] if faults else f"there is no function {exercise.function}"
-            marks[exercise.name] = Mark(exercise, "crash" if faults else "unanswered", "", said)
-        elif sent.fault:
+        found = answer_to(exercise, notebooks)
+        if found is None:
+            # A file that begins with the digits of a chapter has no other's exercises.
+            lost = [
+                f for name, f in faults.items() if name[:2] == exercise.chapter or name[:2] not in chapters
+            ]
+            said = lost[0] if lost else f"there is no function {exercise.function}"
+            slip = "a file cannot be read" if lost else ""
+            marks[exercise.name] = Mark(exercise, "crash" if lost else "unanswered", slip, said)
+            continue
+        notebook, sent, names = found
+        if len(names) > 1:
+            several[", ".join(names)].append(exercise.name)
+        gone += [] if exercise.name in notebook.checks else [exercise.name]
+        if sent.fault:
             marks[exercise.name] = Mark(exercise, "crash", sent.fault.partition(":")[0], sent.fault)
         elif sent.stub:
             marks[exercise.name] = Mark(exercise, "unanswered")
-        elif foul:
-            marks[exercise.name] = Mark(exercise, "tampering", "", "; ".join(foul))
+        elif foul[notebook.name]:
+            marks[exercise.name] = Mark(exercise, "tampering", "", "; ".join(foul[notebook.name]))
         else:
             waiting.append((exercise, sent))
+    remarks += [f"{', '.join(each)}: in {names}, the last one counts." for names, each in several.items()]
+    if gone:
+        remarks.append(f"The check is gone of {', '.join(gone)}.")
     while waiting:
         with nursery.child() as child:
             while waiting:

@@ -8,29 +8,38 @@ import re
 import symtable
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bpa.textfile import utf8_text
 
 GUARDED = {"torch", "numpy", "bpa", "builtins", "time"}  # packages whose functions nobody needs to replace
-MAGIC = re.compile(r"^(\s*)[%!?].*$", re.MULTILINE)
+# What only IPython understands, and what stands in its place; tried in a line that Python refuses.
+MAGICS = (
+    (re.compile(r"^(\s*)%time\s+(.+)$"), r"\1\2"),
+    (re.compile(r"^(\s*)[%!?].*$"), r"\1pass"),
+    (re.compile(r"^(\s*[\w.,\s]+=\s*)[%!].*$"), r"\1None"),  # files = !ls
+    (re.compile(r"^(\s*)[\w.]+\?{1,2}\s*$"), r"\1pass"),  # torch.einsum?
+)
+TIMED = ("%%time", "%%timeit", "%%capture", "%%prun")  # below them stands Python, below all others does not
 CHECKS = "checks"
+QUOTED = 60  # characters of a line that is quoted
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 class Cell(NamedTuple):
     """A code cell."""
 
-    number: int  # among all cells of the notebook, from 1
+    place: str  # "cell 3", or "cell 3 of home.ipynb": among all cells of the notebook, from 1
     source: str  # without the lines that only IPython understands
     statements: list[ast.stmt]  # empty if it is no Python
     fault: str  # why it is no Python
+    marked: bool = False  # whether it is marked as the place of an answer
 
 
 class Sent(NamedTuple):
     """What is sent to the student's process for one function."""
 
-    cells: list[tuple[str, str]]  # number and source, at the lines where they stand in the notebook
+    cells: list[tuple[str, str]]  # place and source, at the lines where they stand in the notebook
     stub: bool  # whether the function is the untouched stub
     fault: str  # why there is nothing to run
 
@@ -44,24 +53,65 @@ def read_notebook(path: Path) -> list[Cell]:
     try:
         cells = json.loads(utf8_text(str(path)))["cells"]
         sources = [
-            (number, "".join(cell["source"]))
+            (number, "".join(cell["source"]), is_marked(cell.get("metadata", {})))
             for number, cell in enumerate(cells, start=1)
             if cell["cell_type"] == "code"
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"it is no notebook: {type(error).__name__}: {error}") from None
-    return [code_cell(number, source) for number, source in sources]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is no notebook ({type(error).__name__}: {error})") from None
+    return [code_cell(number, source, path.name, marked) for number, source, marked in sources]
 
 
-def code_cell(number: int, source: str) -> Cell:
+def is_marked(metadata: dict[str, Any]) -> bool:
+    """Whether a cell says that it takes an answer: a stub of the book, or nbgrader's."""
+    return "exercise" in metadata.get("tags", ()) or metadata.get("nbgrader", {}).get("solution") is True
+
+
+def code_cell(number: int, source: str, file: str = "", marked: bool = False) -> Cell:
     """A cell of this source."""
-    source = MAGIC.sub(r"\1pass", source)
+    place = f"cell {number} of {file}" if file else f"cell {number}"
+    source = plain_python(source)
     try:
-        return Cell(number, source, ast.parse(source).body, "")
+        return Cell(place, source, ast.parse(source).body, "", marked)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
-        place = f" (cell {number}, line {line})" if line else f" (cell {number})"
-        return Cell(number, source, [], f"{type(error).__name__}: {getattr(error, 'msg', error)}{place}")
+        where = f"{place}, line {line}" if line else place
+        fault = f"{type(error).__name__}: {getattr(error, 'msg', error)} ({quoted(where, source, line)})"
+        return Cell(place, source, [], fault, marked)
+
+
+def quoted(where: str, source: str, line: int | None) -> str:
+    """A place with the line that stands there: nobody counts the cells of a notebook."""
+    lines = source.split("\n")
+    text = lines[line - 1].strip()[:QUOTED] if line and 0 < line <= len(lines) else ""
+    return f"{where}: {text}" if text else where
+
+
+def plain_python(source: str) -> str:
+    """The source of a cell without what only IPython understands, each line in its place."""
+    lines = source.splitlines()
+    if lines and lines[0].startswith("%%"):
+        if lines[0].split()[0] not in TIMED:
+            return ""
+        lines[0] = ""
+    for _ in range(len(lines)):
+        try:
+            ast.parse("\n".join(lines))
+        except SyntaxError as error:
+            place = (error.lineno or 0) - 1
+            if not 0 <= place < len(lines):
+                break
+            mended = lines[place]
+            for magic, instead in MAGICS:
+                mended = magic.sub(instead, mended)
+            if mended == lines[place]:
+                break
+            lines[place] = mended
+        except (ValueError, RecursionError, MemoryError):
+            break
+        else:
+            break
+    return "\n".join(lines)
 
 
 def is_stub(statement: ast.stmt) -> bool:
@@ -127,10 +177,12 @@ def used(statement: ast.stmt) -> set[str]:
     return names
 
 
-def needed(cells: Sequence[Cell], name: str) -> list[tuple[Cell, list[ast.stmt]]]:
+def needed(cells: Sequence[Cell], name: str, check: str = "") -> list[tuple[Cell, list[ast.stmt]]]:
     """Of each cell the statements that a function of this name needs, in the order of the notebook.
 
     What merely shows or trains something is left out, and so is what had the name before the function did.
+    What comes after the function and its last check gives names alone that had not been there before: when
+    the student ran the check, a later `x = None` had not happened yet.
     """
     statements = [(cell, statement, bound(statement)) for cell in cells for statement in cell.statements]
     for place in reversed(range(len(statements))):
@@ -139,6 +191,11 @@ def needed(cells: Sequence[Cell], name: str) -> list[tuple[Cell, list[ast.stmt]]
         if begins:  # f = faster(f) goes on with what it was
             statements[:place] = [(c, s, n - {name}) for c, s, n in statements[:place]]
             break
+    ends = [place for place, (_, s, names) in enumerate(statements) if name in names or check in calls(s)]
+    last = max(ends, default=len(statements)) + 1
+    before = {each for _, _, names in statements[:last] for each in names}
+    before |= {f".{each}" for each in before}
+    statements[last:] = [(c, s, names - before) for c, s, names in statements[last:]]
     imported = {
         each
         for _, statement, names in statements
@@ -154,10 +211,10 @@ def needed(cells: Sequence[Cell], name: str) -> list[tuple[Cell, list[ast.stmt]]
                 taken.add(place)
                 wanted |= used(statement)
                 grown = True
-    chosen: dict[int, tuple[Cell, list[ast.stmt]]] = {}
+    chosen: dict[str, tuple[Cell, list[ast.stmt]]] = {}
     for place in sorted(taken):
         cell, statement, _ = statements[place]
-        chosen.setdefault(cell.number, (cell, []))[1].append(statement)
+        chosen.setdefault(cell.place, (cell, []))[1].append(statement)
     return list(chosen.values())
 
 
@@ -205,9 +262,9 @@ def source_of(cell: Cell, statements: Sequence[ast.stmt]) -> str:
     return "\n".join(kept)
 
 
-def sent_for(cells: Sequence[Cell], name: str) -> Sent | None:
-    """What to run for the function of this name; None if the notebook defines none."""
-    chosen = needed(cells, name)
+def sent_for(cells: Sequence[Cell], name: str, check: str = "") -> Sent | None:
+    """What to run for a function, which this check is for; None if the notebook defines none of its name."""
+    chosen = needed(cells, name, check)
     defining = [s for _, statements in chosen for s in statements if name in bound(s)]
     defining = defining[-1:]  # others of the name came before
     broken = [cell for cell in cells if cell.fault and re.search(rf"\bdef\s+{name}\b", cell.source)]
@@ -215,7 +272,7 @@ def sent_for(cells: Sequence[Cell], name: str) -> Sent | None:
         return Sent([], False, broken[-1].fault)
     if not defining:
         return None
-    sources = [(str(cell.number), source_of(cell, statements)) for cell, statements in chosen]
+    sources = [(cell.place, source_of(cell, statements)) for cell, statements in chosen]
     return Sent(sources, is_stub(defining[0]), "")
 
 
@@ -226,12 +283,20 @@ def defined(cells: Sequence[Cell]) -> set[str]:
     return names.union(*broken)
 
 
+def marked(cells: Sequence[Cell]) -> set[str]:
+    """The names that cells bind which are marked as the place of an answer."""
+    return defined([cell for cell in cells if cell.marked])
+
+
 def checked(cells: Sequence[Cell]) -> set[str]:
     """The checks that a notebook still calls."""
+    return set().union(*(calls(statement) for cell in cells for statement in cell.statements))
+
+
+def calls(statement: ast.stmt) -> set[str]:
+    """The checks that a statement calls."""
     return {
         node.func.attr
-        for cell in cells
-        for statement in cell.statements
         for node in ast.walk(statement)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -264,7 +329,8 @@ def foul_play(cells: Sequence[Cell], public: Collection[str]) -> list[str]:
         for node in ast.walk(statement):
             fault = foul(node, called, guarded | {CHECKS, "__builtins__"}, packages, public)
             if fault:
-                found.append(f"{fault} (cell {cell.number}, line {getattr(node, 'lineno', '?')})")
+                line = getattr(node, "lineno", None)
+                found.append(f"{fault} ({quoted(f'{cell.place}, line {line}', cell.source, line)})")
     return list(dict.fromkeys(found))
 
 

@@ -79,8 +79,8 @@ def feedback(one: Marked) -> str:
         told.append(f"Right: {', '.join(names['right'])}.")
     for mark in one.marks:
         if mark.status == "wrong":
-            hint = mark.slip or "It differs from the definition, and by no slip that we know."
-            told.append(f"{mark.exercise.name} is not right yet: {hint}")
+            said = mark.said.partition("\n")[0]
+            told.append(f"{mark.exercise.name} is not right yet: {mark.slip}" if mark.slip else said)
         elif mark.status == "crash":
             told.append(f"{mark.exercise.name} stopped: {mark.said}.")
         elif mark.status == "time-out":

@@ -73,6 +73,23 @@ class Keeper:
 keep_sign = Keeper()""",
 }
 
+# Right answers in notebooks that a grader may trip over: what stands before, the answer, what comes after.
+PROGRAMS = "import multiprocessing\ndef associate(pre, post):\n    with multiprocessing.Pool(2) as pool:\n"
+PROGRAMS += "        return pool.map(abs, [1, 2])"
+HONEST = {
+    "colab": (
+        "!pip -q install numpy\nfiles = !ls\n%cd /content",
+        f"%%time\n{RIGHT['associate']}\ntorch.sign?",
+        "",
+    ),
+    "bash": ("%%bash\nfor f in *; do ls; done", RIGHT["associate"], "import asyncio\nawait asyncio.sleep(0)"),
+    "later": ("SIZE = 1", RIGHT["associate"].replace("pre.T", "SIZE * pre.T"), "SIZE = None\ndel torch"),
+    "compiled": ("", f"@torch.jit.script\n{RIGHT['associate']}", ""),  # which reads the lines of the cell
+    # a library that runs a program by itself: refused, survived, and no tampering
+    "library": ("import platform", f"{RIGHT['associate']} + 0 * len(platform.processor())", ""),
+    "below": (STUBS["associate"], STUBS["associate"], f"{RIGHT['associate']}\nchecks.associate(associate)"),
+}
+
 # Five typical wrong answers to one exercise, with the slip that is named.
 WRONG = [
     ("def associate(pre, post):\n    return post.T @ pre / pre.shape[1]", "Rows and columns are swapped"),
@@ -82,15 +99,22 @@ WRONG = [
     ("def associate(pre, post):\n    pre.T @ post / pre.shape[1]", "returns nothing"),
     ("def associate(pre, post):\n    return pre[1:].T @ post[1:] / pre.shape[1]", "first pair is missing"),
     ("associate = 3", "It is no function"),
+    ("def associate(pre, post):\n    return {'result': pre}", "expected numbers or tensors, got dict"),
+    ("async def associate(pre, post):\n    return pre", "expected numbers or tensors, got coroutine"),
 ]
 
 CRASHES = [
     ("def associate(pre, post):\n    return pre @ post", "RuntimeError: mat1 and mat2"),
     ("def associate(pre, post):\n    return pre.T @@ post", "SyntaxError"),
-    ("def associate(pre, post):\n    return helper(pre)", "NameError: name 'helper' is not defined (cell 4"),
+    (
+        "def associate(pre, post):\n    return helper(pre)",
+        "NameError: name 'helper' is not defined (cell 5 of crash-2.ipynb, line 2: return helper(pre))",
+    ),
     ("import os\ndef associate(pre, post):\n    os._exit(0)", "its process has ended"),
     ("def associate(pre, post):\n    raise SystemExit", "SystemExit"),
     ("def associate(pre, post):\n    return associate(pre, post)", "RecursionError"),
+    ("def associate(pre, post):\n    return torch.zeros(10**11)", "memory"),
+    (PROGRAMS, "PermissionError: it starts or ends a process"),  # refused, and no tampering
 ]
 
 SLOW = [
@@ -156,19 +180,52 @@ def cell(source, kind="code", tags=()):
     return {"cell_type": kind, "source": source, "metadata": {"tags": list(tags)}, "outputs": []}
 
 
-def notebook(path, answers, checking=True):
+def notebook(path, answers, checking=True, names=ONLY, before="", after=""):
     """A student's notebook: stubs but for these answers, among cells that nobody needs."""
     cells = [
         cell("# A title", "markdown"),
         cell("%matplotlib inline\nimport torch\n\nfrom bpa import checks"),
         cell("raise RuntimeError('no answer needs this cell')"),
+        cell(before),
     ]
-    for name in ONLY:
+    for name in names:
         cells.append(cell(answers.get(name, STUBS[name])))
         if checking:
-            cells.append(cell(CALLS[name]))
+            praise = {
+                "output_type": "stream",
+                "name": "stdout",
+                "text": f"✓ {name}: right on 3 fresh inputs.",
+            }
+            cells.append({**cell(CALLS[name]), "outputs": [praise]})  # who looks at it is deceived
+    cells.append(cell(after))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    text = json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    path.write_text(text, encoding="utf-8")
+    return text
+
+
+def folders_of_students(folder):
+    """Students who hand in more than one file, or files that no notebook is."""
+    # helpers of one name in two notebooks, and what macOS and Jupyter leave behind
+    answers = {
+        "associate": "def associate(pre, post):\n    return times(pre.T, post) / pre.shape[1]",
+        "connections": "def connections(w, alpha, hebb):\n    return w + times(alpha)(hebb)",
+    }
+    helpers = ("def times(a, b):\n    return a @ b", "def times(a):\n    return lambda b: a * b")
+    notebook(folder / "two" / "01_a.ipynb", answers, names=ONLY[:2], before=helpers[0])
+    notebook(folder / "two" / "02_b.ipynb", answers, names=ONLY[2:4], before=helpers[1])
+    notebook(folder / "two" / ".ipynb_checkpoints" / "01_a-checkpoint.ipynb", {})
+    (folder / "two" / "__MACOSX").mkdir()
+    for name in ("._01_a.ipynb", "__MACOSX/._01_a.ipynb"):
+        (folder / "two" / name).write_bytes(b"\0\5\x16\7 Mac OS X")
+    # a browser's second download is the later one, whatever letters say
+    notebook(folder / "twice" / "home.ipynb", {"associate": WRONG[0][0], "complete": RIGHT["complete"]})
+    notebook(folder / "twice" / "home (1).ipynb", {"associate": RIGHT["associate"]})
+    text = notebook(folder / "torn" / "02_b.ipynb", {"connections": RIGHT["connections"]}, names=ONLY[2:4])
+    (folder / "torn" / "01_a.ipynb").write_text(text[: len(text) // 2], encoding="utf-8")
+    # Chapter 1 has a decay_step of its own, and is no answer to that of Chapter 2
+    own = "def decay_step(hebb):\n    return hebb"
+    notebook(folder / "=1+1 Ünal, 'Ö' & <b>" / "α β.ipynb", RIGHT, names=ONLY[:2], before=own)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +237,9 @@ def marked(tmp_path_factory):
     notebook(folder / "unusual" / "home.ipynb", UNUSUAL)
     notebook(folder / "untagged.ipynb", RIGHT, checking=False)
     notebook(folder / "empty.ipynb", {})
+    folders_of_students(folder)
+    for name, (before, answer, after) in HONEST.items():
+        notebook(folder / f"honest-{name}.ipynb", {"associate": answer}, before=before, after=after)
     (folder / "nothing").mkdir()
     (folder / "broken.ipynb").write_text("no notebook")
     for kind, sources in {"wrong": WRONG, "crash": CRASHES, "cheat": CHEATS}.items():
@@ -204,6 +264,42 @@ def test_right_answers_get_all_points_in_whatever_form(marked):
     assert unusual["keep_sign"].points == EXERCISES["keep_sign"].points
 
 
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_notebook_is_marked_whatever_stands_around_the_answer(marked, name):
+    mark = marked[0][f"honest-{name}"]["associate"]
+    assert (mark.status, mark.points) == ("right", 1), mark
+
+
+def test_each_notebook_of_a_student_stands_for_itself(marked):
+    two = marked[0]["two"]
+    assert [two[name].status for name in ("associate", "connections")] == ["right", "right"]
+    assert [one.remarks for one in marked[1] if one.student == "two"] == [[]]
+
+
+def test_of_two_answers_the_later_file_counts_and_a_stub_counts_for_nothing(marked):
+    twice = marked[0]["twice"]
+    assert [twice[name].status for name in ("associate", "complete")] == ["right", "right"]
+    (one,) = [one for one in marked[1] if one.student == "twice"]
+    assert one.remarks == ["associate: in home.ipynb, home (1).ipynb, the last one counts."]
+
+
+def test_a_torn_file_is_told_and_takes_no_other_chapter_with_it(marked):
+    torn = marked[0]["torn"]
+    tried = ("connections", "associate", "mended_loss")  # of chapters 2, 1 and 16
+    assert [torn[name].status for name in tried] == ["right", "crash", "unanswered"]
+    assert torn["associate"].slip == "a file cannot be read"
+    (one,) = [one for one in marked[1] if one.student == "torn"]
+    assert one.remarks[0].startswith("01_a.ipynb cannot be read: it is no notebook")
+
+
+def test_a_name_is_not_yet_an_exercise(tmp_path):
+    folders_of_students(tmp_path)
+    marks = {one.student: one.marks for one in judge.grade(tmp_path, ["associate", "decay_step"])}
+    right, other = marks["=1+1 Ünal, 'Ö' & <b>"]
+    assert (right.status, other.status) == ("right", "unanswered")
+    assert marks["torn"][1].said == "there is no function decay_step"
+
+
 def test_no_answer_is_not_a_wrong_answer(marked):
     for student in ("empty", "nothing"):
         assert {mark.status for mark in marked[0][student].values()} == {"unanswered"}
@@ -215,7 +311,7 @@ def test_no_answer_is_not_a_wrong_answer(marked):
 def test_a_wrong_answer_gets_no_point_and_its_slip_is_named(marked, number):
     mark = marked[0][f"wrong-{number}"]["associate"]
     assert (mark.status, mark.points) == ("wrong", 0)
-    assert WRONG[number][1] in mark.slip
+    assert WRONG[number][1] in f"{mark.slip} {mark.said}"
 
 
 @pytest.mark.parametrize("number", range(len(CRASHES)))
@@ -317,9 +413,9 @@ def test_without_a_choice_what_half_of_the_class_has_counts(tmp_path):
     told = json.loads(path.read_text())
     told["cells"] += [cell("def ridge(x, y, penalty): ..."), cell("checks.ridge(ridge)")]
     path.write_text(json.dumps(told))
-    cells = [judge.read_notebook(tmp_path / f"{student}.ipynb") for student in ("ada", "bob", "eve")]
-    assert {exercise.name for exercise in judge.chosen([], cells)} == set(ONLY)
-    assert [exercise.name for exercise in judge.chosen(["04"], cells)] == [
+    read = [judge.read_all([tmp_path / f"{student}.ipynb"])[0] for student in ("ada", "bob", "eve")]
+    assert {exercise.name for exercise in judge.chosen([], read)} == set(ONLY)
+    assert [exercise.name for exercise in judge.chosen(["04"], read)] == [
         "hide_half",
         "nearest_picture",
         "ridge",

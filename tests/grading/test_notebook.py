@@ -19,7 +19,7 @@ def cells(*sources):
 def sent(name, *sources):
     """The lines that are sent for a function, by the number of their cell."""
     found = sent_for(cells(*sources), name)
-    return {number: [line for line in source.split("\n") if line] for number, source in found.cells}
+    return {place[5:]: [line for line in source.split("\n") if line] for place, source in found.cells}
 
 
 def test_a_function_gets_what_it_needs_and_nothing_else():
@@ -40,7 +40,7 @@ def test_a_function_gets_what_it_needs_and_nothing_else():
 
 def test_lines_stay_where_they_stand_in_the_cell():
     (entry,) = sent_for(cells("a = 1\n\n\n@b\ndef f():\n    return 1"), "f").cells
-    assert entry == ("1", "\n\n\n@b\ndef f():\n    return 1")
+    assert entry == ("cell 1", "\n\n\n@b\ndef f():\n    return 1")
 
 
 def test_what_changes_a_table_belongs_to_it():
@@ -77,9 +77,47 @@ def test_the_checks_are_taken_out_of_imports():
     assert lines["2"] == ["exec('from bpa import Network')"]
 
 
-def test_lines_for_ipython_and_cells_that_are_no_python():
-    assert sent("f", "%matplotlib inline\n!ls\ndef f():\n    return 1") == {"1": ["def f():", "    return 1"]}
+def test_what_comes_later_had_not_happened_when_the_check_ran():
+    answer = "def f(x):\n    return SIZE * helper(x)"
+    before = ["import torch\nSIZE = 3", answer, "checks.f(f)"]
+    later = ["SIZE = 4\nimport torch as helper", "del SIZE", "def helper(x):\n    return x"]
+    assert sent("f", *before[:2], *later)["1"] == ["SIZE = 3"]
+    found = dict(sent_for(cells(*before, *later), "f", "f").cells)
+    assert set(found) == {"cell 1", "cell 2", "cell 4", "cell 6"}  # `helper` had not been there before
+    assert "SIZE = 4" not in found["cell 4"]
+    again = [*before, "SIZE = 5", "checks.f(f)"]
+    assert "SIZE = 5" in str(sent_for(cells(*again), "f", "f").cells)
+
+
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        ("%matplotlib inline\n!ls", "pass\npass"),
+        ("if True:\n    !pip install x", "if True:\n    pass"),
+        ("files = !ls\nbest = %timeit -o f()", "files = None\nbest = None"),
+        ("torch.einsum?\n?torch\nf??", "pass\npass\npass"),
+        ("%time x = 3", "x = 3"),
+        ("%%time\nx = 3", "\nx = 3"),
+        ("%%bash\nfor f in *; do ls; done", ""),
+        ("%%writefile x.py\nx = 3", ""),
+    ],
+)
+def test_what_only_ipython_understands_is_no_crash(typed, left):
+    cell = code_cell(1, typed)
+    assert cell.source == left
+    assert cell.fault == ""
+
+
+@pytest.mark.parametrize(
+    "source", ["x = (\n    7\n    % 4\n)", "x = '''\n%d of them\n!ls\nreally?\n'''", "# right?\nx = 1"]
+)
+def test_python_that_looks_like_ipython_stays(source):
+    assert code_cell(1, source).source == source
+
+
+def test_cells_that_are_no_python():
     assert "SyntaxError" in sent_for(cells("def f(:\n    return 1"), "f").fault
+    assert "(cell 1, line 1: def f(:)" in sent_for(cells("def f(:\n    return 1"), "f").fault
     assert sent_for(cells("def g(:\n    pass", "def f():\n    return 1"), "f").fault == ""
 
 
@@ -111,7 +149,7 @@ def test_points_follow_the_difficulty_that_the_question_states():
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
-        ("import torch as t\nt.equal = print", "replaces t.equal (cell 1, line 2)"),
+        ("import torch as t\nt.equal = print", "replaces t.equal (cell 1, line 2: t.equal = print)"),
         ("import numpy\ndel numpy.allclose", "replaces numpy.allclose"),
         ("import bpa.network\nbpa.network.Network = 3", "replaces bpa.network.Network"),
         ("def f():\n    __builtins__.print = 3", "replaces __builtins__.print"),
