@@ -145,6 +145,7 @@ WRONG = [
     ),
     (chapter_04.nearest_picture, lambda s, c, h: s[0] * 0, "largest difference"),
     (chapter_04.ridge, lambda x, y, p: torch.linalg.pinv(x) @ y, "penalty is missing"),
+    (chapter_04.ridge, lambda x, y, p: torch.linalg.solve(x.T @ x, x.T @ y), "penalty is missing"),
     (chapter_04.ridge, lambda x, y, p: torch.linalg.pinv(x.T @ x + p) @ x.T @ y, "diagonal alone"),
     (chapter_04.ridge, lambda x, y, p: ridge_by_inverse(x, y, p * p), "squared|difference"),
     (chapter_04.ridge, lambda x, y, p: ridge_by_inverse(x, y, -p), "wrong sign"),
