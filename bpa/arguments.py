@@ -139,6 +139,20 @@ def require_new_file(name: str, value: Any, suffixes: Sequence[str]) -> Path:
     return file
 
 
+def require_new_folder(name: str, value: Any) -> Path:
+    """Return the path of a folder that can be made: not there yet, in a folder that is.
+
+    Raises:
+        ValueError: something has its name, or its folder is not there.
+    """
+    folder = Path(require_path(name, value))
+    if os.path.lexists(folder):
+        raise ValueError(f"{name} {folder} exists and is never overwritten")
+    if not folder.parent.is_dir():
+        raise ValueError(f"{name} {folder} must be in a folder that exists")
+    return folder
+
+
 def is_encodable(path: str) -> bool:
     """Whether the file system can be asked for `path` at all; a lone half of a character is no text."""
     try:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-from bpa.arguments import require_new_file, require_path
+from bpa.arguments import require_new_file, require_new_folder, require_path
 from bpa.cells.base import RecurrentNetwork
 from bpa.envs.base import REGISTRY
 from bpa.experiments.bench import bench, cases, table
@@ -187,6 +187,8 @@ class GradeArguments(Arguments):
     """The table of marks, .csv; it must not exist yet."""
     html: str | None = None
     """A page with the class's slips and a sentence for each student, .html; it must not exist yet."""
+    feedback: str | None = None
+    """A folder for a page for each student, to give away; it must not exist yet."""
     only: tuple[str, ...] = ()
     """The exercises that count, by name, or by two digits all of a part of the book. By default those that at
     least half of the notebooks define."""
@@ -411,10 +413,15 @@ def run_grade(arguments: Sequence[str]) -> None:
 
     table = require_new_file("csv", asked.csv, [".csv"])
     page = None if asked.html is None else require_new_file("html", asked.html, [".html"])
+    pages = None if asked.feedback is None else require_new_folder("feedback", asked.feedback)
     marked = judge.grade(asked.folder, asked.only, asked.seconds, lambda line: print(line, flush=True))
     report.write(table, report.as_csv(marked))
     if page is not None:
         report.write(page, report.as_html(marked))
+    if pages is not None:
+        pages.mkdir()
+        for one in marked:
+            report.write(pages / f"{one.student}.html", report.as_feedback(one))
     print(f"{len(marked)} students, of {marked[0].possible} points each: {asked.csv}")
 
 

@@ -18,6 +18,9 @@ from bpa.grading.processes import Child, Nursery, Stopped
 Status = Literal["right", "wrong", "unanswered", "crash", "time-out", "tampering"]
 
 
+UNREAD = "a file cannot be read"  # the slip of exercises that may be in it
+
+
 class Mark(NamedTuple):
     """What a student gets for an exercise, and why."""
 
@@ -233,7 +236,7 @@ def mark_all(
                 f for name, f in faults.items() if name[:2] == exercise.chapter or name[:2] not in chapters
             ]
             said = lost[0] if lost else f"there is no function {exercise.function}"
-            slip = "a file cannot be read" if lost else ""
+            slip = UNREAD if lost else ""
             marks[exercise.name] = Mark(exercise, "crash" if lost else "unanswered", slip, said)
             continue
         notebook, sent, names = found
@@ -249,6 +252,8 @@ def mark_all(
         else:
             waiting.append((exercise, sent))
     remarks += [f"{', '.join(each)}: in {names}, the last one counts." for names, each in several.items()]
+    if not notebooks and not faults:
+        remarks.append("No notebook was handed in.")
     if gone:
         remarks.append(f"The check is gone of {', '.join(gone)}.")
     while waiting:

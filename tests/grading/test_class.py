@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -361,6 +362,39 @@ def test_the_page_needs_no_other_file_and_shows_what_students_typed_as_text(mark
     assert "associate is not right yet: You divide by K" in report.feedback(one)
     mark = one.marks[0]._replace(status="crash", said="<script>alert(1)</script>")
     assert "<script" not in report.as_html([one._replace(marks=[mark])])
+    assert "&lt;b&gt;" in page
+
+
+def told(marked, student):
+    (one,) = [one for one in marked[1] if one.student == student]
+    return report.sentences(one)
+
+
+def test_a_student_is_told_what_is_missing_and_why(marked):
+    assert told(marked, "empty")[1:] == [f"Not answered: {', '.join(ONLY)}."]
+    assert told(marked, "nothing")[1:] == [f"No function of this name was handed in: {', '.join(ONLY)}."]
+    (nothing,) = [one for one in marked[1] if one.student == "nothing"]
+    assert nothing.remarks == ["No notebook was handed in."]
+    assert "Not marked, because a file could not be read: associate, complete." in told(marked, "torn")
+    assert "associate: expected numbers or tensors, got dict." in told(marked, "wrong-7")
+    assert told(marked, "right")[:2] == ["7 of 7 points.", f"Right: {', '.join(ONLY)}."]
+    assert "Not marked, please see your lecturer: associate." in told(marked, "cheat-9")
+
+
+def test_the_slips_of_a_class_come_before_its_crashes(marked):
+    (row,) = [row for row in report.class_table(marked[1]) if row[0] == "associate"]
+    kinds = [line.split(" × ")[1].partition(":")[0] == "wrong" for line in row[-1].splitlines()]
+    assert sum(kinds) >= 7
+    assert kinds == sorted(kinds, reverse=True)
+
+
+def test_a_page_for_one_student_names_no_other_and_says_nothing_of_the_evidence(marked):
+    (one,) = [one for one in marked[1] if one.student == "wrong-2"]
+    page = report.as_feedback(one)
+    assert "You divide by K" in page
+    assert "<details open>" in page
+    assert "wrong-2" in page
+    assert not re.search(r"(wrong|crash|cheat|honest)-(?!2\b)\w", page)
 
 
 def test_no_cell_of_a_table_is_a_formula(marked):
@@ -378,6 +412,8 @@ def test_the_command_writes_both_files_once(tmp_path, capsys):
         str(table),
         "--html",
         str(page),
+        "--feedback",
+        str(tmp_path / "pages"),
         "--only",
         "associate",
     ]
@@ -385,6 +421,7 @@ def test_the_command_writes_both_files_once(tmp_path, capsys):
     assert "ada: 1 of 1" in capsys.readouterr().out
     assert "ada,1,1,1,right" in table.read_text()
     assert "ada" in page.read_text()
+    assert "Right: associate." in (tmp_path / "pages" / "ada.html").read_text()
     assert cli.main(asked) == 2
     assert "exists and is never overwritten" in capsys.readouterr().err
 
