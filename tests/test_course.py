@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
@@ -125,10 +126,20 @@ def test_the_student_site_has_no_solution_no_instructors_page_and_no_definition(
         '<ul><li><a href="instructors.html">For instructors</a></li><li><a href="x.html">X</a></li></ul>'
         '<article><div class="cell tag_solution docutils">secret</div><p>See <a href="instructors.html#a">it'
         '</a> and <a href="_modules/bpa/checks/chapter_01.html">source</a>.</p></article>'
+        '<link href="instructors.html" rel="prev"/>'
     )
+    index = {
+        "docnames": ["index", "instructors"],
+        "titles": ["Front", "For instructors, secret"],
+        "terms": {"see": [0, 1], "secret": [0, 1], "sourc": 0, "lectur": 1, "onlythere": 1},
+        "titleterms": {"front": 0, "secret": 1},
+        "alltitles": {"Front": [[0, None]], "A secret": [[1, "a"]]},
+        "indexentries": {"a secret": [[1, "b", False]], "f()": [[0, "c", False]]},
+    }
     for name in ("index.html", "instructors.html", "_modules/bpa/checks/chapter_01.html"):
         (built / name).parent.mkdir(parents=True, exist_ok=True)
         (built / name).write_text(page)
+    (built / "searchindex.js").write_text(f"Search.setIndex({json.dumps(index)})")
     (built / "_sources" / "chapters").mkdir(parents=True)
     (built / "_sources" / "instructors.md").write_text("secret")
     nbformat.write(small_chapter(), built / "_sources" / "chapters" / "01_x.ipynb")
@@ -141,7 +152,15 @@ def test_the_student_site_has_no_solution_no_instructors_page_and_no_definition(
             assert 'href="instructors' not in text, path
             assert "_modules/bpa/checks" not in text, path
     assert course.LATER in (tmp_path / "site" / "instructors.html").read_text()
-    assert "x.html" in (tmp_path / "site" / "index.html").read_text()
+    front = (tmp_path / "site" / "index.html").read_text()
+    assert "x.html" in front
+    assert "<p>See it and source.</p>" in front  # a sentence without a link is a sentence still
+    found = course.searched((tmp_path / "site" / "searchindex.js").read_text())
+    # "Front" is in the index of titles, and not on this page
+    assert found["terms"] == {"see": [0], "sourc": [0], "lectur": [1]}
+    assert found["titles"] == ["Front", ""]
+    assert found["alltitles"] == {"Front": [[0, None]]}
+    assert found["indexentries"] == {"f()": [[0, "c", False]]}
     assert not (tmp_path / "site" / "_sources" / "instructors.md").exists()
 
 

@@ -16,6 +16,7 @@ import argparse
 import ast
 import copy
 import html
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from bs4 import BeautifulSoup
@@ -30,6 +32,7 @@ from jupyter_cache import get_cache
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
+from sphinx.search.en import SearchEnglish
 
 from bpa.checks.compare import EXERCISES
 
@@ -37,6 +40,7 @@ ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
 ANSWERS = ROOT / "course"
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"
+INDEX = "Search.setIndex("
 LATER = "This page is in the lecturer's edition."
 
 ASSIGNMENTS = {  # checks, in the order of the sheet
@@ -265,7 +269,7 @@ def print_pages(chromium: str, page: Path, pdf: Path) -> bool:
     return subprocess.run(asked, capture_output=True, timeout=180).returncode == 0 and pdf.exists()
 
 
-def student_page(text: str, name: str) -> str:
+def student_page(text: str, name: str) -> BeautifulSoup:
     """A built page without its solutions; one that is the lecturer's keeps its frame alone."""
     page = BeautifulSoup(text, "html.parser")
     for cell in page.select(".tag_solution"):
@@ -274,12 +278,61 @@ def student_page(text: str, name: str) -> str:
         where = link["href"].split("#")[0]
         if where.endswith("instructors.html") or "_modules/bpa/checks" in where:
             item = link.find_parent("li")
-            (item if item is not None and len(item.find_all("a")) == 1 else link).decompose()
+            if item is not None and len(item.find_all("a")) == 1:
+                item.decompose()
+            elif link.find_parent("p") is not None:
+                link.unwrap()  # the sentence goes on
+            else:
+                link.decompose()
+    for link in page.select('link[href$="instructors.html"]'):
+        link.decompose()
     if is_lecturers(name):
         article = page.select_one("article") or page.body
         article.clear()
         article.append(LATER)
-    return str(page)
+    return page
+
+
+def words(page: BeautifulSoup) -> frozenset[str]:
+    """The words of a page as the search index writes them."""
+    language = SearchEnglish({})
+    # Code is coloured name by name, and a heading may end where a paragraph begins without a space.
+    article = page.select_one("article") or page
+    found = {word for gap in ("", " ") for word in language.split(article.get_text(gap))}
+    return frozenset(form for word in found for form in (word, word.lower(), language.stem(word).lower()))
+
+
+def searched(index: str) -> dict[str, Any]:
+    """What a search index of Sphinx holds."""
+    return json.loads(index[len(INDEX) : index.rindex(")")])
+
+
+def student_index(index: str, said: dict[str, frozenset[str]]) -> str:
+    """The search index of the built book, which knows of each page no more than the student's page says.
+
+    Args:
+        index: as Sphinx has written it.
+        said: the words of each page, by its name in the index.
+    """
+    data = searched(index)
+    names = data["docnames"]
+    for part in ("terms", "titleterms"):
+        kept = {
+            word: [k for k in (pages if isinstance(pages, list) else [pages]) if word in said[names[k]]]
+            for word, pages in data[part].items()
+        }
+        data[part] = {word: pages for word, pages in kept.items() if pages}
+    for part in ("alltitles", "indexentries"):
+        kept = {
+            title: [place for place in places if not is_lecturers(f"{names[place[0]]}.html")]
+            for title, places in data[part].items()
+        }
+        data[part] = {title: places for title, places in kept.items() if places}
+    data["titles"] = [
+        "" if is_lecturers(f"{name}.html") else title
+        for name, title in zip(names, data["titles"], strict=True)
+    ]
+    return f"{INDEX}{json.dumps(data, separators=(',', ':'))})"
 
 
 def is_lecturers(name: str) -> bool:
@@ -290,10 +343,16 @@ def is_lecturers(name: str) -> bool:
 def student_site(built: Path, out: Path, chapters: dict[str, NotebookNode]) -> None:
     """The built book for students: pages without solutions, sources without solutions."""
     shutil.copytree(built, out)
+    index = out / "searchindex.js"
+    text = index.read_text(encoding="utf-8")
+    said = dict.fromkeys(searched(text)["docnames"], frozenset[str]())
     for path in out.rglob("*.html"):
         name = path.relative_to(out).as_posix()
         page = student_page(path.read_text(encoding="utf-8"), name)
-        path.write_text(page, encoding="utf-8", newline="\n")
+        if name.removesuffix(".html") in said:
+            said[name.removesuffix(".html")] = words(page)
+        path.write_text(str(page), encoding="utf-8", newline="\n")
+    index.write_text(student_index(text, said), encoding="utf-8", newline="\n")
     for path in [*out.rglob("*.ipynb"), *out.rglob("*.ipynb.txt")]:
         name = path.name.removesuffix(".txt").removesuffix(".ipynb")
         if name in chapters:
