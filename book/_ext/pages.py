@@ -45,14 +45,15 @@ class KeepTogether(SphinxPostTransform):
             closing = re.search(CLOSES, after) if isinstance(after, nodes.Text) else None
             if not opening and not closing:
                 continue
+            # By place: to docutils two texts that read the same, two full stops, are the same one.
             together = nodes.inline(classes=["bpa-together"])
             parent[place] = together
             if opening:
-                parent.replace(before, nodes.Text(before[: opening.start()]))
+                parent[place - 1] = nodes.Text(before[: opening.start()])
                 together += nodes.Text(opening[0])
             together += formula
             if closing:
-                parent.replace(after, nodes.Text(after[closing.end() :]))
+                parent[place + 1] = nodes.Text(after[closing.end() :])
                 together += nodes.Text(closing[0])
 
 
