@@ -165,12 +165,14 @@ def too_wide(page: Page) -> list[str]:
     )
 
 
-# What a reader reads line by line; formulas and figures may scroll at any width.
-LINES = "pre, table, .pst-scrollable-table-container, .cell_output > .output"
-SCROLLS = f"{LINES}, mjx-container[display=true], .bpa-scroll"
+# What scrolls where it is wider than its column: never on a laptop, sometimes on a phone.
+SCROLLS = (
+    "pre, table, .pst-scrollable-table-container, .cell_output > .output, mjx-container[display=true], "
+    ".bpa-scroll"
+)
 
 
-def cut_off(page: Page, selector: str = LINES) -> list[str]:
+def cut_off(page: Page, selector: str = SCROLLS) -> list[str]:
     """What is wider than the room it has, with the words it begins with."""
     return page.evaluate(
         """(selector) => [...document.querySelectorAll('article.bd-article')]
@@ -195,6 +197,38 @@ def silently_cut_off(page: Page) -> list[str]:
                     || !style.backgroundImage.includes('linear-gradient');
             })
             .map(element => element.outerHTML.slice(0, 120))""",
+        SCROLLS,
+    )
+
+
+def wrong_covers(page: Page) -> list[str]:
+    """What covers the shadows at its edges with another colour than that of the ground it lies on."""
+    return page.evaluate(
+        r"""(selector) => {
+            const drawing = document.createElement('canvas').getContext('2d');
+            const paint = colour => {
+                drawing.clearRect(0, 0, 1, 1);
+                drawing.fillStyle = colour;
+                drawing.fillRect(0, 0, 1, 1);
+                return [...drawing.getImageData(0, 0, 1, 1).data];
+            };
+            const ground = element => {
+                if (!element) { return [255, 255, 255, 255]; }
+                const colour = paint(getComputedStyle(element).backgroundColor);
+                return colour[3] === 255 ? colour : ground(element.parentElement);
+            };
+            return [...document.querySelectorAll('article.bd-article')]
+                .flatMap(article => [...article.querySelectorAll(selector)])
+                .filter(element => element.checkVisibility())
+                .filter(element => {
+                    const image = getComputedStyle(element).backgroundImage;
+                    const cover = image.match(/^linear-gradient\(to right, (.*?) 40%/)?.[1];
+                    if (!cover) { return false; }
+                    const [over, under] = [paint(cover), ground(element)];
+                    return over.some((part, place) => Math.abs(part - under[place]) > 1);
+                })
+                .map(element => element.outerHTML.slice(0, 120));
+        }""",
         SCROLLS,
     )
 
@@ -350,6 +384,11 @@ def test_nothing_is_cut_off_on_a_laptop_and_what_scrolls_on_a_phone_shows_it(bro
         assert silently_cut_off(visit.page) == []
         assert broken_names(visit.page) == []
         visit.page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
+        for theme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            if visit.page.locator("article.bd-article").count():
+                visit.page.wait_for_selector(f"html[data-theme={theme}]", state="attached")
+            assert wrong_covers(visit.page) == [], theme
         assert torn_formulas(visit.page) == []
         assert cut_formulas(visit.page) == []
         assert cut_titles(visit.page) == []
@@ -405,6 +444,16 @@ def test_a_bad_page_is_caught(browser, tmp_path):
         )
         assert len(cut_off(visit.page)) == 4
         assert len(silently_cut_off(visit.page)) == 3
+        covered = "overflow-x: auto; background-image: linear-gradient(to right, {} 40%, transparent)"
+        visit.page.set_content(
+            "<article class='bd-article'><details open style='background: rgb(34, 40, 50)'>"
+            f"<pre style='{covered.format('#222832')}'>right</pre>"
+            f"<pre style='{covered.format('#121212')}'>wrong</pre>"
+            f"<pre style='{covered.format('#121212')}; background-color: #121212'>its own</pre>"
+            "</details></article>"
+        )
+        (found,) = wrong_covers(visit.page)
+        assert found.endswith(">wrong</pre>")
         cells = "".join(
             f"<div class='pst-scrollable-table-container' style='width: 3ch; overflow-wrap: {wrap}'>"
             f"<code>{name}</code></div>"
