@@ -104,8 +104,27 @@ def run_faults(notebook: NotebookNode) -> Iterator[str]:
         yield "there is nothing to play with"
     if not any(re.search(r"\bexplore\(|widgets\.\w+_", cell.source) for cell in cells):
         yield "nothing moves that the author did not draw beforehand"
-    if not tagged(notebook, "break", "code"):
+    broken = tagged(notebook, "break", "code")
+    if not broken:
         yield "nothing is broken"
+    for cell in broken:
+        said = [word for line in printed(cell) for word in re.findall(r"[A-Za-z]{2,}", line)]
+        if printed(cell) and len(said) < 3:
+            yield f"{cell.id} prints numbers and does not say in words what they are"
+
+
+def printed(cell: NotebookNode) -> list[str]:
+    """The fixed part of every text that a cell prints."""
+    return [
+        " ".join(
+            str(node.value)
+            for part in call.args
+            for node in ast.walk(part)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
+        for called, call in calls(parsed(cell))
+        if called == "print"
+    ]
 
 
 def stub_of(cell: NotebookNode) -> str | None:
@@ -150,6 +169,8 @@ def exercise_faults(notebook: NotebookNode) -> Iterator[str]:
     for cell in tagged(notebook, "solution", "code"):
         if not folded(cell):
             yield f"{cell.id} is not folded"
+        if printed(cell) and "hide-output" not in cell.metadata.tags:
+            yield f"{cell.id} shows what it prints before it is asked"
 
 
 def figure_faults(notebook: NotebookNode) -> Iterator[str]:
@@ -182,10 +203,31 @@ def figure_faults(notebook: NotebookNode) -> Iterator[str]:
 IN_LAB = {"hide-input": "source_hidden", "remove-input": "source_hidden", "hide-output": "outputs_hidden"}
 
 
+SHOWS = {
+    r"plots\.show|explore|(widgets|diagrams)\.\w+|\w+\.picture": "figure",
+    r"table|\w+_table|outcome": "table",
+    r"Markdown": "text",
+}
+
+
+def shown_kind(cell: NotebookNode) -> str | None:
+    """What the last line of a cell puts on the page, where that can be seen from its name."""
+    *_, last = [None, *parsed(cell).body]
+    if not isinstance(last, ast.Expr) or not isinstance(last.value, ast.Call):
+        return None
+    name = ast.unparse(last.value.func)
+    return next((kind for pattern, kind in SHOWS.items() if re.fullmatch(pattern, name)), None)
+
+
 def fold_faults(notebook: NotebookNode) -> Iterator[str]:
-    """What the page folds is folded in JupyterLab too, and the other way round."""
+    """What the page folds is folded in JupyterLab too, and the other way round; its name says what it is."""
     for cell in notebook.cells:
         tags, folded = cell.metadata.get("tags", []), cell.metadata.get("jupyter", {})
+        kind = shown_kind(cell) if "hide-input" in tags else None
+        names = cell.metadata.get("mystnb", {})
+        for verb in ("show", "hide"):
+            if kind and kind not in names.get(f"code_prompt_{verb}", ""):
+                yield f"{cell.id} folds the code of a {kind} under another name"
         for tag, name in IN_LAB.items():
             if tag in tags and not folded.get(name):
                 yield f"{cell.id} has {tag}, but not {name}"
@@ -390,6 +432,9 @@ MUTATIONS = [
     (replaced("figure", "plots.show(", "print("), "figure draws a figure that it does not show"),
     (replaced("figure", "'A line'", "''"), "figure shows a figure without alt"),
     (replaced("ask", "We add", "![](memory.png) We add"), "ask has an image without"),
+    (replaced("broken", "x * x", 'print(f"{x:3.1f} {x * x}")'), "broken prints numbers and does not say"),
+    (replaced("e1-solution", "return x + x", "print(x)"), "e1-solution shows what it prints"),
+    (retagged("figure", "hide-input"), "figure folds the code of a figure under another name"),
     (replaced("summary", "**Next.**", "Next."), "the summary lacks: **Next.**"),
 ]
 

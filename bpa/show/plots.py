@@ -275,7 +275,8 @@ def draw_modulation(axes: Axes, modulation: Any, rewards: Any = None) -> Axes:
                 label="reward" if count == 0 else None,
             )
         if len(found):
-            axes.legend(loc="upper right", frameon=True)
+            # Above the axes: within them it would hide a part of M(t).
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
     axes.axhline(0, color=INK, linewidth=0.8, linestyle="-", zorder=0)
     axes.set(xlabel="step t", ylabel="modulation M(t)")
     return axes
