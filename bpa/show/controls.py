@@ -15,7 +15,7 @@ import ipywidgets
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from bpa.show.plots import require_text, show
+from bpa.show.plots import least_width, require_text, show
 from bpa.show.stills import still
 from bpa.show.widgets import Live
 
@@ -128,13 +128,14 @@ class Explorer:
         """The face for a page: every combination of the controls, drawn beforehand."""
         frames: list[tuple[str, str]] = []  # for the light and for the dark theme
         alts, texts = [], []
-        size = (0, 0)
+        size, least = (0, 0), 0
         for combination in itertools.product(*(c.paged for c in self.controls)):
             values = {c.name: value for c, value in zip(self.controls, combination, strict=True)}
             figure, said, alt = self.drawn(values)
             width, height = figure.get_size_inches()
             size = (round(96 * width), round(96 * height))
             frames.append(still(figure))
+            least = max(least, least_width(figure))
             plt.close(figure)
             alts.append(alt)
             texts.append(said)
@@ -153,6 +154,7 @@ class Explorer:
             "texts": texts,
             "width": size[0],
             "height": size[1],
+            "least": least,
         }
         height = size[1] + 60 * (len(self.controls) + 2)
         return Live("controls.html", ["controls.js"], data, self.title, self.caption, height)

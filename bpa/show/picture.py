@@ -7,7 +7,8 @@ import html
 from typing import Any
 from xml.etree import ElementTree
 
-READABLE = 480  # CSS pixels: below this the letters of a usual figure get too small, and it scrolls instead
+READABLE = 480  # CSS pixels: a picture that is narrower than this may scroll, a wider one need not
+LETTER = 9  # CSS pixels: the height of the smallest letters that can be read on a phone
 NARROW = 340  # CSS pixels: what fits any phone and never scrolls
 
 
@@ -17,7 +18,9 @@ class Picture:
     On a narrow screen it shrinks until its letters would be too small to read; then it scrolls sideways.
     """
 
-    def __init__(self, drawing: ElementTree.Element, alt: str, caption: str, width: int):
+    def __init__(
+        self, drawing: ElementTree.Element, alt: str, caption: str, width: int, least: int = READABLE
+    ):
         """Keep what to show.
 
         Args:
@@ -25,12 +28,13 @@ class Picture:
             alt: what it shows, in words; must not be empty.
             caption: what to look for, set below it; may be empty.
             width: CSS pixels where there is room.
+            least: CSS pixels below which its letters would be too small.
         """
         self.drawing = drawing
         self.alt = require_text("alt", alt)
         self.caption = caption
         self.width = width
-        least = min(width, READABLE)
+        least = min(width, least)
         scrolls = f"; min-width: {least}px" if least > NARROW else ""
         drawing.set("style", f"display: block; width: {width}px; max-width: 100%; height: auto{scrolls}")
         if drawing.tag == "svg":

@@ -10,6 +10,7 @@ show alike.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -25,7 +26,7 @@ from matplotlib.text import Text
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bpa.arguments import require_integer, require_number
-from bpa.show.picture import Picture, encode, require_text
+from bpa.show.picture import LETTER, NARROW, READABLE, Picture, encode, require_text
 from bpa.show.svg import INK, inline_svg
 
 COLORS = {
@@ -126,7 +127,25 @@ def show(figure: Figure, alt: str, caption: str = "") -> Picture:
         figure.patch.set_visible(True)
         drawing = ElementTree.Element("img", src=f"data:image/png;base64,{encode(png_bytes(figure))}")
     plt.close(figure)
-    return Picture(drawing, alt, caption, width)
+    return Picture(drawing, alt, caption, width, least_width(figure))
+
+
+def least_width(figure: Figure) -> int:
+    """CSS pixels to which a figure may shrink until its smallest letters cannot be read, after a drawing."""
+    undrawn = {
+        id(text)
+        for axes in figure.axes
+        if not axes.axison
+        for axis in (axes.xaxis, axes.yaxis)
+        for text in axis.findobj(Text)
+    }
+    sizes = [
+        text.get_fontsize() * 96 / 72  # a point is 1/72 of an inch
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and id(text) not in undrawn
+    ]
+    width = figure.get_size_inches()[0] * 96
+    return min(math.ceil(width * LETTER / min(sizes)) if sizes else NARROW, READABLE)
 
 
 def cells_of(name: str, value: Any, size: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from bpa.experiments.decode import LinearDecoder
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze
 from bpa.network import Network
 from bpa.show.picture import encode
-from bpa.show.plots import require_text
+from bpa.show.plots import least_width, require_text
 from bpa.show.readers import episode_numbers, maze_scale, require_lengths, shipped_scores
 from bpa.show.stills import still
 
@@ -129,6 +129,7 @@ def frames(
         "alts": alts,
         "width": width,
         "height": height,
+        "least": max(least_width(figure) for figure in figures),
     }
     for figure in figures:
         plt.close(figure)

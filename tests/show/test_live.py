@@ -15,7 +15,6 @@ from bpa import Network, load
 from bpa.experiments.decode import load_goal_decoder
 from bpa.show import explore, plots, predict, widgets
 from bpa.show.learner import SMALL, VARIANTS, train_in_page
-from bpa.show.picture import READABLE
 from bpa.training.checkpoint import load_weights
 
 matplotlib.use("Agg")
@@ -610,7 +609,7 @@ def wide(exponent=2):
 )
 def test_the_letters_of_a_wide_picture_do_not_shrink_on_a_phone(opened, make):
     page, frame = opened(make(), 390)
-    assert frame.locator("#picture").bounding_box()["width"] == READABLE
+    assert frame.locator("#picture").bounding_box()["width"] == 415  # its letters of 10 points have 9 pixels
     scroll = frame.locator(".scroll")
     assert scroll.evaluate("element => element.scrollWidth > element.clientWidth")
     assert scroll.evaluate("element => getComputedStyle(element).overflowX") == "auto"
@@ -618,6 +617,22 @@ def test_the_letters_of_a_wide_picture_do_not_shrink_on_a_phone(opened, make):
     expect(scroll).to_have_class("scroll after")  # its right edge fades
     scroll.evaluate("element => element.scrollTo(element.scrollWidth, 0)")
     expect(scroll).to_have_class("scroll before")
+
+
+def test_a_picture_with_large_letters_is_seen_whole_on_a_phone(opened):
+    """What a control changes must be in view while the control is moved."""
+
+    def titled(k=1):
+        figure, panels = plt.subplots(1, 3, figsize=(5.4, 2))
+        for panel in panels:
+            panel.imshow([[k]])
+            panel.set(xticks=[], yticks=[])
+            panel.set_title("seen", fontsize=12)
+        return figure
+
+    _, frame = opened(explore(titled, title="Three", alt="Pictures", k=(1, 2, 1)).page(), 390)
+    assert frame.locator("#picture").bounding_box()["width"] < 390
+    assert frame.locator(".scroll").evaluate("element => element.scrollWidth <= element.clientWidth")
 
 
 def test_frames_turn_by_key_and_play_to_the_end(opened):

@@ -86,12 +86,31 @@ def test_a_figure_too_large_for_the_page_is_a_picture_on_a_card(axes, monkeypatc
     assert (pixels[0] == 1).all(), "white, and not transparent"
 
 
-def test_a_wide_figure_scrolls_on_a_phone_rather_than_shrink_its_letters():
-    for inches, least in ((6.4, "min-width: 480px"), (4.5, "min-width: 432px"), (3.0, None)):
-        page = plots.show(plt.figure(figsize=(inches, 2)), alt="x")._repr_html_()
-        assert f"width: {inches * 96:.0f}px; max-width: 100%" in page
-        assert ("min-width" in page) == ("tabindex" in page) == (least is not None)
-        assert least is None or least in page
+@pytest.mark.parametrize(
+    ("inches", "points", "least"),
+    [
+        (6.4, 7, "min-width: 480px"),  # smaller letters than they should be: as little as any figure
+        (6.4, 10, "min-width: 415px"),  # 13.3 pixels high, and 9 on a phone
+        (4.5, 7, "min-width: 417px"),
+        (4.5, 10, None),  # 292 pixels would do
+        (6.4, 16, None),
+        (6.4, None, None),  # without a letter
+        (3.0, 7, None),
+    ],
+)
+def test_a_wide_figure_scrolls_on_a_phone_rather_than_shrink_its_letters(inches, points, least):
+    figure, axes = plt.subplots(figsize=(inches, 2))
+    axes.tick_params(labelsize=4)
+    axes.set_xlabel("hidden", fontsize=3)
+    axes.set_axis_off()  # what is not drawn need not be read
+    axes.text(0.5, 0.5, " ", fontsize=2)
+    if points is not None:
+        axes.set_title("large", fontsize=30)
+        axes.text(0.5, 0.5, "small", fontsize=points)
+    page = plots.show(figure, alt="x")._repr_html_()
+    assert f"width: {inches * 96:.0f}px; max-width: 100%" in page
+    assert ("min-width" in page) == ("tabindex" in page) == (least is not None)
+    assert least is None or least in page
 
 
 def test_a_picture_is_opaque_and_light():

@@ -28,12 +28,10 @@ function themeNumber() {
   return document.documentElement.dataset.theme === "dark" ? 1 : 0;
 }
 
-const READABLE = 480; // CSS pixels, as in bpa.show.picture: a narrower picture scrolls, its letters do not shrink
-
 function fit(picture, size) {
   picture.width = size.width;
   picture.height = size.height;
-  picture.style.minWidth = Math.min(size.width, READABLE) + "px";
+  picture.style.minWidth = Math.min(size.width, size.least) + "px"; // below this it scrolls: letters do not vanish
 }
 
 // What scrolls fades at the edge behind which there is more.
