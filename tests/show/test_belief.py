@@ -21,7 +21,7 @@ LIVE = """({ settings, episodes }) => episodes.map(({ goal, actions, teleports, 
   const ideal = new IdealBelief(maze);
   const look = () => ({
     places: ideal.places, goals: ideal.goals, place: maze.indexOf(maze.agent), goal: maze.goalIndex,
-    pairs: ideal.pairs.length,
+    pairs: ideal.pairs.size,
   });
   const seen = [look()];
   actions.forEach((action, time) => {
@@ -36,9 +36,9 @@ LIVE = """({ settings, episodes }) => episodes.map(({ goal, actions, teleports, 
 })"""
 
 
-def lived(size, goal, actions, teleports, deeds):
+def lived(size, goal, actions, teleports, deeds, reward=10.0):
     """What the page's ideal agent knows, before the first step and after each."""
-    settings = widgets.maze_settings(size, len(actions), 10.0, 0.5)
+    settings = widgets.maze_settings(size, len(actions), reward, 0.5)
     episodes = [
         {
             "goal": goal[b].item(),
@@ -88,7 +88,8 @@ def test_it_is_the_belief_of_the_ideal_agent_in_python(size):
 class Filter:
     """The probability of each goal and cell together, [F, F], after all that was sensed."""
 
-    def __init__(self, size):
+    def __init__(self, size, paid):
+        self.paid = paid  # a goal that pays nothing is found without a sign
         maze = GridMaze(size, 1, 10)
         self.cells = maze.free_cells.tolist()
         F = len(self.cells)
@@ -113,10 +114,11 @@ class Filter:
 
     def step(self, action, rewarded, cell):
         moved = self.belief @ self.leads[action]
+        found = moved.diagonal()[:, None] * self.apart / (len(self.cells) - 1)
         if rewarded:
-            self.belief = moved.diagonal()[:, None] * self.apart
+            self.belief = found
         else:
-            self.belief = moved * self.apart
+            self.belief = moved * self.apart + (0 if self.paid else found)
         self.seen(cell)
 
     def told(self, what, cell):
@@ -127,8 +129,8 @@ class Filter:
             self.seen(cell)
 
 
-@pytest.mark.parametrize("size", [7, 11])
-def test_with_a_hand_in_the_maze_it_is_all_that_is_possible_and_nothing_else(size):
+@pytest.mark.parametrize(("size", "paid"), [(7, True), (11, True), (7, False)])
+def test_with_a_hand_in_the_maze_it_is_all_that_is_possible_and_nothing_else(size, paid):
     generator, goal, teleports, actions = noise(100 + size)
     F = GridMaze(size, 1, T).free_cells.shape[0]
     when = integers(T, B, 3, generator=generator).sort(1).values.tolist()
@@ -137,10 +139,11 @@ def test_with_a_hand_in_the_maze_it_is_all_that_is_possible_and_nothing_else(siz
         [[when[b][k], ("goal", "agent")[(b + k) % 2], index[b][k]] for k in range(3)] if b else []
         for b in range(B)
     ]
-    got = lived(size, goal[:30], actions, teleports, deeds)
+    reward = 10.0 if paid else 0.0
+    got = lived(size, goal[:30], actions, teleports, deeds, reward)
     most = 0
     for b, episode in enumerate(got):
-        knows, maze = Filter(size), GridMaze(size, 1, T)
+        knows, maze = Filter(size, paid), GridMaze(size, 1, T, reward)
         maze.reset(goal[[b]])
         for t in range(T):
             for moment, what, cell in deeds[b]:
@@ -152,8 +155,8 @@ def test_with_a_hand_in_the_maze_it_is_all_that_is_possible_and_nothing_else(siz
                 else:
                     maze.agent = place
                 knows.told(what, cell)
-            _, reward, _ = maze.step(actions[t, [b]], teleports[t, [b]])
-            knows.step(actions[t, b], reward.item() > 0, knows.cells.index(maze.agent[0].tolist()))
+            _, earned, _ = maze.step(actions[t, [b]], teleports[t, [b]])
+            knows.step(actions[t, b], earned.item() > 0, knows.cells.index(maze.agent[0].tolist()))
             now = episode["seen"][t + 1]
             assert [now["place"], now["goal"]] == [
                 knows.cells.index(maze.agent[0].tolist()),

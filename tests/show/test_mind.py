@@ -39,14 +39,15 @@ FORESEE = """({ settings, network, parameters, deeds }) => {
     subject.network.step = step;
     seen.push([[...logits, value], [...then.logits, then.value]]);
   }
-  const [values, knows] = [[...subject.values], subject.ideal.pairs];
+  const [values, knows] = [[...subject.values], [...subject.ideal.pairs]];
   lab.goTo(50);
   const back = [subject.values.length, subject.values.every((value, k) => value === values[k])];
   while (!lab.done) {
     operate(50);
     lab.step();
   }
-  return { same, seen, values, back, again: JSON.stringify(knows) === JSON.stringify(subject.ideal.pairs) };
+  const again = JSON.stringify(knows) === JSON.stringify([...subject.ideal.pairs]);
+  return { same, seen, values, back, again };
 }"""
 
 

@@ -13,6 +13,7 @@ class IdealBelief {
   constructor(maze) {
     const cells = maze.freeCells;
     this.centre = maze.centreIndex;
+    this.paid = maze.reward > 0; // so that it knows when it has found its goal
     this.count = cells.length; // F, the free cells
     this.views = cells.map((cell) => viewCode(maze.around(cell)));
     // Where each action leads from each cell: to itself if there is a wall.
@@ -25,12 +26,12 @@ class IdealBelief {
 
   // It knows that it is at the centre, and that the goal is not.
   begin() {
-    this.pairs = []; // goal and place that are possible together, F goal + place
+    this.pairs = new Set(); // goal and place that are possible together, F goal + place
     for (let goal = 0; goal < this.count; goal++) if (goal !== this.centre) this.add(goal, this.centre);
   }
 
   add(goal, place) {
-    this.pairs.push(this.count * goal + place);
+    this.pairs.add(this.count * goal + place);
   }
 
   // Each goal and each place that may go together, if they are of two cells.
@@ -49,32 +50,32 @@ class IdealBelief {
     const action = observation.indexOf(1, 13) - 13;
     const found = [];
     const before = this.pairs;
-    this.pairs = [];
+    this.pairs = new Set();
     for (const pair of before) {
       const goal = Math.floor(pair / this.count);
       const to = this.successors[pair % this.count][action];
-      if ((to === goal) !== rewarded) continue;
-      if (rewarded) found.push(goal);
-      else if (this.views[to] === view) this.add(goal, to);
+      if (to === goal) {
+        if (rewarded || !this.paid) found.push(goal);
+      } else if (!rewarded && this.views[to] === view) this.add(goal, to);
     }
-    if (rewarded) this.addAll(found, this.looking(view)); // it is put anywhere else
+    if (found.length) this.addAll(found, this.looking(view)); // it is put anywhere else
   }
 
   // A hand has put the goal or the agent somewhere.
   told(what, observation) {
     const { goals, places } = this;
-    this.pairs = [];
+    this.pairs = new Set();
     if (what === "goal") this.addAll(this.views.keys(), places);
     else this.addAll(goals, this.looking(viewCode(observation)));
   }
 
   // Indices of the cells in which it could be.
   get places() {
-    return [...new Set(this.pairs.map((pair) => pair % this.count))];
+    return [...new Set([...this.pairs].map((pair) => pair % this.count))];
   }
 
   // Indices of the cells in which its goal could be.
   get goals() {
-    return [...new Set(this.pairs.map((pair) => Math.floor(pair / this.count)))];
+    return [...new Set([...this.pairs].map((pair) => Math.floor(pair / this.count)))];
   }
 }
