@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import torch
+
 from bpa.arguments import shown
 from bpa.cells.base import RecurrentNetwork
 from bpa.cells.lstm import LSTM
@@ -11,7 +13,7 @@ from bpa.cells.sizes import count_parameters, matching_hidden_size
 from bpa.envs.baselines import expected_reward
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE
 from bpa.network import Network
-from bpa.show.widgets import Live, maze_settings, network_settings
+from bpa.show.widgets import Live, maze_settings, network_settings, watch_agent
 from bpa.training.checkpoint import FORMAT, build_network
 from bpa.training.checkpoint import network_settings as described
 from bpa.training.config import TrainConfig
@@ -89,7 +91,10 @@ def offered(label: str, config: TrainConfig, parameters: int) -> dict[str, Any]:
 
 
 def train_in_page(
-    config: TrainConfig = SMALL, title: str = "Train an agent in this page", caption: str = ""
+    config: TrainConfig = SMALL,
+    title: str = "Train an agent in this page",
+    caption: str = "",
+    laboratory: bool = False,
 ) -> Live:
     """An agent that is trained from nothing in the reader's browser, without a kernel and without a network.
 
@@ -104,6 +109,7 @@ def train_in_page(
             17, since the ideal agent is its mark. By default the preset "quick" in a maze of side 7, with
             100 steps, 32 neurons and 16 episodes in a batch.
         title, caption: set above and below.
+        laboratory: offer to take the network to the laboratory of the page, which `learner_laboratory` makes.
 
     Raises:
         ValueError: the config asks for something that the page does not do.
@@ -137,7 +143,39 @@ def train_in_page(
         "random": expected_reward("random", *maze),
         "hebbLimit": min(config.clip, 2.0),
         "format": FORMAT,
+        "laboratory": bool(laboratory),
         "config": config.replace(out=None, resume=False, tensorboard=False).as_dict(),
     }
     scripts = ["board.js", "maze.js", "network.js", "learn.js", "trainer.js", "safetensors.js", "train.js"]
     return Live("train.html", scripts, data, title, caption, height=1100, downloads=True)
+
+
+def learner_laboratory(
+    config: TrainConfig = SMALL, title: str = "The laboratory of your agents", caption: str = ""
+) -> Live:
+    """A figure of `watch_agent` in the maze of the learner, for the networks that the learner hands over.
+
+    At first it has a network with the random weights of `bpa.train`. Each one that comes stands beside it, so
+    that the reader may compare; the last four are kept. One such figure goes on a page.
+
+    Args:
+        config: as for `train_in_page`.
+        title, caption: set above and below.
+
+    Example:
+        >>> from bpa.show.learner import learner_laboratory
+        >>> learner_laboratory()
+        <live figure: The laboratory of your agents>
+    """
+    net = build_network(config, generator=torch.Generator().manual_seed(config.seed))
+    return watch_agent(
+        {"untrained": cast(Network | LSTM, net)},
+        config.size,
+        config.episode_length,
+        config.reward,
+        config.wall_penalty,
+        title=title,
+        caption=caption,
+        receives=True,
+        name="laboratory",
+    )

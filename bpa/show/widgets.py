@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from bpa.arguments import require_integer
+from bpa.arguments import require_choice, require_integer
 from bpa.cells.base import CELLS, cell_name
 from bpa.cells.lstm import LSTM
 from bpa.cells.plasticity import rule_name
@@ -233,16 +233,49 @@ def network_settings(net: Network | LSTM) -> dict[str, Any]:
     }
 
 
-def network_parameters(net: Network | LSTM) -> dict[str, str]:
-    """Each parameter as base64 of little-endian float32, row by row."""
+def network_parameters(net: Network | LSTM, halves: bool = False) -> dict[str, str]:
+    """Each parameter as base64 of little-endian float32, or float16, row by row."""
     return {
-        name: encode(tensor.detach().to("cpu", torch.float32).numpy().astype("<f4").tobytes())
+        name: encode(
+            tensor.detach().to("cpu", torch.float32).numpy().astype("<f2" if halves else "<f4").tobytes()
+        )
         for name, tensor in net.state_dict().items()
     }
 
 
+def named_network(
+    name: str, net: Network | LSTM, decoder: LinearDecoder | None = None, halves: bool = False
+) -> dict[str, Any]:
+    """What the scripts need to know of an agent of the maze.
+
+    Raises:
+        ValueError: the network or the decoder does not fit, or the page cannot run the network.
+    """
+    if (net.input_size, net.num_actions) != (OBSERVATION_SIZE, NUM_ACTIONS):
+        raise ValueError(
+            f"net must have {OBSERVATION_SIZE} inputs and {NUM_ACTIONS} actions, "
+            f"got {net.input_size} and {net.num_actions}"
+        )
+    settings = network_settings(net)
+    if decoder is not None and decoder.weight.shape != (2, net.hidden_size):
+        raise ValueError(
+            f"decoder must read {net.hidden_size} neurons, got weights of shape {tuple(decoder.weight.shape)}"
+        )
+    if halves and any(tensor.abs().max() >= 65504 for tensor in net.state_dict().values()):
+        raise ValueError(
+            f"net must have weights below 65504 to be one of several, got larger ones in {name!r}"
+        )
+    return {
+        "name": name,
+        "settings": settings,
+        "parameters": network_parameters(net, halves),
+        "halves": halves,
+        "decoder": decoder and {"weight": decoder.weight.tolist(), "bias": decoder.bias.tolist()},
+    }
+
+
 def watch_agent(
-    net: Network | LSTM,
+    net: Network | LSTM | Mapping[str, Network | LSTM],
     size: int = 11,
     episode_length: int = 200,
     reward: float = 10.0,
@@ -251,7 +284,12 @@ def watch_agent(
     title: str = "A trained agent, live",
     caption: str = "",
     autoplay: bool = False,
-    decoder: LinearDecoder | None = None,
+    decoder: LinearDecoder | Mapping[str, LinearDecoder] | None = None,
+    legend: str = "Network",
+    slider: bool = False,
+    chosen: str | None = None,
+    receives: bool = False,
+    name: str = "agent",
 ) -> Live:
     """A trained network that lives in the page: it senses, acts and rewires itself in the reader's browser.
 
@@ -264,16 +302,26 @@ def watch_agent(
     shows the probability of each action and the critic's value before every step, and the cells in which the
     ideal agent could be, and its goal, after the same senses and actions.
 
+    Several networks, each with a name, may live in one figure: the reader chooses one, and it lives the same
+    episode with the same noise, up to the same step, with all that was done. A table has the rewards of all
+    of them, and a button runs the same episodes with each. Controls of what a network has not are off.
+
     Args:
-        net: a `bpa.Network` or `bpa.LSTM` with 17 inputs, 4 actions and a rule of ours. Its weights go into
-            the page, about 120 KB of text for 100 neurons.
+        net: a `bpa.Network` or `bpa.LSTM` with 17 inputs, 4 actions and a rule of ours, or several by name.
+            The weights go into the page: of one network as they are, about 120 KB of text for 100 neurons;
+            of several rounded to float16, half as much each.
         size, episode_length, reward, wall_penalty: as for `GridMaze`.
         seed: the same episodes every time; new ones if None.
         title, caption: set above and below.
         autoplay: begin by itself, and go on from episode to episode until the reader does something; not for
             readers who asked their system for less motion.
         decoder: of the network's own activity, such as `bpa.experiments.decode.load_goal_decoder` gives; it
-            shows where the agent thinks its goal is.
+            shows where the agent thinks its goal is. With several networks by name, for any of them.
+        legend: what the reader chooses, above the names.
+        slider: the networks have an order, such as ages: they are chosen by a slider.
+        chosen: name of the one that is chosen at first; the first one if None.
+        receives: take networks of this maze that a learner of the same page hands over.
+        name: by which links of the page reach the figure; small letters.
 
     Raises:
         ValueError: the network or the decoder does not fit, or the page cannot run the network.
@@ -283,30 +331,50 @@ def watch_agent(
         >>> from bpa.show.widgets import watch_agent
         >>> watch_agent(bpa.load("maze-11"), size=11, seed=0)
         <live figure: A trained agent, live>
+        >>> both = {"short": bpa.load("maze-9"), "long": bpa.load("maze-11")}
+        >>> watch_agent(both, seed=0, legend="Training", title="Two agents")
+        <live figure: Two agents>
     """
-    if (net.input_size, net.num_actions) != (OBSERVATION_SIZE, NUM_ACTIONS):
-        raise ValueError(
-            f"net must have {OBSERVATION_SIZE} inputs and {NUM_ACTIONS} actions, "
-            f"got {net.input_size} and {net.num_actions}"
-        )
     if seed is not None:
         seed = require_integer("seed", seed, low=0, high=2**32 - 1)
-    settings = network_settings(net)
-    if decoder is not None and decoder.weight.shape != (2, net.hidden_size):
-        raise ValueError(
-            f"decoder must read {net.hidden_size} neurons, got weights of shape {tuple(decoder.weight.shape)}"
-        )
+    if isinstance(net, Mapping):
+        if not net:
+            raise ValueError("net must have at least one network, got none")
+        names = [require_text("name of a network", name) for name in net]
+        decoders = {} if decoder is None else decoder
+        if not isinstance(decoders, Mapping) or not decoders.keys() <= net.keys():
+            raise ValueError(f"decoder must be a mapping of some of the names, {', '.join(names)}")
+        told = [named_network(name, each, decoders.get(name), halves=True) for name, each in net.items()]
+    elif isinstance(decoder, Mapping):
+        raise ValueError("decoder must be of the one network, got a mapping")
+    else:
+        names = ["the agent"]
+        told = [named_network("the agent", net, decoder)]
+    if slider and receives:
+        raise ValueError("slider must be False where networks are received: those that come have no order")
+    chosen = require_choice("chosen", names[0] if chosen is None else chosen, names)
     maze = size, episode_length, reward, wall_penalty
-    read = None if decoder is None else {"weight": decoder.weight.tolist(), "bias": decoder.bias.tolist()}
     data = {
         "maze": maze_settings(*maze),
-        "network": settings,
-        "parameters": network_parameters(net),
-        "hebbLimit": min(settings["clip"], 2.0),  # both ends of the colour scale
-        "decoder": read,
+        "networks": told,
+        "chosen": names.index(chosen),
+        "legend": require_text("legend", legend),
+        "slider": bool(slider),
+        "receives": bool(receives),
         "ideal": expected_reward("ideal", *maze) if affordable("ideal", size, episode_length) else None,
         "seed": seed,
         "autoplay": bool(autoplay),
     }
-    scripts = ["maze.js", "network.js", "board.js", "belief.js", "lab.js", "mind.js", "agent.js"]
-    return Live("agent.html", scripts, data, title, caption, height=800, name="agent")
+    scripts = [
+        "maze.js",
+        "network.js",
+        "networks.js",
+        "settings.js",
+        "board.js",
+        "belief.js",
+        "lab.js",
+        "mind.js",
+        "choosing.js",
+        "agent.js",
+    ]
+    return Live("agent.html", scripts, data, title, caption, height=800, name=name)

@@ -2,16 +2,15 @@
 // A trained network lives in the page: it senses, acts and rewires itself, step by step. Its reader operates on it.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const lab = new Laboratory(data.maze, data.network, data.parameters);
+const networks = new Networks(data.networks, data.chosen);
+const lab = new Laboratory(data.maze, networks.now.settings, networks.now.parameters);
 const { subject } = lab;
-const { maze, network } = subject;
+const { maze } = subject;
+let { network } = subject; // the chosen one
 const seeds = uniformSource(data.seed);
 const element = (id) => document.getElementById(id);
 const EPISODES = 20; // what the button "Run 20 episodes" runs
 const SLICE = 20; // milliseconds of episodes at once, so that the page answers in between
-// Reward of whole episodes, by what makes an episode: left alone, without the traces, and those in which the
-// reader did something else.
-const tally = { with: new Map(), without: new Map(), operated: new Map() };
 const PAUSE = 2000; // milliseconds between two episodes of a figure that plays by itself
 let timer = null;
 let byItself = false;
@@ -23,14 +22,21 @@ function say(words) {
   if (element("message").textContent !== words) element("message").textContent = words; // read aloud once
 }
 
-function begin(seed = Math.floor(2 ** 32 * seeds())) {
+const freshSeed = () => Math.floor(2 ** 32 * seeds());
+
+function begin(seed = freshSeed()) {
   lab.begin(seed, lab.levers);
 }
 
 function act() {
   const { found } = lab.step();
   if (found && slices === null && subject.sought?.found === maze.time) say(`The goal is ${foundWords(subject.sought)}.`);
-  if (lab.done) tally[lab.kind].set(JSON.stringify([lab.seed, lab.deeds]), subject.score);
+  countEpisode();
+}
+
+// A whole episode counts for the network that lived it.
+function countEpisode() {
+  if (lab.done) networks.now.tally[lab.kind].set(JSON.stringify([lab.seed, lab.felt]), subject.score);
 }
 
 function drawModulation() {
@@ -80,7 +86,8 @@ const cellWords = ([row, column]) => `row ${row}, column ${column}`;
 
 // Where a decoder reads the goal in an agent, from its first step on; null where there is none.
 function belief(life) {
-  return data.decoder === null || life.maze.time === 0 ? null : readGoal(data.decoder, life.network);
+  const { decoder } = networks.now;
+  return decoder === null || life.maze.time === 0 ? null : readGoal(decoder, life.network);
 }
 
 function drawLife(id, life, words, over = () => {}) {
@@ -106,7 +113,7 @@ function draw() {
     element("twin-score").textContent = twin.score;
   }
   if (network.hebb !== null) {
-    element("hebb-size").textContent = drawTrace(element("hebb"), fittingWidth(300), network.hebb, network.hiddenSize, data.hebbLimit);
+    element("hebb-size").textContent = drawTrace(element("hebb"), fittingWidth(300), network.hebb, network.hiddenSize, Math.min(network.clip, 2)); // both ends of the colours
   }
   if (network.modulated) drawModulation();
   if (element("mind").open) drawMind(next);
@@ -114,7 +121,7 @@ function draw() {
   element("score").textContent = subject.score;
   const gaps = subject.rewardSteps.map((step, k, steps) => step - (k ? steps[k - 1] : 0));
   element("gaps").textContent = gaps.length ? gaps.join(", ") : "none yet";
-  for (const [id, rewards] of Object.entries(tally)) element(id).textContent = summary([...rewards.values()]);
+  for (const [id, rewards] of Object.entries(networks.now.tally)) element(id).textContent = summary([...rewards.values()]);
   const { sought } = subject;
   element("sought").textContent = sought === null ? "no" : `at step ${sought.since}; ${foundWords(sought)}`;
   const thought = belief(subject);
@@ -122,6 +129,7 @@ function draw() {
   element("foreign").textContent = foreignWords();
   for (const id of ["step", "give", "move-goal", "move-agent", "wipe-h", "wipe-hebb"]) element(id).disabled = lab.done;
   element("back").disabled = lab.time === 0;
+  drawChoice();
   element("traces").checked = network.traces;
   element("frozen").checked = network.frozen;
   element("forced").value = network.forced ?? "";
@@ -142,26 +150,31 @@ function pause() {
 
 // Many episodes, a slice of time after the other; the last one is seen.
 let slices = null;
+let afterMany = () => {};
 
 function endMany() {
   clearTimeout(slices);
   slices = null;
   element("many").textContent = `Run ${EPISODES} episodes`;
+  const after = afterMany;
+  afterMany = () => {};
+  after();
 }
 
-function runMany(left = EPISODES) {
+// The first has begun; `next` begins the one of that number.
+function runMany(count = EPISODES, next = () => begin(), ran = 0) {
   const until = performance.now() + SLICE;
   do {
     act();
-    if (lab.done && --left > 0) begin();
-  } while (left > 0 && performance.now() < until);
-  if (left > 0) {
-    say(`${EPISODES - left} of ${EPISODES} episodes.`);
-    slices = setTimeout(runMany, 0, left);
+    if (lab.done && ++ran < count) next(ran);
+  } while (ran < count && performance.now() < until);
+  if (ran < count) {
+    say(`${ran} of ${count} episodes.`);
+    slices = setTimeout(runMany, 0, count, next, ran);
     return;
   }
   endMany();
-  say(`${EPISODES} episodes.`);
+  say(`${count} episodes.`);
   draw();
 }
 
@@ -309,8 +322,9 @@ onPress("step", () => { if (!lab.done) act(); });
 onPress("back", () => lab.goTo(lab.time - 1));
 onPress("new", () => begin());
 onPress("again", () => begin(lab.seed));
+element("each").addEventListener("click", runEach);
 element("many").addEventListener("click", () => {
-  const busy = slices !== null;
+  const busy = slices !== null && each === null;
   pause();
   if (hand.what !== null) letGo("");
   if (!busy) {
@@ -321,6 +335,7 @@ element("many").addEventListener("click", () => {
 });
 // A deed is done to the episode on its way; a lever stays where it is in those that follow.
 function operate(name, value) {
+  if (each !== null) endMany();
   lab.do(name, value);
   draw();
 }
@@ -333,7 +348,6 @@ element("give").addEventListener("click", () => {
   const goal = cellWords(subject.foreign.goal);
   say(`It has ${gift.selectedOptions[0].text} of ${giver.selectedOptions[0].text}, whose goal is at ${goal}: the pale star.`);
 });
-if (network.hebb === null) element("gift").value = "h";
 // The page around it may put the link into its own address; elsewhere it stands here alone.
 onPress("link", () => {
   const link = writeLink(lab);
@@ -368,15 +382,14 @@ element("laboratory").addEventListener("toggle", ({ target }) => {
   element("beside").hidden = !target.open;
   draw();
 });
-for (const [part, present] of [["traces", network.hebb !== null], ["modulator", network.modulated], ["decoder", data.decoder !== null], ["ideal", data.ideal !== null]]) {
-  document.querySelectorAll(`[data-needs="${part}"]`).forEach((node) => { node.hidden = !present; });
-}
+document.querySelectorAll('[data-needs="ideal"]').forEach((node) => { node.hidden = data.ideal === null; });
 makePolicyRows(element("policy"));
 element("mind").addEventListener("toggle", draw);
 for (const id of ["belief", "known"]) element(id).addEventListener("change", draw);
 element("ideal").textContent = `mean reward ${data.ideal?.toFixed(1)}, the most that these senses allow`;
 addEventListener("themechange", draw);
 addEventListener("resize", draw);
+beginChoice();
 begin();
 draw();
 if (data.autoplay) {

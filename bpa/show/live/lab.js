@@ -45,8 +45,16 @@ class Life {
 
   // Traces, or activity, of another agent of the same network.
   receive(what, giver) {
+    if (!this.feels("give", what)) return;
     for (const part of PARTS[what]) this.network.state[part]?.set(giver.network.state[part]);
     this.foreign = { goal: giver.maze.goal, since: this.maze.time, visits: 0 };
+  }
+
+  // Whether its network has what a deed is done to.
+  feels(name, value) {
+    if (name === "forced") return this.network.modulated;
+    const onTraces = name === "traces" || name === "frozen" || String(value).startsWith("hebb");
+    return !onTraces || this.network.hebb !== null;
   }
 
   step() {
@@ -125,10 +133,23 @@ function readGoal({ weight, bias }, { h }) {
 
 class Laboratory {
   constructor(mazeSettings, networkSettings, parameters) {
-    this.newLife = () => new Life(mazeSettings, networkSettings, this.subject?.network.parameters ?? parameters);
-    this.subject = this.newLife();
+    this.subject = new Life(mazeSettings, networkSettings, parameters);
+    this.settings = { maze: mazeSettings, network: networkSettings };
     this.intact = null; // the same agent in the same episode, left alone: it lives when it is asked for
     this.other = null; // the last donor
+  }
+
+  newLife() {
+    return new Life(this.settings.maze, this.settings.network, this.subject.network.parameters);
+  }
+
+  // Another network in place of this one, at the same step of the same episode, to which the same is done, or at
+  // another moment.
+  become(networkSettings, parameters, { seed, deeds, time } = this) {
+    this.settings.network = networkSettings;
+    this.subject.network = new Network(networkSettings, parameters);
+    this.intact = this.other = null;
+    this.live(seed, deeds, time);
   }
 
   get time() {
@@ -152,10 +173,15 @@ class Laboratory {
     return Object.fromEntries(Object.keys(UNTOUCHED).map((name) => [name, this.subject.network[name]]));
   }
 
-  // What was done in this episode: nothing, its traces silenced from its first step on, or anything else.
+  // What was done in this episode and can make a difference to the network that lives it.
+  get felt() {
+    return this.deeds.filter(([, name, value]) => this.subject.feels(name, value));
+  }
+
+  // That is nothing, its traces silenced from its first step on, or anything else.
   get kind() {
-    if (!this.deeds.length) return "with";
-    return this.deeds.every(([time, name]) => time === 0 && name === "traces") ? "without" : "operated";
+    if (!this.felt.length) return "with";
+    return this.felt.every(([time, name]) => time === 0 && name === "traces") ? "without" : "operated";
   }
 
   step() {

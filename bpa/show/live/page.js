@@ -35,6 +35,23 @@
     if (location.hash !== clicked) follow(location.hash);
     clicked = null;
   });
+  // A learner hands a network to the laboratory of the page, which says "" or why it does not take it.
+  let giver = null;
+  const answer = (words) => giver && giver.contentWindow && giver.contentWindow.postMessage({ bpaArrived: words }, "*");
+  const handOver = (frame, network) => {
+    giver = frame;
+    const lab = [...frames()].find((each) => each.dataset.name === "laboratory");
+    if (lab && lab.contentWindow) lab.contentWindow.postMessage({ bpaNetwork: network }, "*");
+    else answer("there is none on this page");
+  };
+  const arrived = (frame, words) => {
+    if (words === "") {
+      frame.scrollIntoView({ behavior: still() ? "auto" : "smooth", block: "start" });
+      frame.focus({ preventScroll: true });
+    }
+    answer(words);
+    giver = null;
+  };
   addEventListener("message", (event) => {
     for (const frame of frames()) {
       if (frame.contentWindow !== event.source || !event.data) continue;
@@ -47,6 +64,8 @@
         history.replaceState(null, "", `#${frame.dataset.name}:${link}`);
         frame.contentWindow.postMessage({ bpaAddress: location.href }, "*");
       }
+      if (event.data.bpaNetwork) handOver(frame, event.data.bpaNetwork);
+      if (typeof event.data.bpaArrived === "string" && frame.dataset.name === "laboratory") arrived(frame, event.data.bpaArrived);
       if (Number.isFinite(event.data.bpaHeight)) frame.style.height = Math.min(event.data.bpaHeight, 4000) + "px";
     }
   });

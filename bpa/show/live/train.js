@@ -6,6 +6,7 @@ const element = (id) => document.getElementById(id);
 const TEST = { episodes: 100, seed: 2 ** 31 }; // no training begins with this seed
 const WINDOW = 50; // batches in the mean
 const STEP = 50; // milliseconds between two steps of the agent that walks
+const ANSWER = 2000; // milliseconds that the laboratory may take
 const LOOK = 1500; // milliseconds between two whole episodes, where it does not walk
 const WORKER = ["board.js", "maze.js", "network.js", "learn.js", "trainer.js"];
 const maze = new GridMaze(data.maze);
@@ -185,7 +186,7 @@ function draw() {
   const done = iteration >= data.training.iterations;
   element("run").textContent = running ? "Stop" : iteration > 0 && !done ? "Go on" : "Start training";
   element("run").disabled = done || parameters === null;
-  for (const id of ["test", "save"]) element(id).disabled = parameters === null;
+  for (const id of ["test", "save", "hand"]) element(id).disabled = parameters === null;
   element("iteration").textContent = `${iteration} of ${data.training.iterations}`;
   element("episodes").textContent = iteration * data.training.batchSize;
   element("mean").textContent = rewards.length ? rounded(means.at(-1)) : "nothing yet";
@@ -211,6 +212,29 @@ function save() {
   link.click();
   say(`${link.download} holds the weights of iteration ${iteration}: bpa.load reads it.`);
 }
+
+// What the laboratory calls this network: what it is, how old, and what of its training is not as usual.
+function nameOf() {
+  const { learningRate, concentrationCoef } = data.training;
+  const [rate, penalty] = ["rate", "penalty"].map((id) => Number(element(id).value));
+  const words = [variant.label, `${iteration} iterations`, `seed ${element("seed").value}`];
+  if (rate !== learningRate) words.push(`rate ${rate}`);
+  if (penalty !== concentrationCoef) words.push(`penalty ${penalty}`);
+  return words.join(", ");
+}
+
+// The page takes it to its laboratory, and brings an answer.
+let unanswered = null;
+function handOver() {
+  say("It is on its way to the laboratory.");
+  unanswered = setTimeout(say, ANSWER, "Nobody has answered: this page has no laboratory.");
+  parent.postMessage({ bpaNetwork: { name: nameOf(), maze: data.maze, settings: variant.network, parameters } }, "*");
+}
+addEventListener("message", ({ source, data: message }) => {
+  if (source !== parent || !message || typeof message.bpaArrived !== "string") return;
+  clearTimeout(unanswered);
+  say(message.bpaArrived === "" ? "A copy of it is in the laboratory." : `The laboratory does not take it: ${message.bpaArrived}.`);
+});
 
 function options(id, values, chosen) {
   values.forEach(([value, words]) => element(id).add(new Option(words, value)));
@@ -243,6 +267,8 @@ element("test").addEventListener("click", () => {
   send({ test: TEST });
 });
 element("save").addEventListener("click", save);
+element("hand").addEventListener("click", handOver);
+element("hand").hidden = !data.laboratory;
 element("walk").addEventListener("change", () => setWalking(element("walk").checked));
 element("traces").addEventListener("change", () => {
   if (walker) walker.traces = element("traces").checked;
