@@ -51,7 +51,7 @@ def opened(browser, tmp_path):
             ),
         )
         page.goto(path.as_uri())
-        frame = page.frame_locator("iframe.bpa-live")
+        frame = page.locator("iframe.bpa-live").first.content_frame
         frame.locator("#figure").wait_for()
         page.wait_for_timeout(200)
         return page, frame

@@ -59,8 +59,10 @@ function runEach() {
 
 const eachWords = () => `Run ${EPISODES} episodes of each`;
 
-// What the reader chooses with: a slider over networks in an order, such as ages, or a group of radio buttons.
-function fillChoice() {
+// What the reader chooses with, a slider over networks in an order, such as ages, or a group of radio buttons, and
+// the table of all of them.
+function fill() {
+  element("each").hidden = networks.all.length < 2;
   element("choice").replaceChildren(
     ...networks.all.map(({ name }, index) => {
       const [label, radio] = [document.createElement("label"), document.createElement("input")];
@@ -70,9 +72,6 @@ function fillChoice() {
       return label;
     }),
   );
-}
-
-function fillCompared() {
   element("compared-rows").replaceChildren(
     ...names().map((name) => {
       const row = document.createElement("tr");
@@ -87,7 +86,7 @@ function fillCompared() {
 
 function beginChoice() {
   const several = networks.all.length > 1 || data.receives;
-  for (const id of ["choosing", "compared", "each"]) element(id).hidden = !several;
+  for (const id of ["choosing", "compared"]) element(id).hidden = !several;
   document.querySelectorAll("[data-single]").forEach((node) => { node.hidden = several; });
   if (!several) return;
   element("choosing-legend").textContent = data.legend;
@@ -95,8 +94,7 @@ function beginChoice() {
   element("choice-slide").hidden = !data.slider;
   element("each").textContent = eachWords();
   if (data.slider) listSlider("choice-slider", names(), networks.now.name, ({ target }) => choose(Number(target.value)));
-  fillChoice();
-  fillCompared();
+  fill();
 }
 
 // "152 ± 12 (20)": mean reward, its standard error, and of how many episodes.
@@ -150,8 +148,7 @@ addEventListener("message", ({ source, data: message }) => {
   if (source !== parent || !data.receives || !message || !message.bpaNetwork) return;
   try {
     const index = networks.add(readArrival(message.bpaNetwork, data.maze));
-    fillChoice();
-    fillCompared();
+    fill();
     choose(index);
     parent.postMessage({ bpaArrived: "" }, "*");
   } catch (error) {
