@@ -246,9 +246,9 @@ def test_traces_of_a_donor_take_a_trained_agent_to_its_goal_and_its_activity_doe
 
 
 LINKS = """({ lives, texts }) => ({
-  written: lives.map(writeLink),
-  read: lives.map((life) => readLink(writeLink(life), 200, 65)),
-  others: texts.map((text) => readLink(text, 200, 65)),
+  written: lives.map((life) => writeLink(life, life.network)),
+  read: lives.map((life) => readLink(writeLink(life, life.network), 200, 65, 12)),
+  others: texts.map((text) => readLink(text, 200, 65, 12)),
 })"""
 
 
@@ -261,13 +261,18 @@ def test_a_moment_of_an_episode_is_told_in_a_link_and_nothing_else_is_taken_for_
         [10, "goal", 64],
     ]
     deeds += [[10, "agent", 0], [40, "wipe", "hebb"], [99, "give", "h twin"], [100, "give", "hebb donor"]]
-    lives = [{"seed": 2**32 - 1, "time": 100, "deeds": deeds}, {"seed": 0, "time": 0, "deeds": []}]
+    lives = [{"seed": 2**32 - 1, "time": 100, "network": 0, "deeds": deeds}]
+    lives += [{"seed": 0, "time": 0, "network": network, "deeds": deeds[:0]} for network in (0, 3)]
+    lives += [{"seed": 1, "time": 9, "network": 11, "deeds": deeds[:4]}]
     texts = [
         "",
         "agent",
         "1",
         "4294967296-3",
         "1-201",
+        "1-9-n12",
+        "1-9-n-1",
+        "1-9-3_wipe_h-n1",
         "1-9-3_goal_65",
         "1-9-3_wipe_w",
     ]
@@ -281,6 +286,11 @@ def test_a_moment_of_an_episode_is_told_in_a_link_and_nothing_else_is_taken_for_
     got = run_javascript(LINKS, {"lives": lives, "texts": texts}, SOURCES)
     assert got["read"] == lives
     assert all(re.fullmatch(r"[\w-]+", link) for link in got["written"])
+    assert got["written"][1:] == [
+        "0-0",
+        "0-0-n3",
+        "1-9-n11-0_traces_off-3_forced_m1-3_forced_own-9_frozen_on",
+    ]
     assert got["others"] == [None] * len(texts)
 
 

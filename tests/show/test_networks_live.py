@@ -93,7 +93,7 @@ def off(frame):
 
 def test_levers_of_what_a_network_has_not_are_off_and_the_figure_says_why(opened):
     page, frame = opened(kinds())
-    frame.locator("summary").click()
+    frame.locator("#laboratory summary").click()
     assert off(frame) == {"back"}
     assert frame.locator("#lacks").is_hidden()
     for name, lack, rest in [
@@ -128,7 +128,7 @@ def test_levers_of_what_a_network_has_not_are_off_and_the_figure_says_why(opened
 
 def test_what_was_done_is_done_to_the_next_network_too_and_a_lever_waits_where_it_cannot_act(opened):
     page, frame = opened(kinds())
-    frame.locator("summary").click()
+    frame.locator("#laboratory summary").click()
     frame.locator("#traces").uncheck()
     live(page, 60)
     silenced = seen(frame)
@@ -314,7 +314,7 @@ def test_only_the_page_hands_over_and_only_to_a_laboratory(opened):
 @pytest.mark.parametrize("make", [aged, kinds])
 def test_several_networks_fit_and_have_no_barrier(opened, width, theme, make):
     page, frame = opened(make(), width, theme)
-    frame.locator("summary").click()
+    frame.locator("#laboratory summary").click()
     frame.locator("#each").click()
     expect(frame.locator("#message")).to_have_text(re.compile(r"^\d+ episodes\.$"), timeout=30_000)
     if make is kinds:
@@ -326,3 +326,35 @@ def test_several_networks_fit_and_have_no_barrier(opened, width, theme, make):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     report = Axe().run(page.frames[1], context="#figure").response["violations"]
     assert [(rule["id"], rule["nodes"]) for rule in report] == []
+
+
+def test_a_link_names_the_network_and_one_that_was_handed_over_has_none(opened):
+    page, frame = opened(kinds())
+    frame.locator("#laboratory summary").click()
+    live(page, 10)
+    frame.get_by_label("plastic", exact=True).check()
+    frame.locator("#link").click()
+    link = page.evaluate("location.hash")
+    assert re.fullmatch(r"#agent:\d+-10-n1", link)
+    plastic = seen(frame)
+    frame.locator("#new").click()
+    frame.get_by_label("LSTM", exact=True).check()
+    page.evaluate("location.hash = ''")
+    page.evaluate(f"location.hash = '{link}'")
+    expect(frame.get_by_label("plastic", exact=True)).to_be_checked()
+    assert seen(frame) == plastic
+    page.evaluate(f"location.hash = '{link.replace('n1', 'n4')}'")
+    expect(frame.locator("#message")).to_have_text(
+        "The link does not work here: it is none of this figure's."
+    )
+    page, _ = opened(train_in_page(SMALL, laboratory=True), text=learner_laboratory()._repr_html_())
+    lab, learner = frames_of(page)
+    expect(learner.locator("#hand")).to_be_enabled()
+    learner.locator("#hand").click()
+    lab.locator("#laboratory summary").click()
+    lab.locator("#link").click()
+    assert reading(lab, "message") == "No link can hold this network: it was trained in this page."
+    assert lab.locator("#address").is_hidden()
+    lab.get_by_label("untrained").check()
+    lab.locator("#link").click()
+    assert re.fullmatch(r"#laboratory:\d+-0", page.evaluate("location.hash"))

@@ -350,7 +350,11 @@ element("give").addEventListener("click", () => {
 });
 // The page around it may put the link into its own address; elsewhere it stands here alone.
 onPress("link", () => {
-  const link = writeLink(lab);
+  if (networks.now.arrived) {
+    say("No link can hold this network: it was trained in this page.");
+    return;
+  }
+  const link = writeLink(lab, networks.index);
   element("address").hidden = false;
   element("address").value = `#${document.documentElement.dataset.name}:${link}`;
   parent.postMessage({ bpaLink: link }, "*");
@@ -364,12 +368,12 @@ addEventListener("message", (event) => {
 });
 // Live the moment of a link that the page hands on.
 addEventListener("settings", ({ detail }) => {
-  const told = readLink(detail, maze.episodeLength, maze.freeCells.length);
+  const told = readLink(detail, maze.episodeLength, maze.freeCells.length, networks.lasting);
   pause();
   if (hand.what !== null) letGo("");
   try {
     if (told === null) throw new Error("it is none of this figure's");
-    lab.live(told.seed, told.deeds, told.time);
+    become(told.network, told);
     element("laboratory").open = told.deeds.length > 0 || element("laboratory").open;
     say(`Step ${lab.time} of the episode in the link.`);
   } catch (error) {

@@ -96,31 +96,33 @@ const LINK_WORDS = {
   wipe: { h: "h", hebb: "hebb" },
   give: { hebbdonor: "hebb donor", hebbtwin: "hebb twin", hdonor: "h donor", htwin: "h twin" },
 };
-const LINK = /^(\d{1,10})-(\d{1,6})((?:-\d{1,6}_[a-z]+_[a-z0-9]+)*)$/;
+const LINK = /^(\d{1,10})-(\d{1,6})(?:-n(\d{1,2}))?((?:-\d{1,6}_[a-z]+_[a-z0-9]+)*)$/;
 
-// A moment of an episode as a link: its seed, the step, and each deed as time_name_value; letters, digits,
-// hyphens and underscores alone, so that it may stand behind the # of an address.
-function writeLink({ seed, time, deeds }) {
+// A moment of an episode as a link: its seed, the step, which of the figure's networks if it is not the first, and
+// each deed as time_name_value; letters, digits, hyphens and underscores alone, so that it may stand behind the # of
+// an address.
+function writeLink({ seed, time, deeds }, network = 0) {
   const word = ([step, name, value]) => {
     const words = LINK_WORDS[name];
     return `${step}_${name}_${words === undefined ? value : Object.keys(words).find((key) => words[key] === value)}`;
   };
-  return [seed, time, ...deeds.map(word)].join("-");
+  return [seed, time, ...(network ? [`n${network}`] : []), ...deeds.map(word)].join("-");
 }
 
-// { seed, time, deeds } of a link, for an episode of so many steps and cells; null if it is none.
-function readLink(text, steps, cells) {
+// { seed, time, network, deeds } of a link, for an episode of so many steps and cells and so many networks; null if
+// it is none.
+function readLink(text, steps, cells, networks = 1) {
   const parts = LINK.exec(text);
   if (parts === null) return null;
-  const [seed, time] = [Number(parts[1]), Number(parts[2])];
-  const deeds = parts[3].split("-").slice(1).map((deed) => {
+  const [seed, time, network] = [parts[1], parts[2], parts[3] ?? 0].map(Number);
+  const deeds = parts[4].split("-").slice(1).map((deed) => {
     const [step, name, word] = deed.split("_");
     const place = (name === "goal" || name === "agent") && /^\d+$/.test(word) && Number(word) < cells;
     const known = Object.hasOwn(LINK_WORDS, name) && Object.hasOwn(LINK_WORDS[name], word);
     return place ? [Number(step), name, Number(word)] : known ? [Number(step), name, LINK_WORDS[name][word]] : null;
   });
   const inOrder = deeds.every((deed, k) => deed !== null && deed[0] <= time && (k === 0 || deeds[k - 1]?.[0] <= deed[0]));
-  return seed < 2 ** 32 && time <= steps && inOrder ? { seed, time, deeds } : null;
+  return seed < 2 ** 32 && time <= steps && network < networks && inOrder ? { seed, time, network, deeds } : null;
 }
 
 const DONOR_STEPS = 100; // what a donor has lived, if its episode is as long

@@ -36,6 +36,11 @@ class Networks {
     return this.all[this.index];
   }
 
+  // How many came with the figure; they stand first.
+  get lasting() {
+    return this.all.filter((each) => !each.arrived).length;
+  }
+
   // Whether the chosen one has it, or any of them: "traces", "modulator" or "decoder".
   has(part) {
     return hasPart(this.now, part);
