@@ -15,6 +15,7 @@ SHIPPED = {  # folder -> what of it ships
         "*/settings.json",
         "*/final.csv",
         "*/curves.csv",
+        "maze/weights/*.safetensors",
     ),
     "": ("benchmarks/cpu.json",),
 }
