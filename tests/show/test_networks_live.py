@@ -1,6 +1,7 @@
 """Chooses among the networks of a figure in a real browser, and takes one trained there to the laboratory."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from javascript import CHROMIUM
 from playwright.sync_api import expect
 from test_lab import agent
 
-from bpa import LSTM, load
+from bpa import LSTM, data, load
 from bpa.experiments.decode import load_goal_decoder
 from bpa.show import widgets
 from bpa.show.learner import SMALL, learner_laboratory, train_in_page
@@ -358,3 +359,35 @@ def test_a_link_names_the_network_and_one_that_was_handed_over_has_none(opened):
     lab.get_by_label("untrained").check()
     lab.locator("#link").click()
     assert re.fullmatch(r"#laboratory:\d+-0", page.evaluate("location.hash"))
+
+
+def test_links_of_chapter_12_wipe_and_transplant_the_activity_of_five_networks(opened, click_link):
+    """Those without traces keep their goal in their activity; the others do not."""
+    chapter = (Path(__file__).parents[2] / "book/chapters/12_inside_the_agent.ipynb").read_text(
+        encoding="utf-8"
+    )
+    links = re.findall(r'href=\\"(#variants:[\w-]+)\\"', chapter)
+    assert [link.split("_", 1)[1] for link in links] == ["wipe_h", "give_hdonor"]
+    kinds = ("none", "plastic", "simple", "retroactive", "lstm")  # in the chapter's order
+    nets = {kind: load(data.path("maze") / "weights" / f"{kind}.safetensors") for kind in kinds}
+    text = "".join(f'<p><a id="link{k}" href="{link}">one</a></p>' for k, link in enumerate(links))
+    page, frame = opened(widgets.watch_agent(nets, name="variants"), text=text)
+    shares, visits = [], []
+    for k in range(2):
+        click_link(page, f"link{k}")
+        assert frame.get_by_label("lstm", exact=True).is_checked()
+        assert reading(frame, "time") == "200 / 200"
+        lived = frame.locator("#compared-rows tr:nth-child(5) td").all_inner_texts()
+        assert lived[2].endswith(f"({k + 1})"), "a whole episode counts, by whatever way it was lived"
+        for kind in kinds:
+            frame.get_by_label(kind, exact=True).check()
+            after = "subject.rewardSteps.filter((step) => step > 100).length"
+            mine, left_alone = page.frames[1].evaluate(
+                f"[{after}, {after.replace('subject', 'lab.leftAlone()')}]"
+            )
+            shares.append(mine / left_alone)
+            if k == 1:
+                visits.append(int(re.search(r"(\d+) times? since", reading(frame, "foreign"))[1]))
+    for lost in (shares[:5], shares[5:]):
+        assert max(lost[0], lost[4]) < 0.5 < 0.8 < min(lost[1:4])
+    assert min(visits[0], visits[4]) > 3 > max(visits[1:4])

@@ -374,6 +374,7 @@ addEventListener("settings", ({ detail }) => {
   try {
     if (told === null) throw new Error("it is none of this figure's");
     become(told.network, told);
+    countEpisode();
     element("laboratory").open = told.deeds.length > 0 || element("laboratory").open;
     say(`Step ${lab.time} of the episode in the link.`);
   } catch (error) {
