@@ -70,7 +70,8 @@ DEEDS = [
 
 
 @pytest.mark.parametrize(
-    "deeds", [[], DEEDS, [[0, "traces", False]], [[40, "give", "h donor"], [90, "goal", 1]]]
+    "deeds",
+    [[], DEEDS, [[0, "traces", False]], [[60, "forced", -1]], [[40, "give", "h donor"], [90, "goal", 1]]],
 )
 def test_every_network_lives_the_same_episode_and_the_same_is_done_to_it(deeds):
     nets = five()
