@@ -31,10 +31,8 @@ def episode_numbers() -> list[str]:
 def require_lengths(episode_length: int | Sequence[int], most: int | None = None) -> list[int]:
     """The lengths of an episode that a reader can choose from; ValueError unless there is one, each once."""
     several = isinstance(episode_length, Sequence) and not isinstance(episode_length, str)
-    lengths = [
-        require_integer("episode_length", length, low=1, high=most)
-        for length in (episode_length if several else [episode_length])
-    ]
+    given: Any = episode_length if several else [episode_length]
+    lengths = [require_integer("episode_length", length, low=1, high=most) for length in given]
     if not lengths or len({*lengths}) < len(lengths):
         raise ValueError(f"episode_length must be one or more different numbers, got {shown(episode_length)}")
     return lengths

@@ -153,9 +153,9 @@ def play_maze(
     reward: float = 10.0,
     wall_penalty: float = 0.0,
     seed: int | None = None,
-    agent: str | None = None,
     title: str = "You are the agent",
     caption: str = "",
+    agent: str | None = None,
 ) -> Live:
     """The grid maze for the reader to play, by the rules of `GridMaze`, by keys, buttons, swipes or taps.
 
@@ -169,8 +169,8 @@ def play_maze(
         size, reward, wall_penalty: as for `GridMaze`.
         episode_length: as for `GridMaze`; or several, to choose from, the first of them at first.
         seed: the same goals and teleports every time; new ones if None.
-        agent: the name of an agent that ships for such a maze; its measured score is on the scale too.
         title, caption: set above and below.
+        agent: the name of an agent that ships for such a maze; its measured score is on the scale too.
 
     Raises:
         ValueError: an argument is out of range, or the agent lives in another maze.
