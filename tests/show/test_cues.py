@@ -173,9 +173,11 @@ def test_the_perfect_memory_of_the_page_earns_what_the_best_player_does(num_cues
         ]
         means.append(sum(rewards) / num_cues)
         for target, trials in enumerate(by_target):
-            assert all(target in trial["left"] for trial in trials)
-            sizes = [len(trial["left"]) for trial in trials]
-            assert sizes == sorted(sizes, reverse=True)
+            left = set(range(num_cues))
+            for pair, trial in zip(pairs, trials, strict=True):
+                assert trial["answer"] == (len(left & set(pair)) > len(left) / 2)
+                left = left & set(pair) if target in pair else left - set(pair)
+                assert trial["left"] == sorted(left)
     assert means == pytest.approx(best_rewards(env).tolist())
 
 
