@@ -1,6 +1,7 @@
 """What `make course` hands out: student copies, decks, the student edition of the site, assignments."""
 
 import ast
+import copy
 import importlib.util
 import json
 import re
@@ -97,6 +98,18 @@ def test_a_deck_shows_sections_figures_and_predictions_and_no_solution():
     assert "secret" not in page
     assert "Exercise 1" not in page
     assert not re.search(r"(src|href)=.https?:", page)
+
+
+def test_a_figure_stands_below_the_sentence_that_announces_it():
+    chapter = small_chapter()
+    chapter.cells[2].source = "## A part\n\nThe sheet below is a memory."
+    chapter.cells.insert(4, new_code_cell("x = 1"))
+    chapter.cells.insert(6, copy.deepcopy(chapter.cells[5]))
+    part, second, asked = course.slides(chapter)[1:]
+    assert re.search(r"The sheet below is a memory.*<figure>", part[1], re.DOTALL)
+    assert "More text." in part[2]
+    assert second[1] == "<figure><svg></svg></figure>"
+    assert "<figure>" not in asked[1]
 
 
 @pytest.mark.parametrize("stem", CHAPTERS)

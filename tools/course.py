@@ -118,13 +118,15 @@ def inline(text: str) -> str:
 def slides(notebook: NotebookNode) -> list[tuple[str, str, str]]:
     """Heading, body and notes of every slide of a chapter.
 
-    A section gives a slide with its displayed equations or its first sentence; its text is the note. Every
-    prediction, with the box that sets its scene, and every figure has a slide of its own. Goals and summary
-    are shown as they are; exercises stay in the notebook.
+    A section gives a slide with its displayed equations or its first sentence; its text is the note. A figure
+    that follows the sentence stands below it. Every prediction, with the box that sets its scene, and every
+    other figure has a slide of its own. Goals and summary are shown as they are; exercises stay in the
+    notebook.
     """
     render = markdown().render
     made: list[tuple[str, str, str]] = []
     heading = scene = ""
+    alone = False  # whether the last slide is a sentence that waits for its figure
     for cell in notebook.cells:
         if set(tags(cell)) & {"question", "hint", "solution", "exercise", "check"}:
             continue
@@ -139,8 +141,10 @@ def slides(notebook: NotebookNode) -> list[tuple[str, str, str]]:
             equations = "\n\n".join(re.findall(r"\$\$.*?\$\$", text, re.DOTALL))
             if {"goals", "summary"} & set(tags(cell)):
                 made.append((heading, render(text), ""))
+                alone = False
             elif text and (title or equations):
                 made.append((heading, render(equations or first_sentence(text)), render(text)))
+                alone = not equations
             elif made:
                 made[-1] = (*made[-1][:2], made[-1][2] + render(text))
         else:
@@ -150,6 +154,10 @@ def slides(notebook: NotebookNode) -> list[tuple[str, str, str]]:
                 *(pictures(cell) if "predict" not in tags(cell) else ()),
             ]
             scene = ""
+            if bodies and alone and not asked:
+                made[-1] = (heading, made[-1][1] + bodies.pop(0), made[-1][2])
+                alone = False
+            alone = alone and not bodies
             made += [(heading, body, "") for body in bodies]
     return [(title, body, notes) for title, body, notes in made if title]
 
@@ -160,8 +168,8 @@ DECK = """<!doctype html>
 <style>
 :root { color-scheme: light dark }
 body { font: 24px/1.4 system-ui, sans-serif; margin: 0 }
-main { box-sizing: border-box; min-height: 100vh; padding: 3vh 6vw; max-width: 1500px; margin: auto }
-h1 { font-size: 1.5em } main svg:not(mjx-container svg), main img { max-width: 100%; max-height: 75vh }
+main { box-sizing: border-box; min-height: 100vh; padding: 3vh 6vw 7vh; max-width: 1500px; margin: auto }
+h1 { font-size: 1.5em } main svg:not(mjx-container svg), main img { max-width: 100%; max-height: 66vh }
 iframe { width: 100%; max-width: 100% }
 blockquote { margin: 0; padding-left: 1em; border-left: 4px solid #888 }
 aside { font-size: .7em; border-top: 1px solid #888; margin-top: 2em; display: none }
@@ -180,7 +188,20 @@ SLIDES
 "use strict";
 const all = [...document.querySelectorAll("template")];
 let at = 0;
-const typeset = () => window.MathJax && MathJax.typesetPromise && MathJax.typesetPromise();
+async function typeset() {
+  if (window.MathJax && MathJax.typesetPromise) await MathJax.typesetPromise();
+  fit();
+}
+// What is higher than the screen is made smaller, down to a half: nobody scrolls on a wall. A live figure
+// keeps its size, since it answers to the size that it gets.
+function fit() {
+  const main = document.querySelector("main");
+  if (!main || location.search === "?all" || main.querySelector("iframe")) return;
+  main.style.zoom = 1;
+  const high = document.body.classList.contains("notes") ? 0 : main.scrollHeight;
+  main.style.zoom = high > innerHeight ? Math.max(0.5, innerHeight / high) : 1;
+}
+addEventListener("resize", fit);
 // A slide is made when it is shown, so that only its own live figure runs.
 function make(template) {
   const main = document.createElement("main");
@@ -201,14 +222,15 @@ function show(place) {
 function showAll() { clear(); [...all].reverse().forEach(make); return typeset(); }
 document.getElementById("back").onclick = () => show(at - 1);
 document.getElementById("next").onclick = () => show(at + 1);
-document.getElementById("notes").onclick = () => document.body.classList.toggle("notes");
+function notes() { document.body.classList.toggle("notes"); fit(); }
+document.getElementById("notes").onclick = notes;
 addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea, summary")) return;
   if (["ArrowRight", "PageDown"].includes(event.key)) show(at + 1);
   else if (["ArrowLeft", "PageUp"].includes(event.key)) show(at - 1);
   else if (event.key === "Home") show(0);
   else if (event.key === "End") show(all.length - 1);
-  else if (event.key === "n") document.body.classList.toggle("notes");
+  else if (event.key === "n") notes();
 });
 addEventListener("hashchange", () => show(Number(location.hash.slice(1)) - 1));
 addEventListener("load", () => {
