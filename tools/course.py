@@ -175,8 +175,9 @@ blockquote { margin: 0; padding-left: 1em; border-left: 4px solid #888 }
 aside { font-size: .7em; border-top: 1px solid #888; margin-top: 2em; display: none }
 .notes aside { display: block } nav { position: fixed; right: 1em; bottom: .5em; font-size: 16px }
 nav button { font: inherit } code { font-size: .9em } main { overflow-x: auto }
-@media print { nav { display: none } body { font-size: 14px } main { min-height: 0; break-after: page }
-  aside { display: block } iframe { height: 60vh } }
+@media print { :root { color-scheme: light } nav { display: none } body { font-size: 14px }
+  main { min-height: 0; break-inside: avoid; padding: 1em 0; border-bottom: 1px solid #888 }
+  main svg:not(mjx-container svg), main img { max-height: 40vh } aside { display: block; font-size: .85em } }
 </style>
 <script>MathJax = {startup: {typeset: false}, options: {enableMenu: false}};</script>
 <script>MATHJAX</script></head>
@@ -253,7 +254,8 @@ def mathjax() -> str:
 def deck(notebook: NotebookNode, script: str) -> str:
     """The slides of a chapter as one page."""
     parts = [
-        f"<template><h1>{inline(title)}</h1>{body}<aside><h2>Notes</h2>{notes}</aside></template>"
+        f"<template><h1>{inline(title)}</h1>{body}"
+        f"{notes and f'<aside><h2>Notes</h2>{notes}</aside>'}</template>"
         for title, body, notes in slides(notebook)
     ]
     title = html.escape(notebook.cells[0].source.lstrip("# ").split("\n")[0])
