@@ -10,9 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from bpa.checks.compare import EXERCISES
+from bpa.checks.compare import EXERCISES, untouched
 from bpa.grading.notebook import bound, code_cell, used
 from bpa.show import predict
 
@@ -206,6 +207,36 @@ def test_the_solution_of_an_assignment_passes_its_tests_and_the_stub_does_not(na
     exec(answer.partition("### BEGIN SOLUTION")[0] + "...", space)
     with pytest.raises(AssertionError, match="not answered"):
         exec(tests, space)
+
+
+@pytest.fixture(scope="module")
+def listed():
+    return course.exercise_list(CHAPTERS)
+
+
+def test_the_list_of_exercises_has_all_that_a_chapter_says(listed):
+    assert [entry["name"] for entry in listed["exercises"]] == list(EXERCISES)
+    for entry in listed["exercises"]:
+        exercise = EXERCISES[entry["name"]]
+        assert (entry["function"], entry["points"]) == (exercise.function, exercise.points)
+        assert entry["level"].split(",")[0] in ("easy", "medium", "hard", "harder", "open-ended")
+        assert untouched_stub(entry)
+        assert f"def {entry['function']}_solution(" in entry["solution"]
+        assert f"checks.{entry['name']}({entry['function']}_solution)" in entry["solution"]
+        assert len(entry["question"]) > 80
+        assert len(entry["hint"]) > 20
+        assert "<details" not in entry["hint"]
+        assert len(entry["slips"]) >= 3 or entry["name"] == "senses_only", entry["name"]  # which is played
+        assert all(" " in slip for slip in entry["slips"]), entry["slips"]
+    assert json.loads(json.dumps(listed)) == listed
+    for field in listed["exercises"][0]:
+        assert f"`{field}`" in course.FIELDS
+
+
+def untouched_stub(entry):
+    space = {"torch": torch}
+    exec(entry["stub"], space)
+    return untouched(space[entry["function"]])
 
 
 def test_the_folder_says_what_it_lacks(tmp_path, monkeypatch):

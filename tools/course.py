@@ -1,7 +1,7 @@
 """Make what a lecturer hands out: build/course, a folder for a server or a stick.
 
     student/       the chapters without their solutions; they run to their end unanswered
-    lecturer/      the chapters with solutions, and the answers to the exam questions
+    lecturer/      the chapters with solutions, the answers to the exam questions, the exercises as JSON
     slides/        a deck for each chapter, one file that needs no network; N shows the notes
     handouts/      the decks with their notes as PDF, where Chromium is there
     site/          the built book without solutions, instructors' page and the source of the checks
@@ -14,14 +14,18 @@ another host.
 
 import argparse
 import ast
+import contextlib
 import copy
 import html
+import inspect
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
+import unittest.mock
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +38,8 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 from sphinx.search.en import SearchEnglish
 
-from bpa.checks.compare import EXERCISES
+import bpa
+from bpa.checks.compare import EXERCISES, Exercise, NotYet
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
@@ -456,14 +461,85 @@ def assignment(name: str, chapters: dict[str, NotebookNode]) -> NotebookNode:
     return sheet
 
 
+def calls_check(cell: NotebookNode, check: str) -> bool:
+    """Whether a cell is the check of this name."""
+    return "check" in tags(cell) and f"checks.{check}(" in cell.source
+
+
 def exercise_cells(chapter: NotebookNode, check: str) -> tuple[NotebookNode, NotebookNode, NotebookNode]:
     """Question, stub and solution of an exercise."""
-    place = next(
-        k for k, c in enumerate(chapter.cells) if "check" in tags(c) and f"checks.{check}(" in c.source
-    )
+    place = next(k for k, cell in enumerate(chapter.cells) if calls_check(cell, check))
     question = next(c for c in reversed(chapter.cells[:place]) if "question" in tags(c))
     solution = next(c for c in chapter.cells[place:] if "solution" in tags(c))
     return question, chapter.cells[place - 1], solution
+
+
+def slips(exercise: Exercise) -> list[str]:
+    """The sentences by which the check of an exercise names typical wrong answers."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(exercise.check))))
+    found = [
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Slip"
+        if isinstance(node.args[0], ast.Constant)
+    ]
+
+    # Some are made as the check runs, so it runs, up to where an answer would be compared.
+    def compared(*given: Any, **named: Any) -> None:
+        found.extend(slip.hint for slip in named.get("slips", given[4] if len(given) > 4 else ()))
+
+    with (
+        unittest.mock.patch.object(sys.modules[exercise.check.__module__], "check_answer", compared),
+        contextlib.suppress(NotYet),  # two checks look at the answer first
+    ):
+        exercise.check(lambda *arguments: arguments[0])
+    return list(dict.fromkeys(found))
+
+
+def exercise_list(chapters: dict[str, NotebookNode]) -> dict[str, Any]:
+    """All exercises as `lecturer/exercises.json` has them, for other systems; `read_me` says what is what."""
+    found = []
+    for exercise in EXERCISES.values():
+        (chapter,) = (notebook for stem, notebook in chapters.items() if stem.startswith(exercise.chapter))
+        place = next(k for k, cell in enumerate(chapter.cells) if calls_check(cell, exercise.name))
+        question, stub, solution = exercise_cells(chapter, exercise.name)
+        hint = next(cell for cell in chapter.cells[place:] if "hint" in tags(cell))
+        head, _, text = question.source.partition("\n")
+        number, title, level = re.fullmatch(r"### Exercise (\d+): (.*) \(([^()]*)\)", head).groups()
+        found.append(
+            {
+                "name": exercise.name,
+                "function": exercise.function,
+                "chapter": int(exercise.chapter),
+                "number": int(number),
+                "title": title,
+                "level": level,
+                "points": exercise.points,
+                "question": text.strip(),
+                "stub": stub.source,
+                "hint": re.sub(r"</?details>|<summary>.*</summary>", "", hint.source).strip(),
+                "solution": solution.source,
+                "slips": slips(exercise),
+            }
+        )
+    return {"format": 1, "version": bpa.__version__, "exercises": found}
+
+
+FIELDS = """
+`lecturer/exercises.json` has every exercise for other systems, solutions included: UTF-8, an object with
+`format` (1), `version` (of `bpa`) and `exercises`, a list in the order of the book. Of each:
+
+| Field | What it is |
+|---|---|
+| `name` | of its check, `bpa.checks.NAME(function)`, which raises `NotYet` for a wrong answer |
+| `function` | what the student's function is called |
+| `chapter`, `number` | where it stands in the book |
+| `title`, `level` | of its heading; the level begins with easy, medium, harder, hard or open-ended |
+| `points` | 1, 2 or 3 |
+| `question`, `hint` | Markdown with `$` maths |
+| `stub`, `solution` | Python; the solution defines `FUNCTION_solution`, and calls the check |
+| `slips` | the sentences by which the check names typical wrong answers |
+"""
 
 
 def read_me(made: dict[str, str]) -> str:
@@ -478,7 +554,7 @@ def read_me(made: dict[str, str]) -> str:
         "",
         "    bpa grade FOLDER --only 01 --csv marks.csv --html marks.html",
         f"    bpa grade FOLDER --only {' '.join(ASSIGNMENTS['homework'])} --csv marks.csv",
-        "",
+        FIELDS,
     ]
     return "\n".join(lines)
 
@@ -497,6 +573,8 @@ def make(out: Path, built: Path, chromium: str | None) -> list[str]:
         if not any(cell.get("outputs") for cell in shown.cells):
             bare.append(stem)
         (out / "slides" / f"{stem}.html").write_text(deck(shown, script), encoding="utf-8", newline="\n")
+    listed = json.dumps(exercise_list(chapters), indent=1, ensure_ascii=False)
+    (out / "lecturer" / "exercises.json").write_text(listed + "\n", encoding="utf-8", newline="\n")
     for path in ANSWERS.glob("*.md"):
         shutil.copy(path, out / "lecturer")
     for name in ASSIGNMENTS:
@@ -504,7 +582,7 @@ def make(out: Path, built: Path, chromium: str | None) -> list[str]:
         nbformat.write(assignment(name, chapters), out / "assignments" / "source" / name / f"{name}.ipynb")
     made |= {
         "student": "the chapters without solutions",
-        "lecturer": "the chapters with solutions, and the answers to the exam questions",
+        "lecturer": "the chapters with solutions, the answers to the exam questions, the exercises as JSON",
         "slides": "a deck for each chapter; arrows turn the page, N shows the notes",
         "assignments": "a homework and an exam, sources for nbgrader",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from bpa.grading.processes import Child, Nursery, Stopped
 Status = Literal["right", "wrong", "unanswered", "crash", "time-out", "tampering"]
 
 
+# Name, perhaps LATE, the user's number, the file's number, and what the student called it.
+CANVAS = re.compile(r"([^_]+)(?:_LATE)?(_\d+)_\d+_.+")
 UNREAD = "a file cannot be read"  # the slip of exercises that may be in it
 
 
@@ -79,6 +82,9 @@ class Marked(NamedTuple):
 def submissions(folder: Path) -> dict[str, list[Path]]:
     """Notebooks by student: of each folder in `folder`, or else each notebook in it is a student's.
 
+    Canvas puts the files of all into one folder, with a student's name and number before each: they belong
+    together.
+
     Raises:
         ValueError: there is no such folder, or no student in it.
     """
@@ -91,11 +97,10 @@ def submissions(folder: Path) -> dict[str, list[Path]]:
         for entry in sorted(folder.iterdir())
         if entry.is_dir() and not left_behind(Path(entry.name))
     }
-    students |= {
-        entry.stem: [entry]
-        for entry in sorted(folder.glob("*.ipynb"), key=as_stem)
-        if not left_behind(Path(entry.name))
-    }
+    for entry in sorted(folder.glob("*.ipynb"), key=as_stem):
+        canvas = CANVAS.fullmatch(entry.stem)
+        if not left_behind(Path(entry.name)):
+            students.setdefault(canvas[1] + canvas[2] if canvas else entry.stem, []).append(entry)
     if not students:
         raise ValueError(f"folder {folder} has neither notebooks nor folders of students")
     return dict(sorted(students.items()))

@@ -293,6 +293,22 @@ def test_a_torn_file_is_told_and_takes_no_other_chapter_with_it(marked):
     assert one.remarks[0].startswith("01_a.ipynb cannot be read: it is no notebook")
 
 
+def test_files_as_moodle_and_canvas_hand_them_out(tmp_path):
+    notebook(tmp_path / "lovelaceada_12_345_01_hebb.ipynb", RIGHT, names=ONLY[:1])
+    notebook(tmp_path / "lovelaceada_LATE_12_346_02_plastic_network-1.ipynb", RIGHT, names=ONLY[2:3])
+    notebook(tmp_path / "Bob Bell_78_assignsubmission_file" / "01_hebb.ipynb", RIGHT, names=ONLY[:1])
+    notebook(tmp_path / "eve_v2.ipynb", RIGHT, names=ONLY[:1])
+    found = {student: [path.name for path in paths] for student, paths in judge.submissions(tmp_path).items()}
+    assert found == {
+        "Bob Bell_78_assignsubmission_file": ["01_hebb.ipynb"],
+        "eve_v2": ["eve_v2.ipynb"],
+        "lovelaceada_12": [
+            "lovelaceada_12_345_01_hebb.ipynb",
+            "lovelaceada_LATE_12_346_02_plastic_network-1.ipynb",
+        ],
+    }
+
+
 def test_a_name_is_not_yet_an_exercise(tmp_path):
     folders_of_students(tmp_path)
     marks = {one.student: one.marks for one in judge.grade(tmp_path, ["associate", "decay_step"])}
