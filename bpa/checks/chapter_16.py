@@ -357,6 +357,7 @@ def treats_alone(answer: Callable[..., Any]) -> None:
         drawn(mixed),
         drawn(by_episode),
     ]
+    cases = [cases[k] for k in torch.randperm(len(cases), generator=generator)]  # so that none can be known
     slips = [
         Slip(
             "You ask whether the order matters. A loss can be blind to order and still mix the episodes.",

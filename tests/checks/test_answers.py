@@ -60,7 +60,7 @@ def test_a_wrong_answer_is_refused_with_its_hint_and_no_praise(check, answer, hi
     assert capsys.readouterr().out == ""
 
 
-# Not these: a walk through mazes, an interval within its tolerance, the same five times yes or no. What was
+# Not these: a walk through mazes, an interval within its tolerance, two times yes among six. What was
 # right for one call may be right for the next.
 ALIKE = {chapter_08.senses_only, chapter_11.improvement_interval, chapter_16.treats_alone}
 
@@ -87,6 +87,21 @@ def test_a_stub_is_refused(check):
 
     with pytest.raises(NotYet, match="stopped with NotImplementedError"):
         check(stub)
+
+
+def test_a_yes_or_no_comes_in_no_fixed_order():
+    seen = set()
+    for _ in range(10):
+        answers = []
+
+        def recording(*arguments, answers=answers):
+            answers.append(bool(FIRST[chapter_16.treats_alone](*arguments)))
+            return answers[-1]
+
+        chapter_16.treats_alone(recording)
+        assert sorted(answers) == [False] * 4 + [True] * 2
+        seen.add(tuple(answers))
+    assert len(seen) > 2
 
 
 def test_chance_refuses_no_right_bootstrap(capsys):
