@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from bpa.arguments import require_flag, require_integer, shown
+from bpa.arguments import require_choice, require_flag, require_integer, shown
 from bpa.cells.lstm import LSTM
 from bpa.network import Network
 from bpa.show.widgets import Live, network_parameters, network_settings
@@ -47,6 +47,7 @@ def complete_in_page(
     presentations: int = 2,
     show_steps: int = 3,
     pause_steps: int = 1,
+    hidden: str = "bottom",
     title: str = "Draw, and let a network complete it",
     caption: str = "",
 ) -> Live:
@@ -65,6 +66,7 @@ def complete_in_page(
         bits: the network sees +1 for a light pixel and -1 for a dark one, as in `Patterns`, and pictures must
             be 0 or 1. Otherwise each picture is scaled to mean 0 and standard deviation 1, as in `Pictures`.
         presentations, show_steps, pause_steps: as in the training.
+        hidden: the half that is hidden at first: "top", "bottom", "left" or "right".
         title, caption: set above and below.
 
     Raises:
@@ -98,6 +100,7 @@ def complete_in_page(
     fits = (drawn == 0) | (drawn == 1) if bits else (drawn >= 0) & (drawn <= 1)
     if not bool(fits.all()):
         raise ValueError(f"pictures must be numbers {'0 or' if bits else 'from 0 to'} 1, got others")
+    settings = allowed_settings(len(drawn), tuple(nets))
     data = {
         "networks": described,
         "side": side,
@@ -108,7 +111,8 @@ def complete_in_page(
             "showSteps": require_integer("show_steps", show_steps, low=1),
             "pauseSteps": require_integer("pause_steps", pause_steps, low=0),
         },
-        "settings": allowed_settings(len(drawn), tuple(nets)),
+        "hidden": require_choice("hidden", hidden, settings["hidden"]),
+        "settings": settings,
     }
     scripts = ["board.js", "network.js", "settings.js", "episode.js", "grid.js", "painting.js"]
     return Live("painting.html", scripts, data, title, caption, height=900, name="painting")

@@ -109,6 +109,7 @@ def test_a_picture_of_one_shade_is_nothing():
         ({"bits": True}, "pictures must be numbers 0 or 1"),
         ({"bits": "yes"}, "bits must be True or False"),
         ({"show_steps": 0}, "show_steps must be"),
+        ({"hidden": "random"}, "hidden must be"),
     ],
 )
 def test_other_arguments_are_refused(arguments, words):

@@ -96,7 +96,9 @@ def test_an_older_copy_has_more_bits_right(opened, click_link):
         net.eta.fill_(0.25)
     drawn = torch.tensor([[1.0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1]]).view(1, 4, 4)
     link = '<a id="young" href="#painting:age=0,hidden=top">0</a>'
-    page, frame = opened(painting.complete_in_page(nets, drawn, bits=True), motion="reduce", text=link)
+    live = painting.complete_in_page(nets, drawn, bits=True, hidden="right")
+    page, frame = opened(live, motion="reduce", text=link)
+    assert "right half hidden" in reading(frame, "message")
     assert reading(frame, "error").endswith(", 8 of 8 bits right")
     assert reading(frame, "error-wiped").endswith(", 0 of 8 bits right")
     frame.locator("#age").select_option(label="0")

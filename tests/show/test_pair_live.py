@@ -31,6 +31,7 @@ def slide(frame, name, value):
 def test_each_step_shows_its_numbers(opened):
     page, frame = opened(pair.two_cells(w=0.1, alpha=0.5, eta=0.1))
     assert numbers(frame) == []
+    expect(frame.locator("#table")).to_be_hidden()
     assert frame.locator("#back").is_disabled()
     frame.locator("#two").select_option("0.5")
     frame.locator("#step").click()
@@ -39,6 +40,7 @@ def test_each_step_shows_its_numbers(opened):
     first, second = math.tanh(1), math.tanh(0.5)
     post = math.tanh(0.5 + 0.1 * first)
     change = 0.1 * first * post
+    expect(frame.locator("#table")).to_be_visible()
     table = numbers(frame)
     assert [value for _, _, value in table] == [
         f"{value:.3f}" for value in (0.1, 0.5 + 0.1 * first, post, change, change, 0.1 + 0.5 * change)

@@ -109,6 +109,7 @@ const thumbs = pictures.map((_, k) => {
 data.networks.forEach(({ age }, k) => element("age").add(new Option(age, k)));
 element("age").value = networks.length - 1;
 document.querySelector('[data-needs="ages"]').hidden = networks.length === 1;
+element("half").value = data.hidden;
 for (const id of ["half", "age"]) element(id).addEventListener("change", draw);
 element("blank").addEventListener("click", () => {
   pictures[asked].fill(0);

@@ -167,6 +167,7 @@ function tell() {
 
 function draw() {
   live();
+  element("table").hidden = !steps.length; // a head without numbers says nothing
   drawNumbers();
   drawNet();
   drawHistory();
