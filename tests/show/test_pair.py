@@ -139,6 +139,10 @@ def test_every_link_of_the_book_is_one_that_its_figure_follows():
             SOURCES,
         )
         assert len(read) == len(links)
+        numbers = {*pair.allowed_settings(figures[0] or "plastic")} & {*pair.VALUES}
+        assert "begin" in read[0]
+        for link in read:  # the first sets everything, and those after it go on from there
+            assert numbers & {*link} == (numbers if "begin" in link else set()), f"{path.stem}: {link}"
         found += len(links)
     assert found >= 4
 

@@ -159,6 +159,9 @@ def test_every_link_of_the_book_is_one_that_the_sheet_follows():
     assert len(found) >= 5
     for (chapter, link), read in zip(found, read_links([link for _, link in found]), strict=True):
         assert isinstance(read, dict), f"{chapter}: {link}: {read}"
+        # What a link leaves out stays as the link before it, or the reader, has set it.
+        assert {"kind", "letters", "rule", "put", "cue", "recall"} <= {*read}, f"{chapter}: {link}"
+        assert "eta" in read or read["rule"] == "plain", f"{chapter}: {link}"  # there it is a scale
 
 
 def test_a_chapter_with_such_a_link_has_the_sheet():
