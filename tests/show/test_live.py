@@ -466,7 +466,9 @@ def test_an_agent_is_trained_in_the_page_and_saved(opened, tmp_path, before):
     assert float(reading(frame, "mean")) > 0
     assert frame.locator("#run").is_disabled()
     frame.locator("#test").click()
-    expect(frame.locator("#tested")).to_contain_text("with its traces silenced, in 100 fresh episodes")
+    words = "with its traces silenced, in 100 fresh episodes, after 40 iterations"
+    expect(frame.locator("#tested")).to_contain_text(words)
+    assert reading(frame, "earlier") == "none"
     with page.expect_download() as download:
         frame.locator("#save").click()
     download.value.save_as(tmp_path / "page.safetensors")
@@ -499,6 +501,23 @@ def test_the_same_seed_gives_the_same_agent_and_another_network_begins_anew(open
         assert frame.locator("#hebb").is_visible() == (label not in ("no plasticity", "LSTM"))
         frame.locator("#run").click()
         expect(frame.locator("#iteration")).to_have_text("40 of 40", timeout=20000)
+
+
+def test_the_curve_of_the_training_before_stays_to_be_compared(opened):
+    page, frame = opened(train_in_page(TINY.replace(seed=3)))
+    looks = "document.getElementById('curve').toDataURL()"
+    frame.locator("#run").click()
+    expect(frame.locator("#iteration")).to_have_text("40 of 40", timeout=20000)
+    mean = reading(frame, "mean")
+    frame.locator("#variant").select_option("LSTM")
+    expect(frame.locator("#earlier")).to_have_text(f"simple modulation: {mean} after 40 iterations")
+    expect(frame.locator("#iteration")).to_have_text("0 of 40")
+    with_it = page.frames[1].evaluate(looks)
+    page.frames[1].evaluate("earlier = null; draw()")
+    assert page.frames[1].evaluate(looks) != with_it, "it is not drawn"
+    _, frame = opened(train_in_page(TINY.replace(seed=3)))
+    frame.locator("#variant").select_option("LSTM")  # nothing was trained, nothing is kept
+    expect(frame.locator("#earlier")).to_have_text("none")
 
 
 def test_a_training_stops_goes_on_and_begins_again(opened):

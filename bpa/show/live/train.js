@@ -11,6 +11,7 @@ const LOOK = 1500; // milliseconds between two whole episodes, where it does not
 const WORKER = ["board.js", "maze.js", "network.js", "learn.js", "trainer.js"];
 const maze = new GridMaze(data.maze);
 let variant, parameters, rewards, means, iteration, tested; // of the training
+let earlier = null; // the training before: its label and its means
 let number = 0; // of trainings begun
 let running = false; // what the reader wants, until the last iteration
 let reported; // what the trainer last said of it
@@ -54,6 +55,7 @@ function remember(reward) {
 
 // A training from nothing, with the settings that the reader has chosen.
 function begin() {
+  if (means?.length) earlier = { label: variant.label, means };
   variant = data.variants[Number(element("variant").value)];
   number += 1;
   rewards = [];
@@ -92,7 +94,7 @@ function hear(message) {
 function testedWords() {
   if (tested === null) return "not yet";
   const silenced = "without" in tested ? `, ${rounded(tested.without)} with its traces silenced` : "";
-  return `${rounded(tested.with)} an episode${silenced}, in ${tested.episodes} fresh episodes`;
+  return `${rounded(tested.with)} an episode${silenced}, in ${tested.episodes} fresh episodes, after ${tested.iteration} iterations`;
 }
 
 function beginWalk() {
@@ -173,13 +175,18 @@ function drawCurve() {
     line([[0, reward], [data.training.iterations, reward]], 1.5, "mark", [3, 3]);
     context.fillText(`${name} ${reward.toFixed(0)}`, across - 120, y(reward) - 4);
   }
+  if (earlier) line(earlier.means.map((mean, k) => [k + 1, mean]), 2, "faint", [8, 4]);
   line(rewards.map((reward, k) => [k + 1, reward]), 0.5, "faint");
   line(means.map((mean, k) => [k + 1, mean]), 2.5, "signal");
-  const now = rewards.length ? `${rounded(means.at(-1))} after ${rewards.length} iterations` : "nothing yet";
+  const now = rewards.length ? reached(means) : "nothing yet";
   canvas.setAttribute(
     "aria-label",
     `Learning curve, reward per episode: ${now}. The ideal agent has ${data.ideal.toFixed(0)}, a random walk ${data.random.toFixed(0)}.`,
   );
+}
+
+function reached(means) {
+  return `${rounded(means.at(-1))} after ${means.length} iterations`;
 }
 
 function draw() {
@@ -192,6 +199,7 @@ function draw() {
   element("mean").textContent = rewards.length ? rounded(means.at(-1)) : "nothing yet";
   element("weights").textContent = Object.values(parameterSizes(variant.network)).reduce((a, b) => a + b, 0);
   element("tested").textContent = testedWords();
+  element("earlier").textContent = earlier ? `${earlier.label}: ${reached(earlier.means)}` : "none";
   drawCurve();
   if (walker) drawWalker();
 }

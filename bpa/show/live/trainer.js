@@ -85,7 +85,7 @@ class Trainer {
       this.network.traces = true;
       return sum / episodes;
     };
-    const scores = { episodes, with: score(true) };
+    const scores = { episodes, iteration: this.learner.iteration, with: score(true) };
     return this.network.hebb === null ? scores : { ...scores, without: score(false) };
   }
 }
