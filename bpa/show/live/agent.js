@@ -391,7 +391,7 @@ document.querySelectorAll('[data-needs="ideal"]').forEach((node) => { node.hidde
 makePolicyRows(element("policy"));
 element("mind").addEventListener("toggle", draw);
 for (const id of ["belief", "known"]) element(id).addEventListener("change", draw);
-element("ideal").textContent = `mean reward ${data.ideal?.toFixed(1)}, the best that we know of with these senses`;
+element("ideal").textContent = `expects ${data.ideal?.toFixed(1)} an episode, the best that we know of with these senses; by chance a few episodes bring more`;
 addEventListener("themechange", draw);
 addEventListener("resize", draw);
 beginChoice();
