@@ -63,13 +63,11 @@ function drawMind(next) {
 }
 
 function summary(rewards) {
-  const count = rewards.length;
-  if (!count) return "no whole episode yet";
-  const mean = rewards.reduce((a, b) => a + b, 0) / count;
+  if (!rewards.length) return "no whole episode yet";
+  const { count, mean, error } = meanAndError(rewards);
   const share = data.ideal === null ? "" : `, ${((100 * mean) / data.ideal).toFixed(0)} % of the ideal agent's`;
   if (count === 1) return `reward ${mean.toFixed(1)} in 1 episode${share}`;
-  const variance = rewards.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / (count - 1);
-  return `mean reward ${mean.toFixed(1)} ± ${Math.sqrt(variance / count).toFixed(1)} in ${count} episodes${share}`;
+  return `mean reward ${mean.toFixed(1)} ± ${error.toFixed(1)} in ${count} episodes${share}`;
 }
 
 function foundWords({ since, found }) {

@@ -87,7 +87,6 @@ function fill() {
 function beginChoice() {
   const several = networks.all.length > 1 || data.receives;
   for (const id of ["choosing", "compared"]) element(id).hidden = !several;
-  document.querySelectorAll("[data-single]").forEach((node) => { node.hidden = several; });
   if (!several) return;
   element("choosing-legend").textContent = data.legend;
   element("choice").hidden = data.slider;
@@ -99,11 +98,9 @@ function beginChoice() {
 
 // "152 ± 12 (20)": mean reward, its standard error, and of how many episodes.
 function shortSummary(rewards) {
-  const count = rewards.length;
-  if (!count) return "none yet";
-  const mean = rewards.reduce((a, b) => a + b, 0) / count;
-  const variance = rewards.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / (count - 1);
-  return count === 1 ? `${mean.toFixed(0)} (1)` : `${mean.toFixed(0)} ± ${Math.sqrt(variance / count).toFixed(0)} (${count})`;
+  if (!rewards.length) return "none yet";
+  const { count, mean, error } = meanAndError(rewards);
+  return count === 1 ? `${fixed(mean, 0)} (1)` : `${fixed(mean, 0)} ± ${fixed(error, 0)} (${count})`;
 }
 
 // Controls of what the chosen network has not rest; what only shows it goes away.
@@ -113,8 +110,7 @@ function restControls() {
     if (part === "ideal") return;
     const has = networks.has(part);
     const control = node.matches("button, option") ? node : node.querySelector("input, select");
-    const single = "single" in node.dataset && !element("choosing").hidden;
-    node.hidden = control === null ? !has || single : !networks.anyHas(part);
+    node.hidden = control === null ? !has : !networks.anyHas(part);
     if (control === null) return;
     control.disabled = !has || (control.matches("button") && control.disabled);
     if (has) control.removeAttribute("aria-describedby");
