@@ -32,13 +32,16 @@ def number(text):
 
 
 def scale(frame):
-    """The table's rows: name without what they know, and the number."""
-    return {
+    """The table's rows, from the least to the most: name without what they know, and the number."""
+    table = {
         row.locator("th").evaluate("th => th.firstChild.textContent.trim()"): row.locator(
             "td"
         ).last.text_content()
         for row in frame.locator("#scale tr").all()
     }
+    rewards = [number(text) for text in table.values()]
+    assert rewards == sorted(rewards)
+    return table
 
 
 def barriers(page):
@@ -151,7 +154,7 @@ def test_buttons_answer_and_episodes_of_a_kind_have_a_mean(opened):
     frame.locator("#look").select_option("letters")
     frame.locator("#again").click()
     last = always_no(page, frame, 10)
-    assert "you, mean of 2" not in scale(frame)
+    assert not [name for name in scale(frame) if "mean" in name], "letters are another kind"
     assert number(scale(frame)["you, in this episode"]) == last
 
 
