@@ -168,6 +168,7 @@ def test_a_link_calls_for_the_same_episode_of_the_cues(opened, click_link):
     for _ in range(2):
         click_link(page, "seven")
         expect(frame.locator("#time")).to_have_text("0 / 30")
+        assert reading(frame, "message").startswith("Episode 7, the same for everybody. One of the cues")
         seen.append(bits_of(frame))
         page.keyboard.press("ArrowRight")  # the link gave it the keys
         expect(frame.locator("#time")).to_have_text("1 / 30")
@@ -298,6 +299,7 @@ def test_links_choose_an_episode_of_the_maze_and_open_the_scale(opened, click_li
     for _ in range(2):
         click_link(page, "short")
         expect(frame.locator("#time")).to_have_text("0 / 50")
+        assert reading(frame, "message").startswith("Episode 7, the same for everybody. Somewhere in")
         for key in ("ArrowUp", "ArrowLeft", "ArrowDown", "ArrowLeft", "ArrowRight") * 10:
             page.keyboard.press(key)
         ended.append(frame.locator("#board").get_attribute("aria-label"))

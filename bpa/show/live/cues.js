@@ -226,12 +226,15 @@ function answer(action) {
   else if (!task.done) say("Yes and no count at Go alone. Look at the cue, then go on with Next.");
 }
 
-function begin(seed = Math.floor(2 ** 32 * seeds())) {
+// A new episode, or that of a number.
+function begin(number) {
+  const seed = number === undefined ? Math.floor(2 ** 32 * seeds()) : Number(number);
   task = new CueReward({ ...data.task, episodeLength: Number(element("length").value) });
   task.reset(task.draw(uniformSource(seed)));
   answered = [];
   lettered = false;
-  tell("One of the cues to come is the target. ");
+  const which = number === undefined ? "" : `Episode ${number}, the same for everybody. `;
+  tell(`${which}One of the cues to come is the target. `);
   draw();
 }
 
@@ -241,7 +244,7 @@ function follow(text) {
     const { steps, cues, episode } = readSettings(text, data.settings);
     if (steps !== undefined) element("length").value = steps;
     if (cues !== undefined) element("look").value = cues;
-    begin(episode === undefined ? undefined : Number(episode));
+    begin(episode);
     element("seen").focus({ preventScroll: true }); // for the keys
   } catch (error) {
     say(`This link was not followed: ${error.message}.`);

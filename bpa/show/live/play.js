@@ -85,12 +85,14 @@ function move(action) {
   draw();
 }
 
-function begin(seed = Math.floor(2 ** 32 * seeds())) {
-  uniform = uniformSource(seed);
+// A new episode, or that of a number.
+function begin(number) {
+  uniform = uniformSource(number === undefined ? Math.floor(2 ** 32 * seeds()) : Number(number));
   maze = new GridMaze({ ...data.maze, episodeLength: Number(element("length").value) });
   maze.reset(uniform());
   [score, path, hits, mapped] = [0, [], [], false];
-  say("Somewhere in this maze is a reward. You start at the centre.");
+  const which = number === undefined ? "" : `Episode ${number}, the same for everybody. `;
+  say(`${which}Somewhere in this maze is a reward. You start at the centre.`);
   element("message").classList.remove("reward");
   draw();
 }
@@ -102,7 +104,7 @@ function follow(text) {
     if (scale !== undefined) element("standing").open = scale === "open";
     if (view !== undefined) element("view").value = view;
     if (steps !== undefined) element("length").value = steps;
-    if (steps !== undefined || episode !== undefined) begin(episode === undefined ? undefined : Number(episode));
+    if (steps !== undefined || episode !== undefined) begin(episode);
     else draw();
     const first = scale === "open" ? element("standing").querySelector("summary") : board;
     first.focus({ preventScroll: true });
