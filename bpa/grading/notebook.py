@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import symtable
+import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ MAGICS = (
 )
 TIMED = ("%%time", "%%timeit", "%%capture", "%%prun")  # below them stands Python, below all others does not
 CHECKS = "checks"
-QUOTED = 60  # characters of a line that is quoted
+QUOTED = 80  # characters of a line that is quoted
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -83,7 +84,8 @@ def code_cell(number: int, source: str, file: str = "", marked: bool = False) ->
 def quoted(where: str, source: str, line: int | None) -> str:
     """A place with the line that stands there: nobody counts the cells of a notebook."""
     lines = source.split("\n")
-    text = lines[line - 1].strip()[:QUOTED] if line and 0 < line <= len(lines) else ""
+    text = lines[line - 1].strip() if line and 0 < line <= len(lines) else ""
+    text = textwrap.shorten(text, QUOTED, placeholder=" ...")
     return f"{where}: {text}" if text else where
 
 

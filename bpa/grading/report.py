@@ -22,7 +22,7 @@ table { border-collapse: collapse; margin: 1rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .25rem .6rem; border-bottom: 1px solid var(--line) }
 td.number, th.number { text-align: right }
 section { overflow-x: auto }
-td:last-child { min-width: 22rem }
+td:last-child { min-width: 14rem }
 ul { padding-left: 1.25rem } td ul { margin: 0; list-style: none; padding: 0 }
 pre { white-space: pre-wrap; margin: .25rem 0; padding: .5rem; background: var(--soft) }
 summary { cursor: pointer }

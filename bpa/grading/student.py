@@ -17,6 +17,7 @@ import linecache
 import os
 import socket
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,7 @@ from bpa.grading.messages import Packer, Unpacker, receive, send
 from bpa.network import Network
 
 READY = ("bpa.training.a2c", "bpa.training.rollout")  # imported before a student's time begins
-QUOTED = 60  # characters of a line that is quoted
+QUOTED = 80  # characters of a line that is quoted
 MOST_BYTES = 4 << 30  # of memory
 LARGEST_FILE = 64 << 20
 
@@ -243,7 +244,7 @@ def failure(error: BaseException, places: set[str]) -> dict[str, Any]:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in places]
     place = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
     if frames and frames[-1].line:
-        place += f": {frames[-1].line[:QUOTED]}"
+        place += f": {textwrap.shorten(frames[-1].line, QUOTED, placeholder=' ...')}"
     if isinstance(error, SyntaxError) and error.filename in places:
         place = f"{error.filename}, line {error.lineno}"
     try:

@@ -117,6 +117,9 @@ def test_python_that_looks_like_ipython_stays(source):
 
 def test_cells_that_are_no_python():
     assert "SyntaxError" in sent_for(cells("def f(:\n    return 1"), "f").fault
+    long = "def f(: " + "x + " * 40
+    assert "(cell 1, line 1: def f(: x + x + x" in sent_for(cells(long), "f").fault
+    assert sent_for(cells(long), "f").fault.endswith("x + ...)")
     assert "(cell 1, line 1: def f(:)" in sent_for(cells("def f(:\n    return 1"), "f").fault
     assert sent_for(cells("def g(:\n    pass", "def f():\n    return 1"), "f").fault == ""
 
