@@ -193,7 +193,8 @@ class GradeArguments(Arguments):
     """The exercises that count, by name, or by two digits all of a part of the book. By default those that at
     least half of the notebooks define."""
     seconds: float = ranged(20.0, Real(0, above=True))
-    """Wall clock for one exercise of one student."""
+    """Wall clock for one exercise of one student; five times as long for an agent, which is called 12,000
+    times."""
 
 
 class Parsed(NamedTuple):

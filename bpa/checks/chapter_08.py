@@ -191,7 +191,7 @@ def hitting_time(answer: Callable[..., Any]) -> None:
     check_answer("hitting_time", answer, first_hits, cases, slips, tolerance=1e-3)
 
 
-@worth(3, function="agent")
+@worth(3, function="agent", patience=5)
 @exercise
 def senses_only(answer: Callable[..., Any]) -> float:
     """Check `agent(observation, memory)` -> action, memory: a hand-made agent that beats chance.

@@ -63,6 +63,7 @@ class Exercise(NamedTuple):
     points: int  # 1 for an easy exercise, 2 for a medium one, 3 for a hard or open one
     chapter: str  # two digits
     check: Callable[[Callable[..., Any]], Any]
+    patience: float = 1.0  # how many times as long as others it may take to mark
 
 
 EXERCISES: dict[str, Exercise] = {}  # by the name of the check, in the order of the book
@@ -109,8 +110,10 @@ def exercise(
     return checked
 
 
-def worth(points: int, function: str = "") -> Callable[[Check], Check]:
+def worth(points: int, function: str = "", patience: float = 1.0) -> Callable[[Check], Check]:
     """Say how many points an exercise gives, and what its function is called if not as its check is.
+
+    `patience` is for a check that calls the function thousands of times.
 
     It stands above `@exercise` and puts the exercise on the list of those that can be marked.
     """
@@ -118,7 +121,7 @@ def worth(points: int, function: str = "") -> Callable[[Check], Check]:
     def listed(check: Check) -> Check:
         chapter = check.__module__.rpartition("_")[2]
         EXERCISES[check.__name__] = Exercise(
-            check.__name__, function or check.__name__, points, chapter, check
+            check.__name__, function or check.__name__, points, chapter, check, patience
         )
         return check
 

@@ -164,7 +164,7 @@ def grade(
         folder: a folder for each student, or a notebook for each student.
         only: names of exercises, or two digits for all of a chapter. By default those that at least half of
             the students' notebooks define and check.
-        seconds: wall clock for one exercise of one student, positive.
+        seconds: wall clock for one exercise of one student, positive; times the exercise's patience.
         tell: is given a line for each student.
         fork: whether one process imports PyTorch for all of them; None: on Linux.
 
@@ -266,7 +266,7 @@ def mark_all(
             while waiting:
                 exercise, sent = waiting.pop(0)
                 try:
-                    answer = child.define(exercise.function, sent.cells)
+                    answer = child.define(exercise.function, sent.cells, exercise.patience)
                     if answer is None:
                         said = f"its cells do not define {exercise.function}"
                         marks[exercise.name] = Mark(exercise, "unanswered", "", said)

@@ -66,7 +66,7 @@ class Child:
     ) -> None:
         self.reading, self.writing, self.seconds = reading, writing, seconds
         self.end = end
-        self.left = seconds  # of that, for the present exercise
+        self.limit = self.left = seconds  # for the present exercise, and what is left of it
         self.deadline: float | None = None  # while it is the process's turn
         self.over = False  # whether time is over
         self.turn = 0
@@ -127,7 +127,7 @@ class Child:
                 self.answer(message)
         except (EOFError, OSError):
             if self.over:
-                raise Stopped("time-out", f"not ready after {self.seconds:g} seconds") from None
+                raise Stopped("time-out", f"not ready after {self.limit:g} seconds") from None
             raise Stopped("crash", "its process has ended") from None
         except Forged as error:
             raise Stopped("tampering", f"it writes into the channel of results: {error}") from None
@@ -162,14 +162,19 @@ class Child:
             raise Forged(f"there is no kind {kind!r}")
         return type(rest[1], (Kept,), {})(*rest)
 
-    def define(self, name: str, cells: Sequence[tuple[str, str]]) -> Callable[..., Any] | None:
+    def define(
+        self, name: str, cells: Sequence[tuple[str, str]], patience: float = 1.0
+    ) -> Callable[..., Any] | None:
         """Run cells there, and return a function that calls the one of this name; None if there is none.
+
+        `patience` is how many times as long as others this function may take.
 
         Raises:
             Stopped: the cells fail, or as `ask`.
             TypeError: it is no function; the message is the name of its class.
         """
-        self.left, self.crashed = self.seconds, ""
+        self.limit = self.left = patience * self.seconds
+        self.crashed = ""
         said = self.ask({"do": "define", "name": name, "cells": [list(cell) for cell in cells]}).said
         if "failed" in said:
             raise Stopped("crash", failed(said["failed"])[1])

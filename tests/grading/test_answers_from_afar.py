@@ -25,6 +25,15 @@ OF_EACH = 10**6 if os.environ.get("EVERY_ANSWER") else 1
 SLOW = {"senses_only": 1}  # an answer is called 12,000 times
 
 
+def test_an_exercise_that_calls_often_has_more_time(nursery):
+    assert EXERCISES["senses_only"].patience == 5
+    cell = [("cell 1", "def f(x):\n    return x")]
+    with nursery.child() as child:
+        for patience in (5, 1):
+            assert child.define("f", cell, patience)(3) == 3
+            assert child.limit == 60 * patience >= child.left > 60 * patience - 30
+
+
 @pytest.fixture(scope="module")
 def nursery():
     with Nursery([], seconds=60) as started:
@@ -71,7 +80,7 @@ def test_marks_are_those_that_the_checks_give_here(chapter, nursery):
             for table, place, hint in tried:
                 last = f"submitted = {table}[{place}][1]"
                 try:
-                    answer = child.define("submitted", [("1", cell), ("2", last)])
+                    answer = child.define("submitted", [("1", cell), ("2", last)], EXERCISES[name].patience)
                 except TypeError as refused:  # it is no function, which the judge says
                     if "must be a function" not in str(hint):
                         others.append((name, table, place, str(refused)))

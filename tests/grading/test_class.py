@@ -293,6 +293,14 @@ def test_a_torn_file_is_told_and_takes_no_other_chapter_with_it(marked):
     assert one.remarks[0].startswith("01_a.ipynb cannot be read: it is no notebook")
 
 
+def test_an_exercise_has_the_time_that_it_needs(tmp_path):
+    agent = "def agent(observation, memory):\n    while True:\n        pass"
+    notebook(tmp_path / "ada.ipynb", {"agent": agent}, names=ONLY[:1], before=agent, checking=False)
+    (one,) = judge.grade(tmp_path, ["associate", "senses_only"], seconds=0.5)
+    assert [mark.status for mark in one.marks] == ["unanswered", "time-out"]
+    assert one.marks[1].said == "not ready after 2.5 seconds"
+
+
 def test_files_as_moodle_and_canvas_hand_them_out(tmp_path):
     notebook(tmp_path / "lovelaceada_12_345_01_hebb.ipynb", RIGHT, names=ONLY[:1])
     notebook(tmp_path / "lovelaceada_LATE_12_346_02_plastic_network-1.ipynb", RIGHT, names=ONLY[2:3])
