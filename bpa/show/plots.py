@@ -140,7 +140,7 @@ def least_width(figure: Figure) -> int:
         for text in axis.findobj(Text)
     }
     sizes = [
-        text.get_fontsize() * 96 / 72  # a point is 1/72 of an inch
+        float(text.get_fontsize()) * 96 / 72  # a point is 1/72 of an inch
         for text in figure.findobj(Text)
         if text.get_visible() and text.get_text().strip() and id(text) not in undrawn
     ]
