@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from test_lab import agent
 
 from bpa import LSTM, data, load
+from bpa.envs.baselines import expected_reward
 from bpa.experiments.decode import load_goal_decoder
 from bpa.show import widgets
 from bpa.show.learner import SMALL, learner_laboratory, train_in_page
@@ -136,7 +137,7 @@ def test_what_was_done_is_done_to_the_next_network_too_and_a_lever_waits_where_i
     assert frame.locator("#compared-rows tr:nth-child(3) td").all_inner_texts()[1] == f"{silenced[1]} (1)"
     frame.get_by_label("LSTM", exact=True).check()
     cells = frame.locator("#compared-rows tr:nth-child(4) td").all_inner_texts()
-    assert cells == [f"{reading(frame, 'score')} (1)", "has none", "none yet"], (
+    assert cells[:3] == [f"{reading(frame, 'score')} (1)", "has none", "none yet"], (
         "it is left alone: it has no traces"
     )
     assert frame.locator("#traces").is_disabled()
@@ -181,6 +182,10 @@ def test_the_same_episodes_are_run_with_each_and_the_reader_is_back_where_he_was
     assert reading(frame, "each") == "Run 20 episodes of each"
     cells = [row.split("\t")[1] for row in frame.locator("#compared-rows tr").all_inner_texts()]
     assert all(re.fullmatch(r"\d+ ± \d+ \(20\)", cell) for cell in cells)
+    ideal = expected_reward("ideal", 7, 60)
+    shares = [row.split("\t")[4] for row in frame.locator("#compared-rows tr").all_inner_texts()]
+    for cell, share in zip(cells, shares, strict=True):
+        assert float(share.removesuffix(" %")) == pytest.approx(100 * int(cell.split()[0]) / ideal, abs=1)
     seeds = page.frames[1].evaluate(
         "networks.all.map(({ tally }) => [...tally.with.keys()].map((key) => JSON.parse(key)[0]))"
     )

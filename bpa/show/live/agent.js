@@ -62,12 +62,15 @@ function drawMind(next) {
   element("knows").textContent = `its own place: ${places.length} of ${count} cells; its goal: ${goals.length} of ${count} cells`;
 }
 
+// Against what the ideal agent expects of an episode.
+const idealShare = (mean) => `${fixed((100 * mean) / data.ideal, 0)} %`;
+
 function summary(rewards) {
   if (!rewards.length) return "no whole episode yet";
   const { count, mean, error } = meanAndError(rewards);
-  const share = data.ideal === null ? "" : `, ${((100 * mean) / data.ideal).toFixed(0)} % of the ideal agent's`;
-  if (count === 1) return `reward ${mean.toFixed(1)} in 1 episode${share}`;
-  return `mean reward ${mean.toFixed(1)} ± ${error.toFixed(1)} in ${count} episodes${share}`;
+  const share = data.ideal === null ? "" : `, ${idealShare(mean)} of the ideal agent's`;
+  if (count === 1) return `reward ${fixed(mean, 1)} in 1 episode${share}`;
+  return `mean reward ${fixed(mean, 1)} ± ${fixed(error, 1)} in ${count} episodes${share}`;
 }
 
 function foundWords({ since, found }) {

@@ -78,7 +78,7 @@ function fill() {
       const head = document.createElement("th");
       head.scope = "row";
       head.textContent = name;
-      row.append(head, ...[0, 1, 2].map(() => document.createElement("td")));
+      row.append(head, ...[0, 1, 2, 3].map(() => document.createElement("td")));
       return row;
     }),
   );
@@ -136,6 +136,8 @@ function drawChoice() {
       const none = kind === "without" && settings.plasticity === "none";
       row.cells[k + 1].textContent = none ? "has none" : shortSummary([...rewards.values()]);
     });
+    row.cells[4].textContent = tally.with.size ? idealShare(meanAndError([...tally.with.values()]).mean) : "none yet";
+    row.cells[4].hidden = data.ideal === null;
   });
 }
 
