@@ -19,8 +19,9 @@ from bpa.grading.processes import Child, Nursery, Stopped
 Status = Literal["right", "wrong", "unanswered", "crash", "time-out", "tampering"]
 
 
-# Name, perhaps LATE, the user's number, the file's number, and what the student called it.
-CANVAS = re.compile(r"([^_]+)(?:_LATE)?(_\d+)_\d+_.+")
+# Name, perhaps LATE, the student's number, the file's number, and what the student called it: Canvas.
+# Name, the participant's number, and what the student called it: Moodle, where folders were not asked for.
+FLAT = re.compile(r"([^_]+)(?:_LATE)?(_\d+)_(?:\d+|assignsubmission_file)_.+")
 UNREAD = "a file cannot be read"  # the slip of exercises that may be in it
 
 
@@ -82,8 +83,8 @@ class Marked(NamedTuple):
 def submissions(folder: Path) -> dict[str, list[Path]]:
     """Notebooks by student: of each folder in `folder`, or else each notebook in it is a student's.
 
-    Canvas puts the files of all into one folder, with a student's name and number before each: they belong
-    together.
+    Canvas, and Moodle if asked to, put the files of all into one folder, with a student's name and number
+    before each: they belong together.
 
     Raises:
         ValueError: there is no such folder, or no student in it.
@@ -98,9 +99,9 @@ def submissions(folder: Path) -> dict[str, list[Path]]:
         if entry.is_dir() and not left_behind(Path(entry.name))
     }
     for entry in sorted(folder.glob("*.ipynb"), key=as_stem):
-        canvas = CANVAS.fullmatch(entry.stem)
+        flat = FLAT.fullmatch(entry.stem)
         if not left_behind(Path(entry.name)):
-            students.setdefault(canvas[1] + canvas[2] if canvas else entry.stem, []).append(entry)
+            students.setdefault(flat[1] + flat[2] if flat else entry.stem, []).append(entry)
     if not students:
         raise ValueError(f"folder {folder} has neither notebooks nor folders of students")
     return dict(sorted(students.items()))

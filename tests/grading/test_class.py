@@ -305,10 +305,12 @@ def test_files_as_moodle_and_canvas_hand_them_out(tmp_path):
     notebook(tmp_path / "lovelaceada_12_345_01_hebb.ipynb", RIGHT, names=ONLY[:1])
     notebook(tmp_path / "lovelaceada_LATE_12_346_02_plastic_network-1.ipynb", RIGHT, names=ONLY[2:3])
     notebook(tmp_path / "Bob Bell_78_assignsubmission_file" / "01_hebb.ipynb", RIGHT, names=ONLY[:1])
+    notebook(tmp_path / "Cy Cole_9_assignsubmission_file_01_hebb.ipynb", RIGHT, names=ONLY[:1])
     notebook(tmp_path / "eve_v2.ipynb", RIGHT, names=ONLY[:1])
     found = {student: [path.name for path in paths] for student, paths in judge.submissions(tmp_path).items()}
     assert found == {
         "Bob Bell_78_assignsubmission_file": ["01_hebb.ipynb"],
+        "Cy Cole_9": ["Cy Cole_9_assignsubmission_file_01_hebb.ipynb"],
         "eve_v2": ["eve_v2.ipynb"],
         "lovelaceada_12": [
             "lovelaceada_12_345_01_hebb.ipynb",
