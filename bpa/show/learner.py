@@ -167,7 +167,7 @@ def learner_laboratory(
         >>> learner_laboratory()
         <live figure: The laboratory of your agents>
     """
-    net = build_network(config, generator=torch.Generator().manual_seed(config.seed))
+    net = build_network(config, generator=torch.Generator(device="cpu").manual_seed(config.seed))
     return watch_agent(
         {"untrained": cast(Network | LSTM, net)},
         config.size,
