@@ -780,14 +780,17 @@ def test_the_figure_shows_medians_quartiles_and_each_run():
 
 
 @pytest.mark.parametrize(
-    ("folder", "seeds"), [("maze-quick", 10), ("maze", 3), ("cues-quick", 10), ("cues", 3), ("changes", 5)]
+    ("folder", "seeds"),
+    [("maze-quick", 10), ("maze", 3), ("cues-quick", 10), ("cues", 3), ("changes", 5), ("slip", 10)],
 )
 def test_comparisons_that_ship_are_whole(folder, seeds):
     """Every variant has all seeds, points of its curve, and, if of the papers, weights of its median run."""
     path = Path(__file__).parents[2] / "results" / folder
     said = json.loads((path / "settings.json").read_text())
     finals, points = read_table(path / "final.csv", Final), read_table(path / "curves.csv", Point)
-    runs = list(itertools.product(CHANGES if folder == "changes" else VARIANTS, range(seeds)))
+    variants = {"changes": CHANGES, "slip": ("as-it-is", "first-baseline")}.get(folder, VARIANTS)
+    first = said.get("first_seed", 0)
+    runs = list(itertools.product(variants, range(first, first + seeds)))
     assert said["seeds"] == seeds
     assert [(final.variant, final.seed) for final in finals] == runs
     assert list(dict.fromkeys((point.variant, point.seed) for point in points)) == runs
