@@ -184,6 +184,16 @@ def cut_off(page: Page, selector: str = SCROLLS) -> list[str]:
     )
 
 
+def cut_contents(page: Page) -> list[str]:
+    """Lines of the contents, on the right, that reach out of the window."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.bd-sidebar-secondary .nav-link, .bd-sidebar-secondary code')]
+            .filter(line => line.checkVisibility())
+            .filter(line => line.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+            .map(line => line.textContent.trim())"""
+    )
+
+
 def silently_cut_off(page: Page) -> list[str]:
     """What is too wide and cannot be scrolled, by hand and by keys, or does not show that it can be."""
     return page.evaluate(
@@ -380,6 +390,7 @@ def test_nothing_is_cut_off_on_a_laptop_and_what_scrolls_on_a_phone_shows_it(bro
     with Visit(browser, f"{address}/{name}") as visit:
         visit.page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
         assert cut_off(visit.page) == []
+        assert cut_contents(visit.page) == []
     with Visit(browser, f"{address}/{name}", PHONE) as visit:
         assert silently_cut_off(visit.page) == []
         assert broken_names(visit.page) == []
@@ -472,6 +483,10 @@ def test_a_bad_page_is_caught(browser, tmp_path):
         )
         assert torn_formulas(visit.page) == ["x.", "see (x", "(x x"]
         assert cut_titles(visit.page) == ["Backpropamine"]
+        contents = "<a class='nav-link' style='display: block; width: {}'>{}</a>"
+        lines = contents.format("2000px", "cut") + contents.format("auto", "fits")
+        visit.page.set_content(f"<div class='bd-sidebar-secondary'>{lines}</div>")
+        assert cut_contents(visit.page) == ["cut"]
         # The theme gives the element around a formula the width of the line.
         formula = (
             "<span class='math' style='display: inline-block; max-width: 100%; overflow: auto'>{}</span>"
