@@ -65,6 +65,9 @@ class TrainArguments:
     and "paper-cues", which mix the paper's text with its programs. See `bpa.training.presets`."""
     file: Annotated[str | None, tyro.conf.arg(name="config")] = None
     """A TOML file of settings, those of a task in a table of its name; they win over the preset."""
+    start: str | None = None
+    """A trained network to go on with, in place of new weights: a run folder, a .safetensors file, or an
+    agent that ships. Its neurons and its rule are its own; all else is set here, the maze's side too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,11 +301,17 @@ def run_train(arguments: Sequence[str]) -> None:
     if resume and isinstance(out, str) and out:
         default = runs.load_checkpoint(out).config
     default = default.updated(settings)
-    config = parse(TrainArguments, arguments, "bpa train", TrainArguments(default)).config
+    wanted = parse(TrainArguments, arguments, "bpa train", TrainArguments(default))
+    config = wanted.config
+    if wanted.start is not None and config.resume:
+        raise ValueError(f"start {wanted.start} is for a new run; a resumed one goes on with its own weights")
+    network = None if wanted.start is None else runs.load(require_path("start", wanted.start))
+    if network is not None:
+        config = config.replace(**runs.given_cell(network))
     if config.out is None:
         config = config.replace(out=f"runs/{config.task}-{config.plasticity}-{config.seed}")
     try:
-        result = train(config)
+        result = train(config, network=network)
     finally:
         leave_team()
     if os.environ.get("RANK", "0") != "0":

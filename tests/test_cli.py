@@ -77,6 +77,26 @@ def test_a_score_in_the_maze_comes_with_its_share_of_the_ceiling(tmp_path, capsy
     assert float(lines["share_of_ceiling"]) == pytest.approx(scores["share_of_ceiling"], rel=1e-5)
 
 
+def test_a_run_goes_on_with_a_trained_network_in_another_maze(tmp_path, capsys):
+    first, second, plain = (str(tmp_path / name) for name in ("first", "second", "plain"))
+    assert main(["train", *TINY, "--plasticity", "plastic", "--size", "5", "--out", first]) == 0
+    longer = ["--size", "7", "--iterations", "1", "--warmup-iterations", "1", "--quiet"]
+    assert main(["train", *longer, "--start", first, "--out", second]) == 0
+    before, (net, config) = load_weights(first)[0], load_weights(second)
+    assert (config.size, config.plasticity, config.hidden_size) == (7, "plastic", 5)
+    assert all(torch.equal(mine, before.state_dict()[name]) for name, mine in net.state_dict().items())
+    assert main(["train", *longer[:2], "--iterations", "2", "--quiet", "--start", first, "--out", plain]) == 0
+    assert not torch.equal(load_weights(plain)[0].w, before.w)
+    capsys.readouterr()
+    assert main(["train", "--resume", "--iterations", "2", "--out", second]) == 0
+    capsys.readouterr()
+    assert "start" in refused(capsys, "train", "--resume", "--start", first, "--out", second)
+    assert "no agent of that name ships" in refused(
+        capsys, "train", "--start", "none such", "--out", str(tmp_path / "new")
+    )
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_existing_folder_is_refused_and_resumed_when_asked(tmp_path, capsys):
     command = ["train", *TINY, "--out", str(tmp_path / "run")]
     assert main(command) == 0
