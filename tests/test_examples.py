@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import bpa
+from bpa.training.rollout import rollout
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -38,7 +39,7 @@ def commands(text):
 
 
 README = (EXAMPLES.parent / "README.md").read_text(encoding="utf8")
-OURS = ["bandit", "cell", "fine_tuning", "foreign", "rule"]
+OURS = ["bandit", "cell", "fine_tuning", "foreign", "rule", "sizes"]
 
 
 def test_the_readme_names_every_example():
@@ -124,6 +125,36 @@ def test_an_agent_that_ships_is_tuned_and_stays_as_it_was():
     assert before != after
     env = bpa.GridMaze(size=9, wall_penalty=1.0)
     assert bpa.evaluate(bpa.load("maze-11"), env, 30, seed=1, greedy=True) == before
+
+
+def test_mazes_of_several_sizes_are_one_environment():
+    sizes = example("sizes")
+    env = sizes.Mazes((5, 9), batch_size=3, episode_length=6)
+    net = bpa.Network(env.observation_size, 8, env.num_actions, generator=torch.Generator().manual_seed(0))
+    env.generator.manual_seed(1)
+    drawn = {(noise := env.sample_noise(), env.maze.size)[1] for _ in range(20)}
+    assert drawn == {5, 9}
+    runs = {engine: rollout(net, env, noise, engine) for engine in ("eager", "numba")}  # the maze drawn last
+    alone = rollout(net, bpa.GridMaze(env.maze.size, 3, 6), noise, "eager")
+    for seen in runs.values():
+        assert torch.equal(seen.actions, alone.actions)
+        assert torch.equal(seen.rewards, alone.rewards)
+
+
+def test_one_agent_is_trained_for_several_sizes_and_goes_on(tmp_path):
+    sizes = example("sizes")
+    config = bpa.TrainConfig(iterations=4, hidden_size=5, quiet=True, out=str(tmp_path / "run"))
+
+    def mazes():
+        return sizes.Mazes((5, 7, 9), batch_size=2, episode_length=8)
+
+    whole = bpa.train(config.replace(out=None), env=mazes()).network.state_dict()
+    bpa.train(config.replace(iterations=2), env=mazes())
+    resumed = bpa.train(config.replace(resume=True), env=mazes()).network.state_dict()
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+    shares = sizes.main(sizes=(5, 7), iterations=1, start="maze-9", episodes=20)
+    assert set(shares) == {5, 7}
+    assert all(0 < share < 1.2 for share in shares.values())
 
 
 def test_cartpole_of_gymnasium_is_learned():
