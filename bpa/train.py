@@ -85,6 +85,7 @@ class Run:
     task: Environment | SupervisedTask
     generator: torch.Generator
     team: Team
+    early_task: Environment | None = None  # of the first iterations, where they are in another maze
     history: History = dataclasses.field(default_factory=list)
     iteration: int = 0  # the last that is done
     scale: float = 1.0  # what divergences have left of the learning rate
@@ -122,7 +123,10 @@ class Run:
 
 def reinforce(run: Run) -> Outcome:
     """A batch of new episodes in which an agent acts; the loss is that of the actor-critic."""
-    env, config, team = cast(Environment, run.task), run.config, run.team
+    config, team = run.config, run.team
+    env = cast(Environment, run.task)
+    if run.early_task is not None and run.iteration < config.early_iterations:
+        env = run.early_task
     noise = sample_noise(env, run.generator)
     if team.size > 1:
         env, noise = shard_of(env, cast(Noise, noise), team.shard(config.batch_size))
@@ -355,7 +359,12 @@ def train(
         task: Environment | SupervisedTask = (
             build_task(config, generator=generator, device=device) if env is None else env
         )
-        run = Run(config, net, task, generator, team)
+        early = (
+            build_task(config.early(), generator=generator, device=device)
+            if config.early_iterations
+            else None
+        )
+        run = Run(config, net, task, generator, team, early)
         acts_in = cast(Environment, task) if run.record is Record else None
         if acts_in is not None:
             require_fit(net, acts_in)

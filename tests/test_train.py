@@ -231,6 +231,42 @@ def test_the_command_line_offers_what_the_config_allows():
             TrainConfig(**{name: "abacus"})
 
 
+EARLY = {"early_iterations": 2, "early_size": 7, "early_episode_length": 7}
+
+
+def test_early_iterations_are_those_of_another_maze_and_the_later_ones_go_on():
+    easy = SMALL.replace(size=7, episode_length=7, iterations=2)
+    first = train(easy)
+    both = train(SMALL.replace(iterations=3, **EARLY))
+    assert [record[1:4] for record in both.history[:2]] == [record[1:4] for record in first.history]
+    assert both.history[2].reward != train(easy.replace(iterations=3)).history[2].reward
+    assert both.config.size == SMALL.size
+    always = SMALL.replace(**EARLY | {"early_iterations": 9}, iterations=2)
+    assert_equal_weights(weights(train(always)), weights(first))
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_run_that_is_stopped_among_its_early_iterations_goes_on_with_them(tmp_path, at):
+    config = SMALL.replace(iterations=4, out=str(tmp_path / "run"), checkpoint_every=1, **EARLY)
+    whole = train(config.replace(out=None))
+    with pytest.raises(KeyboardInterrupt, match=f"after iteration {at}"):
+        train(config, watch=lambda net, history: interrupt() if len(history) == at else None)
+    assert_equal_weights(weights(train(config.replace(resume=True))), weights(whole))
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_early_iterations_are_of_the_maze_alone():
+    with pytest.raises(ValueError, match="early_iterations must be 0 for task 'cues', got 2"):
+        TrainConfig(task="cues", early_iterations=2)
+    with pytest.raises(ValueError, match="early_iterations must be 0 for task 'own', got 2"):
+        train(SMALL.replace(**EARLY), env=GridMaze(5, 2, 6))
+    with pytest.raises(ValueError, match="early_size must be an odd number of at least 5, got 8"):
+        SMALL.replace(early_size=8)
+
+
 def test_the_paper_preset_is_the_published_setting():
     paper = PRESETS["paper"]
     published = {
@@ -511,8 +547,11 @@ def test_a_device_that_is_not_there_is_refused_when_a_run_begins():
 @pytest.mark.parametrize(("task", "baseline"), [("maze", "own"), ("maze", "first"), ("recall", "own")])
 def test_two_processes_share_a_batch_and_learn_the_same(tmp_path, task, baseline):
     config = SMALL.replace(task=task, baseline=baseline, batch_size=4, engine="eager", gae_lambda=0.9)
+    if baseline == "first":
+        config = config.replace(**EARLY)
     alone = train(config)
     changed = "task baseline batch_size engine gae_lambda learning_rate iterations size hidden_size"
+    changed += " early_iterations early_size early_episode_length"
     flags = ["--quiet", "--out", str(tmp_path / "run"), "--device", "cpu"]
     for name in [*changed.split(), "episode_length"]:
         flags += [f"--{name.replace('_', '-')}", str(getattr(config, name))]

@@ -38,6 +38,7 @@ SMALL = PRESETS["quick"].replace(size=7, episode_length=100, hidden_size=32, bat
 FOLLOWED: dict[str, tuple[Any, ...]] = {
     "task": ("maze",),
     "baseline": ("own",),
+    "early_iterations": (0,),
     "warmup_iterations": (0,),
     "on_divergence": ("stop", "skip"),
 }

@@ -81,6 +81,12 @@ class TrainConfig:
     """Maze: reward for reaching the goal."""
     wall_penalty: float = ranged(0.0, Real(0))
     """Maze: cost of moving into a wall."""
+    early_iterations: int = ranged(0, Whole(0, limit=10**9))
+    """Maze: first iterations, in a maze of side `early_size` with `early_episode_length` steps an episode."""
+    early_size: int = ranged(9, Whole(5, limit=1001, odd=True))
+    """Maze: side in cells in the early iterations."""
+    early_episode_length: int = ranged(100, Whole(1, limit=10**6))
+    """Maze: steps in an episode of the early iterations."""
 
     cell: str = "rnn"
     """The network: `bpa.Network`, or `bpa.cells.lstm.LSTM`, which with plasticity "none" is the plain one."""
@@ -166,6 +172,10 @@ class TrainConfig:
         for task, kind in SETTINGS.items():
             if task == self.task or getattr(self, task) != kind():
                 build_task(self, batch_size=1, task=task)
+        if self.early_iterations and self.task != "maze":
+            raise ValueError(
+                f"early_iterations must be 0 for task {self.task!r}, got {self.early_iterations}"
+            )
         if self.task in BEGINNINGS and self.options:
             raise ValueError(f"options are for tasks that were registered, got some for {self.task!r}")
         if self.task not in (OWN, *BEGINNINGS):
@@ -177,6 +187,10 @@ class TrainConfig:
     def replace(self, **changes: Any) -> TrainConfig:
         """This config with some fields changed, checked anew."""
         return dataclasses.replace(self, **changes)
+
+    def early(self) -> TrainConfig:
+        """This config with the maze and the episodes of its early iterations."""
+        return self.replace(size=self.early_size, episode_length=self.early_episode_length)
 
     def torch_device(self) -> torch.device:
         """The device that `device` means on this machine; ValueError if there is none.

@@ -204,6 +204,7 @@ def test_the_learner_refuses_what_it_does_not_know(changes, message):
     ("changes", "message"),
     [
         ({"baseline": "first"}, "baseline must be 'own' to learn in a page, got 'first'"),
+        ({"early_iterations": 2}, "early_iterations must be 0 to learn in a page, got 2"),
         ({"warmup_iterations": 3}, "warmup_iterations must be 0 to learn in a page, got 3"),
         ({"on_divergence": "halve-lr"}, "on_divergence must be 'stop' or 'skip' to learn in a page"),
         ({"task": "cues"}, "task must be 'maze' to learn in a page, got 'cues'"),
