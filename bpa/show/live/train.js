@@ -93,8 +93,9 @@ function hear(message) {
 
 function testedWords() {
   if (tested === null) return "not yet";
-  const silenced = "without" in tested ? `, ${rounded(tested.without)} with its traces silenced` : "";
-  return `${rounded(tested.with)} an episode${silenced}, in ${tested.episodes} fresh episodes, after ${tested.iteration} iterations`;
+  const words = ({ mean, error }) => `${fixed(mean, 0)} ± ${fixed(error, 0)}`;
+  const silenced = "without" in tested ? `, ${words(tested.without)} with its traces silenced` : "";
+  return `${words(tested.with)} an episode${silenced}, in ${tested.episodes} fresh episodes, after ${tested.iteration} iterations`;
 }
 
 function beginWalk() {
