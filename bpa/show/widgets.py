@@ -375,6 +375,7 @@ def watch_agent(
         "lab.js",
         "mind.js",
         "choosing.js",
+        "deeds.js",
         "agent.js",
     ]
     return Live("agent.html", scripts, data, title, caption, height=800, name=name)

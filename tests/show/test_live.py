@@ -150,7 +150,8 @@ def test_levers_of_an_agent_do_what_they_say(opened):
     live(10)
     assert seen() != intact
     assert apart == (reading(frame, "twin-score"), frame.locator("#twin").get_attribute("aria-label"))
-    assert "in 2 episodes" in reading(frame, "operated")
+    assert "in 1 episode" in reading(frame, "operated"), "every operation counts apart"
+    assert reading(frame, "operated").endswith("(step 0: M(t) always -1; step 2: activity wiped)")
     assert "in 1 episode" in reading(frame, "with")
 
 
@@ -270,7 +271,9 @@ def test_a_transplant_of_traces_takes_the_agent_to_the_goal_of_the_donor(opened)
         visits[gift] = int(reading(frame, "foreign").rsplit(", ", 1)[1].split()[0])
     assert visits == {"hebb": 19, "h": 0}
     assert frame.locator("#give").is_disabled()
-    assert "in 2 episodes" in reading(frame, "operated")
+    assert "in 1 episode," in reading(frame, "operated")
+    done = "step 100: given the activity of an agent with another goal; 9 rewards until then, "
+    assert reading(frame, "done").startswith(done)
     frame.locator("#again").click()
     figure.evaluate("while (lab.time < 100) act(); draw()")
     frame.locator("#wipe-hebb").click()

@@ -96,7 +96,8 @@ def off(frame):
 def test_levers_of_what_a_network_has_not_are_off_and_the_figure_says_why(opened):
     page, frame = opened(kinds())
     frame.locator("#laboratory summary").click()
-    assert off(frame) == {"back"}
+    assert off(frame) == {"back", "repeat"}, "nothing to undo, nothing to do again"
+    frame.locator("#wipe-h").click()
     assert frame.locator("#lacks").is_hidden()
     for name, lack, rest in [
         ("plastic", "no modulator: what needs it is", {"forced"}),
@@ -206,6 +207,47 @@ def test_the_same_episodes_are_run_with_each_and_the_reader_is_back_where_he_was
     assert page.frames[1].evaluate("networks.all.map(({ tally }) => tally.without.size >= 20)") == [
         False, True, True, False,
     ]  # fmt: skip
+
+
+def test_what_was_done_is_told_and_done_again_in_the_same_episodes_of_each(opened):
+    page, frame = opened(kinds())
+    figure = page.frames[1]
+    frame.locator("#laboratory summary").click()
+    live(page, 30)
+    assert reading(frame, "done") == "nothing"
+    frame.locator("#wipe-hebb").click()
+    live(page, 40)
+    frame.locator("#forced").select_option("0")
+    live(page, 60)
+    told = reading(frame, "done")
+    early = figure.evaluate("subject.rewardSteps.filter((step) => step <= 30).length")
+    late = figure.evaluate("subject.rewardSteps.length") - early
+    words = "step 30: traces wiped; step 40: M(t) always 0"
+    plural = "" if early == 1 else "s"
+    assert told == f"{words}; {early} reward{plural} until then, {late} in the 30 steps since"
+    frame.get_by_label("plastic", exact=True).check()
+    assert reading(frame, "done").startswith("step 30: traces wiped; "), "it has no modulator"
+    frame.get_by_label("none", exact=True).check()
+    assert reading(frame, "done") == "nothing that acts on this network"
+    frame.get_by_label("simple", exact=True).check()
+    before = seen(frame)
+    frame.locator("#repeat").click()
+    expect(frame.locator("#message")).to_have_text("80 episodes.", timeout=30_000)
+    assert seen(frame) == before, "its reader is back in his episode"
+    assert reading(frame, "done") == told
+    lived = figure.evaluate("""networks.all.map(({ tally }) => ["with", "operated"].map((kind) =>
+        [...tally[kind].keys()].map((key) => JSON.parse(key)).filter(([seed]) => seed !== lab.seed)))""")
+    felt = {1: [[30, "wipe", "hebb"]], 2: [[30, "wipe", "hebb"], [40, "forced", 0]]}
+    for k, (alone, operated) in enumerate(lived):
+        assert (len(alone), len(operated)) == ((0, 20) if k in felt else (20, 0))
+        assert all(deeds == felt.get(k, []) for _, deeds in alone + operated)
+        assert {seed for seed, _ in alone + operated} == {seed for seed, _ in lived[0][0]}
+    cells = [row.split("\t")[3] for row in frame.locator("#compared-rows tr").all_inner_texts()]
+    assert [cell.endswith("(21)") for cell in cells] == [False, True, True, False]
+    frame.locator("#again").click()
+    frame.locator("#wipe-h").click()
+    cells = [row.split("\t")[3] for row in frame.locator("#compared-rows tr").all_inner_texts()]
+    assert cells == ["none yet"] * 4, "another operation, a count of its own"
 
 
 def test_a_belief_is_shown_of_the_network_that_its_decoder_was_fitted_to_alone(opened):
@@ -382,7 +424,7 @@ def test_links_of_chapter_12_wipe_and_transplant_the_activity_of_five_networks(o
         assert frame.get_by_label("lstm", exact=True).is_checked()
         assert reading(frame, "time") == "200 / 200"
         lived = frame.locator("#compared-rows tr:nth-child(5) td").all_inner_texts()
-        assert lived[2].endswith(f"({k + 1})"), "a whole episode counts, by whatever way it was lived"
+        assert lived[2].endswith(" (1)"), "it counts, by whatever way it was lived, and every operation apart"
         for kind in kinds:
             frame.get_by_label(kind, exact=True).check()
             after = "subject.rewardSteps.filter((step) => step > 100).length"

@@ -42,10 +42,13 @@ function countEpisode() {
 function drawModulation() {
   const { modulation, rewardSteps } = subject;
   const points = modulation.map((value, k) => [k + 1, value]);
-  drawTimeline(element("modulation"), { low: -1, high: 1, ticks: [-1, 0, 1], points, rewardSteps, steps: maze.episodeLength });
+  const steps = maze.episodeLength;
+  drawTimeline(element("modulation"), { low: -1, high: 1, ticks: [-1, 0, 1], points, rewardSteps, deedSteps: deedSteps(), steps });
   const now = modulation.length ? fixed(modulation.at(-1), 2) : "0";
   element("modulation").setAttribute("aria-label", `Modulation M(t) over the episode, from -1 to 1; now ${now}, after ${rewardCount(rewardSteps)}.`);
 }
+
+const deedSteps = () => lab.felt.map(([step]) => step);
 
 // What it is about to do, as probabilities, and what it expects; null at the end of its episode.
 function nextStep() {
@@ -54,10 +57,14 @@ function nextStep() {
   return { policy: softmax(logits), value };
 }
 
+const POLICY_WORDS = "Its policy: how likely each action is to be the next. The bars at the agent say the same.";
+const POLICY_OVER = "Its policy: the episode is over, so no action comes next. Step back to see the last one.";
+
 // Policy and value, and what could be known: beside the maze, where the reader has asked for it.
 function drawMind(next) {
   tellPolicy(element("policy"), next && next.policy);
-  element("value").textContent = drawValue(element("values"), subject, next && next.value);
+  element("value").textContent = drawValue(element("values"), subject, next && next.value, deedSteps());
+  element("policy-words").textContent = next === null ? POLICY_OVER : POLICY_WORDS;
   const { places, goals, count } = subject.ideal;
   element("knows").textContent = `its own place: ${places.length} of ${count} cells; its goal: ${goals.length} of ${count} cells`;
 }
@@ -122,7 +129,8 @@ function draw() {
   element("score").textContent = subject.score;
   const gaps = subject.rewardSteps.map((step, k, steps) => step - (k ? steps[k - 1] : 0));
   element("gaps").textContent = gaps.length ? gaps.join(", ") : "none yet";
-  for (const [id, rewards] of Object.entries(networks.now.tally)) element(id).textContent = summary([...rewards.values()]);
+  for (const id of ["with", "without"]) element(id).textContent = summary([...networks.now.tally[id].values()]);
+  drawDeeds();
   const { sought } = subject;
   element("sought").textContent = sought === null ? "no" : `at step ${sought.since}; ${foundWords(sought)}`;
   const thought = belief(subject);
@@ -162,16 +170,22 @@ function endMany() {
   after();
 }
 
-// The first has begun; `next` begins the one of that number.
-function runMany(count = EPISODES, next = () => begin(), ran = 0) {
+// The first has begun; `next` begins the one of that number. The deeds are done at their steps in each of them.
+function runMany(count = EPISODES, next = () => begin(), deeds = [], ran = 0) {
   const until = performance.now() + SLICE;
   do {
+    try {
+      lab.follow(deeds);
+    } catch { // a hand cannot put the goal where the agent stands: another episode
+      lab.begin(freshSeed());
+      continue;
+    }
     act();
     if (lab.done && ++ran < count) next(ran);
   } while (ran < count && performance.now() < until);
   if (ran < count) {
     say(`${ran} of ${count} episodes.`);
-    slices = setTimeout(runMany, 0, count, next, ran);
+    slices = setTimeout(runMany, 0, count, next, deeds, ran);
     return;
   }
   endMany();
@@ -205,7 +219,7 @@ function carry(what, giver = null) {
 }
 
 function letGo(words) {
-  if (document.activeElement === element("maze")) hand.giver?.focus();
+  if (document.activeElement === element("maze")) hand.giver?.focus({ preventScroll: true });
   hand.what = null;
   element("maze").setAttribute("role", "img");
   say(words);
@@ -323,7 +337,8 @@ onPress("step", () => { if (!lab.done) act(); });
 onPress("back", () => lab.goTo(lab.time - 1));
 onPress("new", () => begin());
 onPress("again", () => begin(lab.seed));
-element("each").addEventListener("click", runEach);
+element("each").addEventListener("click", () => runEach());
+element("repeat").addEventListener("click", () => runEach(lab.deeds));
 element("many").addEventListener("click", () => {
   const busy = slices !== null && each === null;
   pause();

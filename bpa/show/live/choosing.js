@@ -32,37 +32,42 @@ function choose(index) {
   draw();
 }
 
-// The same episodes for every network, one network after the other.
-function runEach() {
+// The same episodes for every network, one network after the other; with deeds, they are done in each of them.
+function runEach(deeds = null) {
   const busy = each !== null;
   pause();
   if (hand.what !== null) letGo("");
   draw();
   if (busy) return;
   const chosen = Array.from({ length: EPISODES }, freshSeed);
-  const levers = lab.levers;
+  const levers = deeds === null ? lab.levers : {};
   const next = (ran) => {
     const seed = chosen[ran % EPISODES];
     if (ran % EPISODES === 0) become(ran / EPISODES, { seed, deeds: [], time: 0 });
     lab.begin(seed, levers);
   };
+  const button = element(deeds === null ? "each" : "repeat");
   each = { index: networks.index, seed: lab.seed, deeds: lab.deeds, time: lab.time };
   afterMany = () => {
     become(each.index, each);
     each = null;
-    element("each").textContent = eachWords();
+    tellRuns();
   };
-  element("each").textContent = "Stop";
+  button.textContent = "Stop";
   next(0);
-  runMany(EPISODES * networks.all.length, next);
+  runMany(EPISODES * networks.all.length, next, deeds ?? []);
 }
 
-const eachWords = () => `Run ${EPISODES} episodes of each`;
+function tellRuns() {
+  element("each").textContent = `Run ${EPISODES} episodes of each`;
+  element("repeat").textContent = repeatWords();
+}
 
 // What the reader chooses with, a slider over networks in an order, such as ages, or a group of radio buttons, and
 // the table of all of them.
 function fill() {
   element("each").hidden = networks.all.length < 2;
+  tellRuns();
   element("choice").replaceChildren(
     ...networks.all.map(({ name }, index) => {
       const [label, radio] = [document.createElement("label"), document.createElement("input")];
@@ -85,13 +90,13 @@ function fill() {
 }
 
 function beginChoice() {
+  tellRuns();
   const several = networks.all.length > 1 || data.receives;
   for (const id of ["choosing", "compared"]) element(id).hidden = !several;
   if (!several) return;
   element("choosing-legend").textContent = data.legend;
   element("choice").hidden = data.slider;
   element("choice-slide").hidden = !data.slider;
-  element("each").textContent = eachWords();
   if (data.slider) listSlider("choice-slider", names(), networks.now.name, ({ target }) => choose(Number(target.value)));
   fill();
 }
@@ -130,12 +135,12 @@ function drawChoice() {
     tellSlider("choice-slider", names());
   }
   [...element("compared-rows").rows].forEach((row, index) => {
-    const { tally, settings } = networks.all[index];
+    const entry = networks.all[index];
+    const { tally, settings } = entry;
     row.classList.toggle("chosen", index === networks.index);
-    Object.entries(tally).forEach(([kind, rewards], k) => {
-      const none = kind === "without" && settings.plasticity === "none";
-      row.cells[k + 1].textContent = none ? "has none" : shortSummary([...rewards.values()]);
-    });
+    row.cells[1].textContent = shortSummary([...tally.with.values()]);
+    row.cells[2].textContent = settings.plasticity === "none" ? "has none" : shortSummary([...tally.without.values()]);
+    row.cells[3].textContent = shortSummary(operatedRewards(entry));
     row.cells[4].textContent = tally.with.size ? idealShare(meanAndError([...tally.with.values()]).mean) : "none yet";
     row.cells[4].hidden = data.ideal === null;
   });

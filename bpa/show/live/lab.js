@@ -18,6 +18,18 @@ const sameCell = (one, other) => one[0] === other[0] && one[1] === other[1];
 // What the traces and the activity of an agent are, of what a network may have.
 const PARTS = { hebb: ["hebb", "eligibility"], h: ["h", "cell"] };
 
+// Whether a network with these parts has what a deed is done to.
+function feels({ traces, modulator }, name, value) {
+  if (name === "forced") return modulator;
+  return traces || !(name === "traces" || name === "frozen" || String(value).startsWith("hebb"));
+}
+
+// What an episode with these deeds is: left alone, its traces silenced from its first step on, or anything else.
+function kindOf(deeds) {
+  if (!deeds.length) return "with";
+  return deeds.every(([time, name]) => time === 0 && name === "traces") ? "without" : "operated";
+}
+
 // One agent in one episode, and what happened so far.
 class Life {
   constructor(mazeSettings, networkSettings, parameters) {
@@ -52,9 +64,8 @@ class Life {
 
   // Whether its network has what a deed is done to.
   feels(name, value) {
-    if (name === "forced") return this.network.modulated;
-    const onTraces = name === "traces" || name === "frozen" || String(value).startsWith("hebb");
-    return !onTraces || this.network.hebb !== null;
+    const { hebb, modulated } = this.network;
+    return feels({ traces: hebb !== null, modulator: modulated }, name, value);
   }
 
   step() {
@@ -180,10 +191,8 @@ class Laboratory {
     return this.deeds.filter(([, name, value]) => this.subject.feels(name, value));
   }
 
-  // That is nothing, its traces silenced from its first step on, or anything else.
   get kind() {
-    if (!this.felt.length) return "with";
-    return this.felt.every(([time, name]) => time === 0 && name === "traces") ? "without" : "operated";
+    return kindOf(this.felt);
   }
 
   step() {
@@ -223,6 +232,11 @@ class Laboratory {
     this.deeds = this.deeds.filter(([time, other]) => time !== this.time || other !== name);
     const before = this.deeds.findLast(([, other]) => other === name)?.[2] ?? UNTOUCHED[name];
     if (before !== value) this.deeds.push([this.time, name, value]);
+  }
+
+  // Of these deeds, do those that are due at this step.
+  follow(deeds) {
+    for (const [time, name, value] of deeds) if (time === this.time) this.do(name, value);
   }
 
   // Live the same episode, with the deeds until then, up to a step.

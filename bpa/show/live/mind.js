@@ -14,8 +14,9 @@ function foresee(network, x) {
   return network.heads(network.aside);
 }
 
-// A line over an episode of so many steps. points: [[step, value]]; ticks: values that get a line and their number.
-function drawTimeline(canvas, { low, high, ticks, points, rewardSteps, steps }) {
+// A line over an episode of so many steps. points: [[step, value]]; ticks: values that get a line and their number;
+// the steps of rewards are dotted, those at which the reader did something a bar.
+function drawTimeline(canvas, { low, high, ticks, points, rewardSteps, deedSteps, steps }) {
   const [across, tall] = [fittingWidth(620), 120];
   const context = prepared(canvas, across, tall);
   const x = (step) => (step / steps) * (across - 34) + 30;
@@ -40,6 +41,9 @@ function drawTimeline(canvas, { low, high, ticks, points, rewardSteps, steps }) 
   context.lineWidth = 1.5;
   for (const step of rewardSteps) line([x(step), 4], [x(step), tall - 4]);
   context.setLineDash([]);
+  context.strokeStyle = themeColor("ink");
+  context.lineWidth = 3;
+  for (const step of deedSteps) line([x(step), 0], [x(step), tall]);
   context.strokeStyle = themeColor("signal");
   context.lineWidth = 2;
   context.beginPath();
@@ -121,11 +125,11 @@ function tellPolicy(body, policy) {
 const rewardCount = ({ length }) => `${length} reward${length === 1 ? "" : "s"}`;
 
 // What the critic expected at each step of a life, and expects now.
-function drawValue(canvas, { values, rewardSteps, maze }, now) {
+function drawValue(canvas, { values, rewardSteps, maze }, now, deedSteps) {
   const points = [...values, ...(now === null ? [] : [now])].map((value, step) => [step, value]);
   const all = points.map(([, value]) => value);
   const [low, high] = [Math.min(0, ...all), Math.max(maze.reward, ...all)];
-  drawTimeline(canvas, { low, high, ticks: roundTicks(low, high), points, rewardSteps, steps: maze.episodeLength });
+  drawTimeline(canvas, { low, high, ticks: roundTicks(low, high), points, rewardSteps, deedSteps, steps: maze.episodeLength });
   const last = fixed(all.at(-1), 1);
   canvas.setAttribute(
     "aria-label",

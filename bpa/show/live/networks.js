@@ -70,6 +70,8 @@ class Networks {
   }
 }
 
+const partsOf = (entry) => ({ traces: hasPart(entry, "traces"), modulator: hasPart(entry, "modulator") });
+
 function hasPart({ settings, decoder }, part) {
   if (part === "traces") return settings.plasticity !== "none";
   if (part === "modulator") return MODULATED.includes(settings.plasticity);
