@@ -288,6 +288,60 @@ def test_a_chapter_that_reads_a_file_of_the_project_is_caught(source):
     assert outside_faults(notebook)
 
 
+def bound(tree: ast.AST) -> set[str]:
+    """Every name that a cell binds, in its functions too."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(part.asname or part.name).partition(".")[0] for part in node.names}
+    return names
+
+
+def unnamed(notebook: NotebookNode) -> list[str]:
+    """Names that an open cell takes from one that the page does not show, and that no text names."""
+    text = " ".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    removed: set[str] = set()
+    seen: set[str] = set()
+    found = []
+    for cell in notebook.cells:
+        tree, tags = parsed(cell), cell.metadata.get("tags", [])
+        if "remove-input" in tags:
+            removed |= bound(tree)
+            continue
+        if "hide-input" not in tags:
+            used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            borrowed = (used & removed) - seen - bound(tree)
+            found += [f"{cell.id} takes {name}" for name in sorted(borrowed) if f"`{name}" not in text]
+        seen |= bound(tree)
+    return found
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_what_comes_from_a_cell_that_is_not_shown_is_named(chapter):
+    assert unnamed(read(chapter)) == []
+
+
+def test_a_name_from_a_cell_that_is_not_shown_is_caught():
+    code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+    hidden = code("import torch\n\nside = 8", metadata={"tags": ["remove-input"]})
+    shown = code("torch.ones(side)", id="shown")
+    folded = code("torch.ones(side)", metadata={"tags": ["hide-input"]})
+    assert unnamed(nbformat.v4.new_notebook(cells=[hidden, folded, shown])) == [
+        "shown takes side",
+        "shown takes torch",
+    ]
+    words = text("The cell that drew the picture has imported `torch` and set `side`.")
+    assert unnamed(nbformat.v4.new_notebook(cells=[hidden, words, shown])) == []
+    own = code("import torch\n\nside = 9\ntorch.ones(side)")
+    assert unnamed(nbformat.v4.new_notebook(cells=[hidden, own, shown])) == []
+
+
 HIDDEN = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
