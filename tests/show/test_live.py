@@ -519,6 +519,17 @@ def test_the_curve_of_the_training_before_stays_to_be_compared(opened):
     with_it = page.frames[1].evaluate(looks)
     page.frames[1].evaluate("earlier = null; draw()")
     assert page.frames[1].evaluate(looks) != with_it, "it is not drawn"
+    frame.locator("#rate").select_option("0.02")
+    frame.locator("#run").click()
+    expect(frame.locator("#iteration")).to_have_text("40 of 40", timeout=20000)
+    frame.locator("#test").click()
+    expect(frame.locator("#tested")).to_contain_text(" ± ")
+    mean, test = reading(frame, "mean"), reading(frame, "tested")
+    frame.locator("#seed").fill("4")
+    frame.locator("#seed").press("Enter")
+    expect(frame.locator("#earlier")).to_have_text(
+        f"LSTM, seed 3, rate 0.02: {mean} after 40 iterations; tested: {test}"
+    )
     _, frame = opened(train_in_page(TINY.replace(seed=3)))
     frame.locator("#variant").select_option("LSTM")  # nothing was trained, nothing is kept
     expect(frame.locator("#earlier")).to_have_text("none")

@@ -10,8 +10,8 @@ const ANSWER = 2000; // milliseconds that the laboratory may take
 const LOOK = 1500; // milliseconds between two whole episodes, where it does not walk
 const WORKER = ["board.js", "maze.js", "network.js", "learn.js", "trainer.js"];
 const maze = new GridMaze(data.maze);
-let variant, parameters, rewards, means, iteration, tested; // of the training
-let earlier = null; // the training before: its label and its means
+let variant, seed, parameters, rewards, means, iteration, tested; // of the training
+let earlier = null; // the training before: its label, its means, and its test in words or null
 let number = 0; // of trainings begun
 let running = false; // what the reader wants, until the last iteration
 let reported; // what the trainer last said of it
@@ -55,8 +55,13 @@ function remember(reward) {
 
 // A training from nothing, with the settings that the reader has chosen.
 function begin() {
-  if (means?.length) earlier = { label: variant.label, means };
+  const chosenSeed = Number(element("seed").value);
+  if (means?.length) {
+    const words = [variant.label, ...(seed === chosenSeed ? [] : [`seed ${seed}`]), ...unusual()];
+    earlier = { label: words.join(", "), means, tested: tested && testedWords() };
+  }
   variant = data.variants[Number(element("variant").value)];
+  seed = chosenSeed;
   number += 1;
   rewards = [];
   means = [];
@@ -66,7 +71,7 @@ function begin() {
   parameters = null;
   document.querySelectorAll('[data-needs="traces"]').forEach((node) => { node.hidden = variant.network.plasticity === "none"; });
   const training = { ...data.training, learningRate: Number(element("rate").value), concentrationCoef: Number(element("penalty").value) };
-  send({ begin: { number, network: variant.network, first: data.first, maze: data.maze, training, seed: Number(element("seed").value) } });
+  send({ begin: { number, network: variant.network, first: data.first, maze: data.maze, training, seed } });
   say("Random weights. Start the training.");
 }
 
@@ -200,7 +205,7 @@ function draw() {
   element("mean").textContent = rewards.length ? rounded(means.at(-1)) : "nothing yet";
   element("weights").textContent = Object.values(parameterSizes(variant.network)).reduce((a, b) => a + b, 0);
   element("tested").textContent = testedWords();
-  element("earlier").textContent = earlier ? `${earlier.label}: ${reached(earlier.means)}` : "none";
+  element("earlier").textContent = earlier ? `${earlier.label}: ${reached(earlier.means)}${earlier.tested ? `; tested: ${earlier.tested}` : ""}` : "none";
   drawCurve();
   if (walker) drawWalker();
 }
@@ -222,15 +227,15 @@ function save() {
   say(`${link.download} holds the weights of iteration ${iteration}: bpa.load reads it.`);
 }
 
-// What the laboratory calls this network: what it is, how old, and what of its training is not as usual.
-function nameOf() {
+// What of the training is not as usual, in words.
+function unusual() {
   const { learningRate, concentrationCoef } = data.training;
   const [rate, penalty] = ["rate", "penalty"].map((id) => Number(element(id).value));
-  const words = [variant.label, `${iteration} iterations`, `seed ${element("seed").value}`];
-  if (rate !== learningRate) words.push(`rate ${rate}`);
-  if (penalty !== concentrationCoef) words.push(`penalty ${penalty}`);
-  return words.join(", ");
+  return [...(rate === learningRate ? [] : [`rate ${rate}`]), ...(penalty === concentrationCoef ? [] : [`penalty ${penalty}`])];
 }
+
+// What the laboratory calls this network: what it is, how old, and what of its training is not as usual.
+const nameOf = () => [variant.label, `${iteration} iterations`, `seed ${seed}`, ...unusual()].join(", ");
 
 // The page takes it to its laboratory, and brings an answer.
 let unanswered = null;
