@@ -297,10 +297,11 @@ def watch_agent(
     steps between rewards. A switch takes the traces out of the activity (alpha counts as 0). Further levers
     freeze or wipe the traces, wipe the activity, force M(t), transplant traces or activity of another agent,
     go back a step, and begin the same episode again with the same noise; beside it the same agent lives the
-    same episode left alone. Goal and agent can be dragged to another cell. Whole episodes are counted apart:
-    left alone, without the traces, and operated on; beside them stands what the ideal agent earns. A fold
-    shows the probability of each action and the critic's value before every step, and the cells in which the
-    ideal agent could be, and its goal, after the same senses and actions.
+    same episode left alone. Goal and agent can be dragged to another cell. What was done is told, with the
+    rewards before it and since, and a button does the same in fresh episodes. Whole episodes are counted
+    apart: left alone, without the traces, and operated on, every operation by itself; beside them stands what
+    the ideal agent earns. A fold shows the probability of each action and the critic's value before every
+    step, and the cells in which the ideal agent could be, and its goal, after the same senses and actions.
 
     Several networks, each with a name, may live in one figure: the reader chooses one, and it lives the same
     episode with the same noise, up to the same step, with all that was done. A table has the rewards of all
