@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+DRAWN = ("maze", "maze-quick", "cues", "cues-quick", "changes")  # comparisons whose curves a chapter reads
 SHIPPED = {  # folder -> what of it ships
     "results": (
         "agents/*.safetensors",
@@ -14,7 +15,7 @@ SHIPPED = {  # folder -> what of it ships
         "short/*.json",
         "*/settings.json",
         "*/final.csv",
-        "*/curves.csv",
+        *(f"{name}/curves.csv" for name in DRAWN),
         "maze/weights/*.safetensors",
     ),
     "": ("benchmarks/cpu.json",),

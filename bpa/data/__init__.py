@@ -4,8 +4,8 @@ Agents are networks with 100 neurons and simple modulation, one for each size of
 and `maze-13`. Beside each lies a JSON file of the same name, what `bpa evaluate` says of it;
 `decoders` has the linear decoder of its goal, which `bpa.experiments.decode` reads, and `short` what it
 earns in episodes of 50 steps. Comparisons are folders that `bpa reproduce` filled: `settings.json`,
-`final.csv` and `curves.csv`; that of `maze` has the network of one run of each variant too,
-`weights/lstm.safetensors` and so on. `cpu` is a report of `bpa bench`.
+`final.csv` and, where a chapter draws them, `curves.csv`; that of `maze` has the network of one run of each
+variant too, `weights/lstm.safetensors` and so on. `cpu` is a report of `bpa bench`.
 
 All of them are copies; the project's folders `results` and `benchmarks` say how they were made. To read one::
 
