@@ -781,14 +781,29 @@ def test_the_figure_shows_medians_quartiles_and_each_run():
 
 @pytest.mark.parametrize(
     ("folder", "seeds"),
-    [("maze-quick", 10), ("maze", 3), ("cues-quick", 10), ("cues", 3), ("changes", 5), ("slip", 10)],
+    [
+        ("maze-quick", 10),
+        ("maze", 3),
+        ("cues-quick", 10),
+        ("cues", 3),
+        ("changes", 5),
+        ("slip", 10),
+        ("rates", 1),
+        ("optimisers", 6),
+    ],
 )
 def test_comparisons_that_ship_are_whole(folder, seeds):
     """Every variant has all seeds, points of its curve, and, if of the papers, weights of its median run."""
     path = Path(__file__).parents[2] / "results" / folder
     said = json.loads((path / "settings.json").read_text())
     finals, points = read_table(path / "final.csv", Final), read_table(path / "curves.csv", Point)
-    variants = {"changes": CHANGES, "slip": ("as-it-is", "first-baseline")}.get(folder, VARIANTS)
+    named = {"changes": CHANGES, "slip": ("as-it-is", "first-baseline"), "rates": RATES}
+    variants = named.get(folder, VARIANTS)
+    if folder == "optimisers":  # each variant with each optimiser once, and one at a second rate
+        variants = [name for name in RATES if name in said["variants"]]
+        kinds = {tuple(name.split("-")[:2]) for name in variants}
+        assert kinds == set(itertools.product(VARIANTS, ("adam", "muon")))
+        assert len(variants) == len(kinds) + 1
     first = said.get("first_seed", 0)
     runs = list(itertools.product(variants, range(first, first + seeds)))
     assert said["seeds"] == seeds
