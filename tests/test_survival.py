@@ -115,7 +115,7 @@ def test_any_command_line_is_obeyed_or_refused_in_one_line(tmp_path_factory, fla
     seen = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("bpa.commands.train", lambda config: seen.append(config) or train(SMALL))
+        patch.setattr("bpa.commands.train", lambda config, network: seen.append(config) or train(SMALL))
         code = main(["train", *asked, "--quiet"])
     assert code == (0 if seen else 2)
     assert not list(folder.iterdir())
