@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -340,6 +341,24 @@ def test_a_name_from_a_cell_that_is_not_shown_is_caught():
     assert unnamed(nbformat.v4.new_notebook(cells=[hidden, words, shown])) == []
     own = code("import torch\n\nside = 9\ntorch.ones(side)")
     assert unnamed(nbformat.v4.new_notebook(cells=[hidden, own, shown])) == []
+
+
+def repeated(notebook: NotebookNode) -> list[str]:
+    """Lines of text, longer than a phrase, that stand in a chapter more than once."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    lines = Counter(line for cell in cells for line in cell.source.splitlines() if len(line) > 60)
+    return [line for line, times in lines.items() if times > 1]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_no_line_of_text_stands_in_a_chapter_twice(chapter):
+    assert repeated(read(chapter)) == []
+
+
+def test_a_line_that_was_put_in_twice_is_caught():
+    line = "- A median hides the runs that failed, so count them against a floor, and say which."
+    again = nbformat.v4.new_markdown_cell(f"{line}\n{line}\n- Short.\n- Short.")
+    assert repeated(nbformat.v4.new_notebook(cells=[again])) == [line]
 
 
 HIDDEN = {"cellView": "form", "jupyter": {"source_hidden": True}}
