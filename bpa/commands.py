@@ -32,7 +32,7 @@ from bpa.experiments.statistics import scores_by_variant, spread
 from bpa.fields import Real, Whole, check_fields, ranged, ranges
 from bpa.show.play import described, episode, save_film
 from bpa.textfile import utf8_text
-from bpa.train import Diverged, train
+from bpa.train import Diverged, train, with_given
 from bpa.training import checkpoint as runs
 from bpa.training.config import TrainConfig, beginning
 from bpa.training.distributed import leave_team
@@ -302,12 +302,10 @@ def run_train(arguments: Sequence[str]) -> None:
         default = runs.load_checkpoint(out).config
     default = default.updated(settings)
     wanted = parse(TrainArguments, arguments, "bpa train", TrainArguments(default))
-    config = wanted.config
-    if wanted.start is not None and config.resume:
+    if wanted.start is not None and wanted.config.resume:
         raise ValueError(f"start {wanted.start} is for a new run; a resumed one goes on with its own weights")
     network = None if wanted.start is None else runs.load(require_path("start", wanted.start))
-    if network is not None:
-        config = config.replace(**runs.given_cell(network))
+    config = with_given(wanted.config, None, network)  # its name stands in that of the run folder
     if config.out is None:
         config = config.replace(out=f"runs/{config.task}-{config.plasticity}-{config.seed}")
     try:

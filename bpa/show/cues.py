@@ -86,7 +86,7 @@ def play_cues(
         "settings": allowed_settings(lengths),
         "seed": seed,
     }
-    scripts = ["board.js", "network.js", "settings.js", "cuetask.js", "reader.js", "cues.js"]
+    scripts = ["numbers.js", "board.js", "network.js", "settings.js", "cuetask.js", "reader.js", "cues.js"]
     return Live("cues.html", scripts, data, title, caption, height=1000, name="cues")
 
 

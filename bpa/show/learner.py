@@ -147,7 +147,16 @@ def train_in_page(
         "laboratory": bool(laboratory),
         "config": config.replace(out=None, resume=False, tensorboard=False).as_dict(),
     }
-    scripts = ["board.js", "maze.js", "network.js", "learn.js", "trainer.js", "safetensors.js", "train.js"]
+    scripts = [
+        "numbers.js",
+        "board.js",
+        "maze.js",
+        "network.js",
+        "learn.js",
+        "trainer.js",
+        "safetensors.js",
+        "train.js",
+    ]
     return Live("train.html", scripts, data, title, caption, height=1100, downloads=True)
 
 

@@ -114,5 +114,5 @@ def complete_in_page(
         "hidden": require_choice("hidden", hidden, settings["hidden"]),
         "settings": settings,
     }
-    scripts = ["board.js", "network.js", "settings.js", "episode.js", "grid.js", "painting.js"]
+    scripts = ["numbers.js", "board.js", "network.js", "settings.js", "episode.js", "grid.js", "painting.js"]
     return Live("painting.html", scripts, data, title, caption, height=900, name="painting")

@@ -75,5 +75,5 @@ def two_cells(
         "start": start,
         "most": LONGEST,
     }
-    scripts = ["board.js", "network.js", "settings.js", "pair.js", "twocells.js"]
+    scripts = ["numbers.js", "board.js", "network.js", "settings.js", "pair.js", "twocells.js"]
     return Live("pair.html", scripts, data, title, caption, height=1000, name="pair")

@@ -126,7 +126,7 @@ def plastic_sheet(
             "sliders": {"letters": "0", "eta": text(RATES[0]), "bound": text(0.3)},
         },
     }
-    scripts = ["board.js", "network.js", "settings.js", "memory.js", "grid.js", "sheet.js"]
+    scripts = ["numbers.js", "board.js", "network.js", "settings.js", "memory.js", "grid.js", "sheet.js"]
     return Live("sheet.html", scripts, data, title, caption, height=1100, name="sheet")
 
 

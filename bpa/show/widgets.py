@@ -196,7 +196,7 @@ def play_maze(
         },
         "seed": seed,
     }
-    scripts = ["network.js", "settings.js", "maze.js", "board.js", "reader.js", "play.js"]
+    scripts = ["network.js", "settings.js", "maze.js", "numbers.js", "board.js", "reader.js", "play.js"]
     return Live("play.html", scripts, data, title, caption, height=800, name="maze")
 
 
@@ -371,6 +371,7 @@ def watch_agent(
         "network.js",
         "networks.js",
         "settings.js",
+        "numbers.js",
         "board.js",
         "belief.js",
         "lab.js",

@@ -15,7 +15,7 @@ from bpa.noise import uniform
 from bpa.show import cues, widgets
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "book" / "chapters").glob("*.ipynb"))
-SOURCES = ("board.js", "network.js", "settings.js", "cuetask.js")
+SOURCES = ("numbers.js", "network.js", "settings.js", "cuetask.js")
 SMALL = {"num_cues": 6, "cue_bits": 20, "episode_length": 60, "pause_steps": 0, "wrong_penalty": 1.0}
 # Of other sizes, with pauses, some steps left over at the end, and other rewards.
 OTHERS = (

@@ -13,7 +13,7 @@ from bpa.experiments.decode import load_goal_decoder
 from bpa.show import widgets
 from bpa.training.rollout import sample
 
-SOURCES = ("maze.js", "network.js", "board.js", "belief.js", "lab.js")
+SOURCES = ("maze.js", "network.js", "numbers.js", "belief.js", "lab.js")
 T = 120
 LEVERS = {"traces": True, "frozen": False, "forced": None}
 

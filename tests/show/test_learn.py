@@ -16,7 +16,7 @@ from bpa.training.muon import orthogonalized
 from bpa.training.optim import build_optimizers, clip_gradient, gradient_norm, scheduled
 from bpa.training.rollout import rollout
 
-SOURCES = ("board.js", "maze.js", "network.js", "learn.js")
+SOURCES = ("numbers.js", "maze.js", "network.js", "learn.js")
 T, B, SIZE = 40, 4, 5
 
 VARIANTS = {

@@ -14,7 +14,7 @@ from bpa.envs.baselines import expected_reward
 from bpa.experiments.decode import load_goal_decoder
 from bpa.show import widgets
 
-SOURCES = ("maze.js", "network.js", "board.js", "belief.js", "lab.js", "mind.js")
+SOURCES = ("maze.js", "network.js", "numbers.js", "belief.js", "lab.js", "mind.js")
 
 FORESEE = """({ settings, network, parameters, deeds }) => {
   const lab = new Laboratory(settings, network, parameters);
@@ -92,7 +92,7 @@ def test_lines_of_a_picture_stand_at_round_numbers():
 
 def test_no_zero_has_a_sign():
     numbers = [[-0.004, 2], [-0.0, 0], [-0.4, 0], [-0.04, 1], [-0.05, 2], [10, 1], [-10, 2], [-0.001, 3]]
-    got = run_javascript("(given) => given.map((each) => fixed(...each))", numbers, ("board.js",))
+    got = run_javascript("(given) => given.map((each) => fixed(...each))", numbers, ("numbers.js",))
     assert got == ["0.00", "0", "0", "0.0", "-0.05", "10.0", "-10.00", "-0.001"]
 
 

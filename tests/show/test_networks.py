@@ -10,7 +10,7 @@ from bpa import LSTM, Network
 from bpa.show import widgets
 from bpa.show.learner import learner_laboratory, train_in_page
 
-SOURCES = ("maze.js", "network.js", "networks.js", "board.js", "belief.js", "lab.js")
+SOURCES = ("maze.js", "network.js", "networks.js", "numbers.js", "belief.js", "lab.js")
 CELLS = {
     "none": (Network, {"plasticity": "none"}),
     "plastic": (Network, {"plasticity": "plastic"}),

@@ -14,7 +14,7 @@ from bpa.show import painting, widgets
 from bpa.tasks.pictures import Pictures, digits, standardised
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "book" / "chapters").glob("*.ipynb"))
-SOURCES = ("board.js", "network.js", "settings.js", "episode.js")
+SOURCES = ("numbers.js", "network.js", "settings.js", "episode.js")
 
 COMPLETE = """({ network, parameters, pictures, timing, half, which }) => {
   const net = new Network(network, parameters);

@@ -13,7 +13,7 @@ from bpa import Network, network
 from bpa.show import pair
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "book" / "chapters").glob("*.ipynb"))
-SOURCES = ("board.js", "network.js", "settings.js", "pair.js")
+SOURCES = ("numbers.js", "network.js", "settings.js", "pair.js")
 
 LIVE = """({ settings, steps }) => {
   const pair = new Pair(settings);

@@ -14,7 +14,7 @@ from bpa import network
 from bpa.show import sheet, widgets
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "book" / "chapters").glob("*.ipynb"))
-SOURCES = ("board.js", "network.js", "settings.js", "memory.js")
+SOURCES = ("numbers.js", "network.js", "settings.js", "memory.js")
 
 REMEMBER = """({ settings, stored, cues, readings }) => {
   const memory = new Memory(settings);

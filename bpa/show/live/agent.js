@@ -87,7 +87,7 @@ function foundWords({ since, found }) {
 function foreignWords() {
   if (subject.foreign === null) return "none";
   const { goal, since, visits } = subject.foreign;
-  return `at step ${since}; went to the giver's goal, ${cellWords(goal)}, ${visits} time${visits === 1 ? "" : "s"} since`;
+  return `at step ${since}; went to the giver's goal, ${cellWords(goal)}, ${counted(visits, "time")} since`;
 }
 
 const cellWords = ([row, column]) => `row ${row}, column ${column}`;

@@ -36,11 +36,6 @@ function prepared(canvas, width, height) {
   return context;
 }
 
-// A number with so many digits behind the point; no zero has a sign.
-function fixed(number, digits) {
-  return number.toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1");
-}
-
 function drawCells(context, side, rows, columns, isWall) {
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -175,16 +170,4 @@ function drawTrace(canvas, width, trace, H, limit) {
   const words = `largest entry ${fixed(largest, 2)}`;
   canvas.setAttribute("aria-label", `The Hebbian trace as an image of ${H} by ${H} cells; ${words}.`);
   return words;
-}
-
-// Uniform numbers in [0, 1): the same ones for the same seed, fresh ones without a seed.
-function uniformSource(seed) {
-  if (seed === null) return Math.random;
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0; // a Weyl sequence, mixed by two multiplications
-    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
-  };
 }

@@ -128,7 +128,7 @@ function drawStanding() {
   const rows = Object.entries(OTHERS).map(([who, name]) => ({ name, knows: WHO[who], reward: data.earned[who][count - 1] }));
   if (answered.length) rows.push({ name: task.done ? "you, in this episode" : "you, so far", reward: score(), you: true });
   const rewards = tally.get(kind()) ?? [];
-  if (task.done && rewards.length > 1) rows.push({ name: `you, mean of ${rewards.length}`, knows: kind(), reward: meanOf(rewards), you: true });
+  if (task.done && rewards.length > 1) rows.push({ name: `you, mean of ${rewards.length}`, knows: kind(), reward: meanAndError(rewards).mean, you: true });
   element("scale-title").textContent = count === task.trials ? `Score of a whole episode, ${task.trials} trials` : `Score after ${count} of ${task.trials} trials`;
   drawScale(element("scale"), rows, count * data.task.reward);
 }
@@ -165,9 +165,8 @@ function uncover() {
   }));
   const known = memory.findIndex(({ left }) => left.length === 1) + 1;
   const wrong = (from) => answered.slice(from).filter(({ action }, k) => action !== (task.pairs[from + k].includes(task.target) ? 1 : 0)).length;
-  const times = (count) => `${count} time${count === 1 ? "" : "s"}`;
   const perfect = memory.filter(({ answer }, k) => answer === (task.pairs[k].includes(task.target) ? 1 : 0)).length;
-  const said = known === 0 ? "These trials did not say which cue was the target." : `After trial ${known} only one cue could be the target; from then on you were wrong ${times(wrong(known))}.`;
+  const said = known === 0 ? "These trials did not say which cue was the target." : `After trial ${known} only one cue could be the target; from then on you were wrong ${counted(wrong(known), "time")}.`;
   const late = task.trials > LATE ? `, and ${LATE - wrong(task.trials - LATE)} of the last ${LATE}` : "";
   return `You had ${task.trials - wrong(0)} of ${task.trials} answers right${late}; a perfect memory had ${perfect} here. The target was ${nameOf(task.target)}, with the star. ${said}`;
 }

@@ -28,7 +28,7 @@ function doneWords() {
   const early = subject.rewardSteps.filter((step) => step <= since);
   const steps = lab.time - since;
   const first = since === 0 ? "" : `; ${rewardCount(early)} until then`;
-  const then = steps === 0 ? "" : `${first ? "," : ";"} ${subject.rewardSteps.length - early.length} in the ${steps} step${steps === 1 ? "" : "s"} since`;
+  const then = steps === 0 ? "" : `${first ? "," : ";"} ${subject.rewardSteps.length - early.length} in the ${counted(steps, "step")} since`;
   return deedWords(felt) + first + then;
 }
 

@@ -122,7 +122,7 @@ function tellPolicy(body, policy) {
   });
 }
 
-const rewardCount = ({ length }) => `${length} reward${length === 1 ? "" : "s"}`;
+const rewardCount = ({ length }) => counted(length, "reward");
 
 // What the critic expected at each step of a life, and expects now.
 function drawValue(canvas, { values, rewardSteps, maze }, now, deedSteps) {

@@ -18,14 +18,6 @@ function decodeHalves(text) {
 // reader did something else.
 const emptyTally = () => ({ with: new Map(), without: new Map(), operated: new Map() });
 
-// How many there are, their mean, and its standard error.
-function meanAndError(rewards) {
-  const count = rewards.length;
-  const mean = rewards.reduce((a, b) => a + b, 0) / count;
-  const variance = rewards.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / (count - 1);
-  return { count, mean, error: Math.sqrt(variance / count) };
-}
-
 const MOST_ARRIVED = 4; // networks that came later; one more takes the place of the oldest of them
 
 class Networks {

@@ -20,7 +20,6 @@ const say = (words, unseen) => sayWords(element("message"), words, unseen);
 const kind = () => `${maze.episodeLength} steps, ${mapped ? "with the map" : "with nine cells"}`;
 const onMap = () => maze.done || element("view").value === "map";
 const cellWords = ([row, column]) => `row ${row}, column ${column}`;
-const times = (count) => `${count} time${count === 1 ? "" : "s"}`;
 
 function sensedWords(sensed) {
   const places = [[1, "up"], [7, "down"], [3, "left"], [5, "right"]];
@@ -35,7 +34,7 @@ function drawStanding() {
   const rows = data.scores[episodeLength].map((row) => ({ ...row }));
   if (maze.time > 0) rows.push({ name: maze.done ? "you, in this episode" : `you, so far, ${maze.time} steps`, reward: score, you: true });
   const rewards = tally.get(kind()) ?? [];
-  if (maze.done && rewards.length > 1) rows.push({ name: `you, mean of ${rewards.length}`, knows: kind(), reward: meanOf(rewards), you: true });
+  if (maze.done && rewards.length > 1) rows.push({ name: `you, mean of ${rewards.length}`, knows: kind(), reward: meanAndError(rewards).mean, you: true });
   element("scale-title").textContent = `Reward of an episode of ${episodeLength} steps`;
   if (rows.length) drawScale(element("scale"), rows);
 }
@@ -63,7 +62,7 @@ function draw() {
 }
 
 function endWords() {
-  const found = hits.length ? `You first reached the goal at step ${hits[0]}, and ${times(hits.length - 1)} after that.` : "You did not reach the goal.";
+  const found = hits.length ? `You first reached the goal at step ${hits[0]}, and ${counted(hits.length - 1, "time")} after that.` : "You did not reach the goal.";
   return ` Time is up: you scored ${score} in ${maze.episodeLength} steps. ${found} It was at ${cellWords(maze.goal)}; the map shows it, and where you went.`;
 }
 

@@ -45,7 +45,3 @@ function rewardWords(reward, signed = false) {
   const rounded = Number(reward.toFixed(2));
   return `${signed && rounded > 0 ? "+" : ""}${Math.abs(rounded) === 0 ? 0 : rounded}`.replace("-", "−");
 }
-
-function meanOf(numbers) {
-  return numbers.reduce((a, b) => a + b, 0) / numbers.length;
-}

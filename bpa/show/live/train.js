@@ -8,7 +8,7 @@ const WINDOW = 50; // batches in the mean
 const STEP = 50; // milliseconds between two steps of the agent that walks
 const ANSWER = 2000; // milliseconds that the laboratory may take
 const LOOK = 1500; // milliseconds between two whole episodes, where it does not walk
-const WORKER = ["board.js", "maze.js", "network.js", "learn.js", "trainer.js"];
+const WORKER = ["numbers.js", "maze.js", "network.js", "learn.js", "trainer.js"];
 const maze = new GridMaze(data.maze);
 let variant, seed, parameters, rewards, means, iteration, tested; // of the training
 let earlier = null; // the training before: its label, its means, and its test in words or null
@@ -98,7 +98,10 @@ function hear(message) {
 
 function testedWords() {
   if (tested === null) return "not yet";
-  const words = ({ mean, error }) => `${fixed(mean, 0)} ± ${fixed(error, 0)}`;
+  const words = (scores) => {
+    const { mean, error } = meanAndError(scores);
+    return `${fixed(mean, 0)} ± ${fixed(error, 0)}`;
+  };
   const silenced = "without" in tested ? `, ${words(tested.without)} with its traces silenced` : "";
   return `${words(tested.with)} an episode${silenced}, in ${tested.episodes} fresh episodes, after ${tested.iteration} iterations`;
 }

@@ -75,16 +75,14 @@ class Trainer {
     this.told = performance.now();
   }
 
-  // Mean reward and its standard error, of so many episodes with the traces and without, the noise of both the same.
+  // Rewards of so many episodes with the traces and without, the noise of both the same.
   test({ episodes, seed }) {
     const noise = drawNoise(this.maze.episodeLength, episodes, uniformSource(seed));
     const score = (traces) => {
       this.network.traces = traces;
       const scores = Array.from({ length: episodes }, (_, k) => this.learner.play(noise, k).rewards.reduce((a, b) => a + b, 0));
       this.network.traces = true;
-      const mean = scores.reduce((a, b) => a + b, 0) / episodes;
-      const variance = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / (episodes - 1);
-      return { mean, error: Math.sqrt(variance / episodes) };
+      return scores;
     };
     const scores = { episodes, iteration: this.learner.iteration, with: score(true) };
     return this.network.hebb === null ? scores : { ...scores, without: score(false) };
