@@ -126,12 +126,12 @@ def slow_gradients(
     function: Callable[..., Sequence[Tensor]],
     inputs: Sequence[Tensor],
     needed: Sequence[bool],
-    gradients: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
     """The way back through `function(*inputs)`, which can be differentiated again where grad mode is on.
 
     Args:
-        needed: which of the inputs ask for a gradient. gradients: of each output.
+        needed: which of the inputs ask for a gradient. gradients: of each output; None for 0.
     """
     again = torch.is_grad_enabled()
     with torch.enable_grad():
@@ -140,7 +140,7 @@ def slow_gradients(
         known = [
             (output, gradient)
             for output, gradient in zip(function(*own), gradients, strict=True)
-            if output.requires_grad
+            if gradient is not None and output.requires_grad
         ]
         found = iter(
             torch.autograd.grad(

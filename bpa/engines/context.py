@@ -38,7 +38,7 @@ def reason_of_tensors(tensors: Iterable[Tensor | None]) -> str | None:
     return None
 
 
-def asks_for_more(gradients: Iterable[Tensor]) -> bool:
+def asks_for_more(gradients: Iterable[Tensor | None]) -> bool:
     """Whether a backward pass is asked for more than numbers: to be differentiated again, batched, traced."""
     if torch.is_grad_enabled() or reason_of_context() is not None:
         return True

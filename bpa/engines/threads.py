@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
 import torch
@@ -15,6 +17,16 @@ THREADS_BEFORE: ContextVar[int | None] = ContextVar("THREADS_BEFORE", default=No
 def loop_threads() -> int:
     """Threads for the loops of an engine: those that PyTorch has, or had before `one_torch_thread`."""
     return THREADS_BEFORE.get() or torch.get_num_threads()
+
+
+@functools.cache
+def helpers(count: int) -> ThreadPoolExecutor:
+    """`count` threads that wait for work, always the same: to start them anew would take a while."""
+    return ThreadPoolExecutor(count, thread_name_prefix="bpa")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=helpers.cache_clear)  # threads are not in a process's copy
 
 
 def cores() -> int:

@@ -326,8 +326,12 @@ def test_any_number_of_threads_and_every_repetition_give_the_same_bits(plasticit
         threads(count)
         cell, hidden = net.kernel_cell(), net.initial_state(19)
         done = numba_engine.fresh_run(hidden, 40, keep=True)
-        numba_engine.run_unroll(cell, drives, done)
-        h, _, final = numba_engine.outputs(cell, done, drives, hidden)
+        weights = numba_engine.weights_for_loop(numba_engine.settings(cell), cell.parameters)
+        numba_engine.run_unroll(weights, drives, done)
+        nothing, start = drives.new_zeros(40, 19, 0), numba_engine.start_of(drives, hidden)
+        _, h, _, final = numba_engine.outputs(
+            cell, done, weights, start, hidden, numba_engine.no_ends(cell), nothing, nothing
+        )
         loss = h.square().sum() + (0 if final.hebb is None else final.hebb.sum())
         results.append((h, *torch.autograd.grad(loss, [drives] + [net.alpha] * (net.alpha is not None))))
     for other in results[1:]:

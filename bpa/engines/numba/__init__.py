@@ -1,8 +1,8 @@
 """The CPU engine: a backward pass by hand, in loops that Numba compiles.
 
-The engine covers the part of a network that is shaped like Hebb. The rest stays with PyTorch: the drives
-i2h(input) of all steps are one product before it, the heads one after it, and the gradients of w and of the
-linear layers are products over all steps too.
+The engine covers the part of a network that is shaped like Hebb. Of a sequence the rest stays with PyTorch:
+the drives i2h(input) of all steps are one product before it, and the heads one after it. Of an episode, where
+each step waits for the one before, the linear layers are in the loops too, there and back.
 
 The loops are in `vectors` (registers as wide as the machine's), `traces` (the way forward), `environments`
 (the rules of the maze and the cues), `acting` (both in one loop, and the plain LSTM) and `backward`;
@@ -28,10 +28,10 @@ Six things make the loops fast:
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -48,14 +48,34 @@ from bpa.engines.numba.environments import Environment, Episodes, Layers
 from bpa.engines.numba.traces import ROWS, Run, Weights, unroll_group
 from bpa.engines.numba.vectors import LANES
 from bpa.engines.offers import accepted
-from bpa.engines.threads import loop_threads
+from bpa.engines.threads import helpers, loop_threads
 from bpa.engines.view import ActionNoise, KernelView, Viewed
 
 GROUP = 4  # most episodes that run in step in one loop
-INPUTS = 4 + len(Cell._fields)  # tensors that `Plastic` is given
 KEEP_EVERY = 16  # steps between two stored traces: memory against what fits in the cache when rebuilt
 
 Settings = tuple[int, np.float32, int]  # kind of traces, clip and modulator
+
+
+class Start(NamedTuple):
+    """What a run begins with and is given."""
+
+    drives: Tensor  # [T, B, H]; [T, B, 0] where the loops make them of what is seen
+    h: Tensor  # [B, H]
+    hebb: Tensor  # [B, H, H]; [B, 0, 0] without
+    eligibility: Tensor  # [B, H, H]; [B, 0, 0] without
+
+
+class Ends(NamedTuple):
+    """The linear layers before and after, as far as they are a matter of the loops; else I or N is 0."""
+
+    input_weight: Tensor  # [H, I]
+    input_bias: Tensor  # [H]
+    head_weight: Tensor  # [N, H]
+    head_bias: Tensor  # [N]
+
+
+INPUTS = sum(len(kind._fields) for kind in (Start, Cell, Ends))  # tensors that `Plastic` is given
 
 
 def try_out() -> None:
@@ -115,33 +135,32 @@ def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> 
     if threads == 1:
         work()
         return
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(work) for _ in range(threads - 1)]
-        work()
-        for other in others:
-            other.result()
+    others = [helpers(threads - 1).submit(work) for _ in range(threads - 1)]
+    work()
+    for other in others:
+        other.result()
 
 
 def fresh_run(hidden: Any, steps: int, keep: bool) -> Run[Tensor]:
     """Room for a run from `hidden`; its traces are copied, so that the caller's stay as they are."""
-    batch_size = len(hidden.h)
+    batch_size, size = hidden.h.shape
     h = padded(hidden.h)
     activities = h.new_empty(steps + 1, *h.shape)
     activities[0] = h
-    nothing = h.new_zeros(batch_size, 0, 0)
-    hebb = nothing if hidden.hebb is None else padded_square(hidden.hebb)
-    eligibility = nothing if hidden.eligibility is None else padded_square(hidden.eligibility)
     every = KEEP_EVERY if keep else 0
     kept = math.ceil(steps / every) if keep else 0
-    return Run(
-        activities,
-        h.new_empty(steps, batch_size),
-        hebb,
-        eligibility,
-        h.new_empty(kept, *hebb.shape),
-        h.new_empty(kept, *eligibility.shape),
-        every,
-    )
+
+    def own(traces: Tensor | None) -> tuple[Tensor, Tensor]:
+        """A copy, and room for those kept on the way, filled up as in `padded_square`."""
+        if traces is None:
+            return h.new_empty(batch_size, 0, 0), h.new_empty(kept, batch_size, 0, 0)
+        copy = traces.detach().clone(memory_format=torch.contiguous_format)
+        return copy, h.new_empty(kept, batch_size, size + -size % ROWS, h.shape[1])
+
+    hebb, hebb_kept = own(hidden.hebb)
+    eligibility, eligibility_kept = own(hidden.eligibility)
+    modulation = h.new_empty(steps, batch_size)
+    return Run(activities, modulation, hebb, eligibility, hebb_kept, eligibility_kept, every)
 
 
 def settings(cell: KernelCell) -> Settings:
@@ -166,14 +185,32 @@ def weights_for_loop(fixed: Settings, parameters: Cell) -> Weights:
     )
 
 
-def layers_for_loop(cell: KernelCell) -> Layers:
-    """The linear layers of a network that acts."""
-    weight, bias = padded(cell.i2h.weight.T), padded(cell.i2h.bias)
-    return Layers(*map(as_arrays, (weight, bias, padded(cell.h2o.weight), cell.h2o.bias)))
+def layers_for_loop(ends: Ends, policy: nn.Linear) -> Layers:
+    """The linear layers of a network that acts; of its heads the policy alone where `ends` has none."""
+    if len(ends.head_bias) == 0:
+        ends = ends._replace(head_weight=policy.weight, head_bias=policy.bias)
+    weight, bias = padded(ends.input_weight.T), padded(ends.input_bias)
+    return Layers(*map(as_arrays, (weight, bias, padded(ends.head_weight), ends.head_bias)))
+
+
+def no_ends(cell: KernelCell) -> Ends:
+    """No layers at all."""
+    w = cell.parameters.w
+    return Ends(w.new_zeros(len(w), 0), w.new_zeros(len(w)), w.new_zeros(0, len(w)), w.new_zeros(0))
+
+
+def both_ends(cell: KernelCell) -> Ends:
+    """The layers of an agent; none of its heads where somebody has replaced one of them."""
+    ends = no_ends(cell)._replace(input_weight=cell.i2h.weight, input_bias=cell.i2h.bias)
+    layers = cell.h2o, cell.h2v
+    if any(type(layer) is not nn.Linear or layer.bias is None for layer in layers):
+        return ends
+    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+    return ends._replace(head_weight=weight, head_bias=bias)
 
 
 class Plastic(torch.autograd.Function):
-    """From drives, initial state and cell to activity, modulation and final traces.
+    """From what a run begins with, a cell and layers to heads, activity, modulation and final traces.
 
     Forward hands out a finished `Run`; backward walks it in reverse. Where that is to be differentiated
     again, `steps_of` walks forward once more instead, by PyTorch.
@@ -181,136 +218,145 @@ class Plastic(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, run: Run[Tensor], fixed: Settings, seen: tuple[Tensor, ...], *inputs: Tensor
+        ctx: Any, run: Run[Tensor], weights: Weights, heads: Tensor, seen: Tensor, *inputs: Tensor
     ) -> tuple[Tensor, ...]:
-        """Inputs: drives [T, B, H], h0 [B, H], hebb0 and eligibility0 [B, H, H] or empty, and a Cell's.
+        """Inputs: those of `Start`, `Cell` and `Ends`, one after another.
 
-        `seen`: the inputs of `Drives`, if the drives come from there.
+        `weights` is the cell as the loops took it, `heads` [T, B, N] what they computed, and `seen` [T, B, I]
+        what the drives were made of.
         """
-        ctx.save_for_backward(*inputs, *run[:-1], *seen)
-        ctx.fixed, ctx.every = fixed, run.every
-        size = inputs[0].shape[-1]
-        return (
-            run.h[1:, :, :size],
-            run.modulation,
-            run.hebb[..., :size, :size],
-            run.eligibility[..., :size, :size],
-        )
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs, seen, *run[:-1])
+        ctx.weights, ctx.every = weights, run.every
+        return heads, run.h[1:, :, : inputs[1].shape[1]], run.modulation, run.hebb, run.eligibility
 
     @staticmethod
-    def backward(
-        ctx: Any, dh: Tensor, dmodulation: Tensor, dhebb: Tensor, deligibility: Tensor
-    ) -> tuple[Any, ...]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         """Gradients of all inputs."""
         saved = ctx.saved_tensors  # asked for once: a checkpoint that recomputes allows no more
-        inputs, rest = saved[:INPUTS], saved[INPUTS:]
-        stored, seen = rest[: len(Run._fields) - 1], rest[len(Run._fields) - 1 :]
-        kind, clip, modulator = ctx.fixed
-        if asks_for_more((dh, dmodulation, dhebb, deligibility)):
-
-            def again(drives: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-                if seen:
-                    with torch.no_grad():  # `drives` is 0, and has the way back
-                        numbers = torch.nn.functional.linear(*seen)
-                    drives = drives + numbers
-                return steps_of(kind, float(clip), modulator, drives, *others)
-
-            gradients = (dh, dmodulation, dhebb, deligibility)
-            return None, None, None, *slow_gradients(again, inputs, ctx.needs_input_grad[3:], gradients)
+        inputs, seen, stored = saved[:INPUTS], saved[INPUTS], saved[INPUTS + 1 :]
+        needed = ctx.needs_input_grad[4:]
+        if asks_for_more(gradients):
+            again = functools.partial(outputs_of, ctx.weights, seen)
+            return None, None, None, None, *slow_gradients(again, inputs, needed, gradients)
         run: Run[Tensor] = Run._make([*stored, ctx.every])
-        steps, batch_size, size = dh.shape
-        outside = Outside(
-            dh.contiguous(), dmodulation.contiguous(), padded_square(dhebb), padded_square(deligibility)
-        )
-        groups, width = len(group_bounds(batch_size)), run.h.shape[-1]
-        found = Gradients(
-            sums=torch.empty_like(run.h[1:]),
-            mod=torch.empty_like(run.modulation),
-            h0=torch.empty_like(run.h[0]),
-            eta=dh.new_zeros(batch_size),
-            alpha=dh.new_zeros(groups, *outside.hebb.shape[1:]),
-            mod_weight=dh.new_zeros(groups, width),
-            rate_weight=dh.new_zeros(groups, width),
-            rate_bias=dh.new_zeros(groups, width),
-        )
-        weights = weights_for_loop(ctx.fixed, Cell._make(inputs[4:]))
-        in_parallel(backward_group, batch_size, weights, run, outside, found)
-
-        def flat(per_step: Tensor) -> Tensor:
-            return per_step.reshape(steps * batch_size, -1)[:, :size]
-
-        return (
-            None,
-            None,
-            None,
-            found.sums[..., :size],
-            found.h0[:, :size],
-            outside.hebb[..., :size, :size],
-            outside.eligibility[..., :size, :size],
-            flat(run.h[:-1]).T @ flat(found.sums),
-            found.alpha.sum(0)[:size, :size],
-            found.eta.sum(0, keepdim=True),
-            found.mod_weight.sum(0)[:size],
-            found.mod.sum()[None],
-            found.rate_weight.sum(0)[:size],
-            found.rate_bias.sum(0)[:size],
-        )
+        found = fast_gradients(inputs, run, ctx.weights, seen, needed, gradients)
+        return None, None, None, None, *found
 
 
-class Drives(torch.autograd.Function):
-    """i2h(observations) of a run whose loop has added them itself: the way back without the numbers.
+def parts_of(inputs: Sequence[Tensor]) -> tuple[Start, Cell, Ends]:
+    """The inputs of `Plastic` by their names."""
+    begin, end = len(Start._fields), INPUTS - len(Ends._fields)
+    return Start._make(inputs[:begin]), Cell._make(inputs[begin:end]), Ends._make(inputs[end:])
 
-    The output has the drives' shape [T, B, H] and no values of its own; `Plastic` reads none.
-    """
 
-    @staticmethod
-    def forward(ctx: Any, observations: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Inputs: observations [T, B, I], and the weight [H, I] and bias [H] of i2h."""
-        ctx.save_for_backward(observations)
-        return weight.new_zeros(1).expand(*observations.shape[:2], len(weight))
+def outputs_of(weights: Weights, seen: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """What `Plastic` gives, by PyTorch's own operations."""
+    start, cell, ends = parts_of(inputs)
+    drives = start.drives
+    if drives.shape[2] == 0:
+        drives = torch.nn.functional.linear(seen, ends.input_weight, ends.input_bias)
+    h, *rest = steps_of(weights.kind, float(weights.clip), weights.modulator, drives, *start[1:], *cell)
+    return torch.nn.functional.linear(h, ends.head_weight, ends.head_bias), h, *rest
 
-    @staticmethod
-    def backward(ctx: Any, ddrives: Tensor) -> tuple[Any, ...]:
-        """Gradients of weight and bias; observations have none."""
-        (observations,) = ctx.saved_tensors
-        ddrives = ddrives.flatten(0, 1)
-        return None, ddrives.T @ observations.flatten(0, 1), ddrives.sum(0)
+
+def fast_gradients(
+    inputs: Sequence[Tensor],
+    run: Run[Tensor],
+    weights: Weights,
+    seen: Tensor,
+    needed: Sequence[bool],
+    gradients: Sequence[Tensor | None],
+) -> tuple[Tensor, ...]:
+    """The gradients of all inputs of `Plastic`, by the loops, from those of its outputs."""
+    start, _, ends = parts_of(inputs)
+    (steps, batch_size), size = run.modulation.shape, start.h.shape[1]
+    dheads, dh, dmodulation, dhebb, deligibility = gradients
+    new = run.h.new_zeros
+
+    def given(gradient: Tensor | None, *empty: int) -> Tensor:
+        return new(empty) if gradient is None else gradient.contiguous()
+
+    outside = Outside(
+        given(dheads, steps, batch_size, 0),
+        given(dh, steps, batch_size, 0),
+        new(steps, batch_size, 0) if dmodulation is None else dmodulation.contiguous()[..., None],
+        given(dhebb, batch_size, 0, 0),
+        given(deligibility, batch_size, 0, 0),
+    )
+    groups, width = len(group_bounds(batch_size)), run.h.shape[-1]
+    square = groups, *weights.w.shape
+    found = Gradients(
+        drives=torch.empty_like(start.drives) if needed[0] else new(steps, batch_size, 0),
+        mod=torch.empty_like(run.modulation),
+        h0=torch.empty_like(start.h),
+        hebb0=torch.empty_like(start.hebb) if needed[2] else new(batch_size, 0, 0),
+        eligibility0=torch.empty_like(start.eligibility) if needed[3] else new(batch_size, 0, 0),
+        eta=new(batch_size),
+        w=new(square),
+        alpha=new(square if weights.alpha.size else (groups, 0, 0)),
+        mod_weight=new(groups, width),
+        rate_weight=new(groups, width),
+        rate_bias=new(groups, width),
+        input_weight=new(groups, ends.input_weight.shape[1], width),
+        input_bias=new(groups, width),
+        head_weight=new(groups, len(ends.head_weight), width),
+    )
+    head_weight = padded(ends.head_weight)
+    in_parallel(backward_group, batch_size, weights, head_weight, run, seen, outside, found)
+    return (
+        found.drives,
+        found.h0,
+        found.hebb0,
+        found.eligibility0,
+        found.w.sum(0)[:size, :size],
+        found.alpha.sum(0)[:size, :size],
+        found.eta.sum(0, keepdim=True),
+        found.mod_weight.sum(0)[:size],
+        found.mod.sum()[None],
+        found.rate_weight.sum(0)[:size],
+        found.rate_bias.sum(0)[:size],
+        found.input_weight.sum(0)[:, :size].T,
+        found.input_bias.sum(0)[:size],
+        found.head_weight.sum(0)[:, :size],
+        outside.heads.sum((0, 1)),
+    )
 
 
 def outputs(
-    cell: KernelCell, run: Run[Tensor], drives: Tensor, hidden: Any, seen: tuple[Tensor, ...] = ()
-) -> tuple[Tensor, Tensor | None, Any]:
-    """h [T, B, H], modulation [T, B] and the final state of a finished run, with their way back.
+    cell: KernelCell,
+    run: Run[Tensor],
+    weights: Weights,
+    start: Start,
+    hidden: Any,
+    ends: Ends,
+    heads: Tensor,
+    seen: Tensor,
+) -> tuple[Tensor, Tensor, Tensor | None, Any]:
+    """Heads [T, B, N], h [T, B, H], modulation [T, B] and final state of a finished run, with their way back.
 
-    `seen`: as of `Plastic`.
+    `hidden` is a state of the network's own kind; the others are as of `Plastic`.
     """
-    nothing = drives.new_zeros(len(hidden.h), 0, 0)
-    hebb0 = nothing if hidden.hebb is None else hidden.hebb
-    eligibility0 = nothing if hidden.eligibility is None else hidden.eligibility
-    h, modulation, hebb, eligibility = Plastic.apply(
-        run, settings(cell), seen, drives, hidden.h, hebb0, eligibility0, *cell.parameters
+    heads, h, modulation, hebb, eligibility = Plastic.apply(
+        run, weights, heads, seen, *start, *cell.parameters, *ends
     )
     final = type(hidden)(
         h[-1],
         None if hidden.hebb is None else hebb,
         None if hidden.eligibility is None else eligibility,
     )
-    return h, modulation if cell.modulated else None, final
+    return heads, h, modulation if cell.modulated else None, final
 
 
-def heads(net: LoopNetwork, cell: KernelCell, h: Tensor) -> tuple[Tensor, Tensor]:
-    """net.heads(h), as one product where both are linear: half as many sweeps over h, there and back."""
-    layers = cell.h2o, cell.h2v
-    if any(type(layer) is not nn.Linear or layer.bias is None for layer in layers):  # one was replaced
-        return net.heads(h)
-    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
-    both = torch.nn.functional.linear(h, weight, bias)
-    return both[..., :-1], both[..., -1]
+def start_of(drives: Tensor, hidden: Any) -> Start:
+    """What a run begins with."""
+    nothing = drives.new_zeros(len(hidden.h), 0, 0)
+    hebb = nothing if hidden.hebb is None else hidden.hebb
+    return Start(drives, hidden.h, hebb, nothing if hidden.eligibility is None else hidden.eligibility)
 
 
-def run_unroll(cell: KernelCell, drives: Tensor, run: Run[Tensor]) -> None:
+def run_unroll(weights: Weights, drives: Tensor, run: Run[Tensor]) -> None:
     """Fill `run` from its initial state by drives [T, B, H]."""
-    weights = weights_for_loop(settings(cell), cell.parameters)
     in_parallel(unroll_group, drives.shape[1], weights, drives.contiguous(), run)
 
 
@@ -319,9 +365,12 @@ def unroll(net: LoopNetwork, xs: Tensor, hidden: Any) -> Unrolled:
     cell = accepted(net.kernel_cell())
     drives = cell.i2h(xs)
     run = fresh_run(hidden, len(xs), keep=wants_gradient(net, xs, *hidden))
-    run_unroll(cell, drives, run)
-    h, modulation, hidden = outputs(cell, run, drives, hidden)
-    logits, values = heads(net, cell, h)
+    weights = weights_for_loop(settings(cell), cell.parameters)
+    run_unroll(weights, drives, run)
+    nothing = drives.new_zeros(*drives.shape[:2], 0)
+    start = start_of(drives, hidden)
+    _, h, modulation, hidden = outputs(cell, run, weights, start, hidden, no_ends(cell), nothing, nothing)
+    logits, values = net.heads(h)
     return Unrolled(logits, values, modulation, h, hidden)
 
 
@@ -335,24 +384,26 @@ def environment_for_loop(view: KernelView) -> Environment:
 
 def run_episodes(
     loop: Callable[..., None], env: Viewed, noise: ActionNoise, weights: Any, layers: Layers, *filled: Any
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> Episodes[Tensor]:
     """Whole episodes inside `loop`, one of those that act, in an environment just reset, left at their end.
 
     Args:
         weights, layers: what `loop` reads of the network. filled: what it fills besides the episodes.
-
-    Returns:
-        Observations [T, B, I], actions int64 [T, B] and rewards [T, B].
     """
     view = accepted(env.kernel_view(noise))
     steps, batch_size = noise.action.shape
-    observations = noise.action.new_empty(steps, batch_size, view.observation_size)
-    actions = torch.empty(steps, batch_size, dtype=torch.int64, device="cpu")
-    rewards = noise.action.new_empty(steps, batch_size)
-    episodes = Episodes(noise.action.contiguous(), observations, actions, rewards)
-    in_parallel(loop, batch_size, weights, layers, environment_for_loop(view), episodes, *filled)
-    view.finish(rewards, actions)
-    return observations, actions, rewards
+    new = noise.action.new_empty
+    episodes = Episodes(
+        noise=noise.action.contiguous(),
+        observations=new(steps, batch_size, view.observation_size),
+        actions=torch.empty(steps, batch_size, dtype=torch.int64, device="cpu"),
+        rewards=new(steps, batch_size),
+        heads=new(steps, batch_size, len(layers.head_bias)),
+    )
+    environment = environment_for_loop(view)
+    in_parallel(loop, batch_size, weights, layers, view.num_actions, environment, episodes, *filled)
+    view.finish(episodes.rewards, episodes.actions)
+    return episodes
 
 
 def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
@@ -363,11 +414,15 @@ def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
     Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
     """
     cell = accepted(net.kernel_cell())
+    ends = both_ends(cell)
     hidden = net.initial_state(noise.action.shape[1])
     run = fresh_run(hidden, len(noise.action), keep=wants_gradient(net))
     weights = weights_for_loop(settings(cell), cell.parameters)
-    observations, actions, rewards = run_episodes(act_group, env, noise, weights, layers_for_loop(cell), run)
-    seen = (observations, cell.i2h.weight, cell.i2h.bias)
-    drives = Drives.apply(*seen)
-    h, modulation, hidden = outputs(cell, run, drives, hidden, seen)
-    return observations, actions, rewards, *heads(net, cell, h), modulation, h, hidden
+    seen = run_episodes(act_group, env, noise, weights, layers_for_loop(ends, cell.h2o), run)
+    start = start_of(seen.heads.new_zeros(*noise.action.shape, 0), hidden)
+    inside = len(ends.head_bias) > 0
+    heads, h, modulation, hidden = outputs(
+        cell, run, weights, start, hidden, ends, seen.heads[..., : len(ends.head_bias)], seen.observations
+    )
+    logits, values = (heads[..., :-1], heads[..., -1]) if inside else net.heads(h)
+    return seen.observations, seen.actions, seen.rewards, logits, values, modulation, h, hidden

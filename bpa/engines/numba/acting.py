@@ -32,14 +32,15 @@ def add_input(weight, bias, observations, at, some, sums, e):
 
 
 @compiled
-def act_group(group, first, last, weights, layers, env, episodes, run):
+def act_group(group, first, last, weights, layers, actions, env, episodes, run):
     """Episodes first to last - 1 in an `Environment`: as unroll_group, with the environment in the same loop.
 
-    Their part of `episodes` is filled, and env.agent moves from where it is to where it ends.
+    There are so many `actions`. Their part of `episodes` is filled, and env.agent moves from where it is to
+    where it ends.
     """
     own = group_of(run, first, last)
-    room = room_of(own)
-    logits = np.zeros(len(layers.policy_bias), float32)
+    room = room_of(own, weights)
+    logits = np.zeros(actions, float32)
     some = np.zeros(len(layers.input_weight), np.int64)
     for t in range(len(episodes.actions)):
         sense(env, first, last, t, episodes)
@@ -47,7 +48,7 @@ def act_group(group, first, last, weights, layers, env, episodes, run):
             at = (t, first + e)
             add_input(layers.input_weight, layers.input_bias, episodes.observations, at, some, room.sums, e)
         step(weights, own, t, room)
-        keep_traces(own, t)
+        keep_traces(own, room, t)
         act(env, first, last, t, own.h[t + 1], layers, logits, episodes)
     finish(weights, own, room)
 
@@ -80,15 +81,15 @@ def lstm_step(w, pre, cell, sums):
 
 
 @compiled
-def act_lstm_group(group, first, last, w, layers, env, episodes):
+def act_lstm_group(group, first, last, w, layers, actions, env, episodes):
     """Episodes first to last - 1 of a plain LSTM in an `Environment`, from its initial state; as act_group.
 
     w [H, 4 P] and the input layer are in the order of lstm_step.
     """
-    shape = last - first, layers.policy_weight.shape[1]
+    shape = last - first, layers.head_weight.shape[1]
     h, cell = np.zeros(shape, float32), np.zeros(shape, float32)
     sums = np.zeros((shape[0], w.shape[1]), float32)
-    logits = np.zeros(len(layers.policy_bias), float32)
+    logits = np.zeros(actions, float32)
     some = np.zeros(len(layers.input_weight), np.int64)
     for t in range(len(episodes.actions)):
         sense(env, first, last, t, episodes)

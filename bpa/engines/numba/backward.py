@@ -27,7 +27,9 @@ from bpa.engines.numba.vectors import (
     aligned,
     clamp,
     copy_matrices,
+    cut_down,
     dot,
+    filled_up,
     float32,
     fma,
     load,
@@ -36,30 +38,41 @@ from bpa.engines.numba.vectors import (
     store,
     times,
     total,
+    unfilled,
     where_equal,
 )
 
 
 class Outside(NamedTuple, Generic[Array]):
-    """Gradients that come from outside."""
+    """Gradients that come from outside; one that nobody gave is empty, of length 0 in its last dimension."""
 
+    heads: Array  # [T, B, N]
     h: Array  # [T, B, H], of x(t)
-    modulation: Array  # [T, B], of M(t)
-    hebb: Array  # [B, H, P], of the final traces; they become those of the initial ones
-    eligibility: Array  # [B, H, P]
+    modulation: Array  # [T, B, 1], of M(t)
+    hebb: Array  # [B, H, H], of the final traces
+    eligibility: Array  # [B, H, H]
 
 
 class Gradients(NamedTuple, Generic[Array]):
-    """Gradients that the way back finds. A group has sums of its own: threads change no result."""
+    """Gradients that the way back finds; what nobody wants is empty, as above.
 
-    sums: Array  # [T, B, P], of what tanh is given: filled
-    mod: Array  # [T, B], of what the modulator is given: filled
-    h0: Array  # [B, P]: filled
+    A group has sums of its own: threads change no result.
+    """
+
+    drives: Array  # [T, B, H]: filled, as those that follow
+    mod: Array  # [T, B], of what the modulator is given
+    h0: Array  # [B, H]
+    hebb0: Array  # [B, H, H]
+    eligibility0: Array  # [B, H, H]
     eta: Array  # [B]: grows by its part, as all that follow
+    w: Array  # [groups, H, P]
     alpha: Array  # [groups, H, P]
     mod_weight: Array  # [groups, P]
     rate_weight: Array  # [groups, P]
     rate_bias: Array  # [groups, P]
+    input_weight: Array  # [groups, I, P]
+    input_bias: Array  # [groups, P]
+    head_weight: Array  # [groups, N, P]
 
 
 class Flow(NamedTuple):
@@ -248,6 +261,19 @@ def backward_gains(weights, m, dm, h, at, flow, e, drate_weight, drate_bias):
 
 
 @compiled
+def backward_heads(head_weight, dheads, to, h, at, flow, e, dhead_weight):
+    """From dheads[to] [N], the gradient of the heads, back to the activity h[at] that they read.
+
+    flow.sums[e] grows by sum_n dheads_n head_weight_n, and dhead_weight_n [N, P] by dheads_n h[at].
+    """
+    for n in range(dheads.shape[2]):
+        d = spread(dheads[(*to, n)])
+        for j in range(0, dhead_weight.shape[1], LANES):
+            store(flow.sums, (e, j), fma(d, load(head_weight, (n, j)), load(flow.sums, (e, j))))
+            store(dhead_weight, (n, j), fma(d, load(h, (*at, j)), load(dhead_weight, (n, j))))
+
+
+@compiled
 def backward_activity(dmod, mod_weight, h, at, flow, e, dmod_weight, dsums, to):
     """From x(t) = h[at] back to what tanh was given: dsums_j = (dx_j + dmod mod_weight_j) (1 - x_j^2)
 
@@ -262,6 +288,62 @@ def backward_activity(dmod, mod_weight, h, at, flow, e, dmod_weight, dsums, to):
         store(flow.sums, (e, j), value)
         store(dsums, (*to, j), value)
         store(dmod_weight, j, fma(dm, x, load(dmod_weight, j)))
+
+
+@compiled
+def backward_input(seen, to, sums, e, dinput_weight, dinput_bias):
+    """From sums[e], the gradient of the drives, to the layer that made them of x = seen[to] [I].
+
+    dinput_weight_k [I, P] grows by x_k sums[e], and dinput_bias [P] by sums[e]. What is 0 costs nothing.
+    """
+    for j in range(0, len(dinput_bias), LANES):
+        store(dinput_bias, j, plus(load(sums, (e, j)), load(dinput_bias, j)))
+    for k in range(seen.shape[2]):
+        if seen[(*to, k)] != 0:
+            x = spread(seen[(*to, k)])
+            for j in range(0, len(dinput_bias), LANES):
+                store(dinput_weight, (k, j), fma(x, load(sums, (e, j)), load(dinput_weight, (k, j))))
+
+
+@compiled
+def load_rows(a, i, j):
+    """The numbers of rows i to i + 3 of `a`, at columns j on."""
+    return load(a, (i, j)), load(a, (i + 1, j)), load(a, (i + 2, j)), load(a, (i + 3, j))
+
+
+@compiled
+def store_rows(a, i, j, rows):
+    """They become `rows`."""
+    store(a, (i, j), rows[0])
+    store(a, (i + 1, j), rows[1])
+    store(a, (i + 2, j), rows[2])
+    store(a, (i + 3, j), rows[3])
+
+
+@compiled
+def grown(rows, x0, x1, x2, x3, y):
+    """Each row and x y."""
+    return fma(x0, y, rows[0]), fma(x1, y, rows[1]), fma(x2, y, rows[2]), fma(x3, y, rows[3])
+
+
+@compiled
+def backward_weights(pre, dsums, count, dw):
+    """dw_ij += sum_n pre_ni dsums_nj over n < count: pre [.., P], dsums [.., P], dw [H, P].
+
+    The sums stay in registers: four rows of two vectors, which grow side by side.
+    """
+    width = dw.shape[1]
+    for i in range(0, len(dw), 4):
+        for j in range(0, width, 2 * LANES):
+            k = min(j + LANES, width - LANES)  # the last vector alone, if it is alone, is taken twice
+            left, right = load_rows(dw, i, j), load_rows(dw, i, k)
+            for n in range(count):
+                x0, x1 = spread(pre[n, i]), spread(pre[n, i + 1])
+                x2, x3 = spread(pre[n, i + 2]), spread(pre[n, i + 3])
+                left = grown(left, x0, x1, x2, x3, load(dsums, (n, j)))
+                right = grown(right, x0, x1, x2, x3, load(dsums, (n, k)))
+            store_rows(dw, i, j, left)
+            store_rows(dw, i, k, right)
 
 
 @compiled
@@ -286,29 +368,39 @@ def rebuild(weights, run, begin, count, changes, imprints, given, eligibilities)
 
 
 @compiled
-def backward_group(group, first, last, weights, run, outside, gradients):
-    """Gradients of episodes first to last - 1, by hand; see the module's notes and the sweeps above."""
+def backward_group(group, first, last, weights, head_weight, run, seen, outside, gradients):
+    """Gradients of episodes first to last - 1, by hand; see the module's notes and the sweeps above.
+
+    head_weight: [N, P]. seen: [T, B, I], what the drives were made of in the loops; I is 0 if they were not.
+    """
     kind, clip, eta, endless = weights.kind, weights.clip, weights.eta, float32(np.inf)
-    steps, _, size = outside.h.shape
+    steps = len(run.modulation)
     own = group_of(run, first, last)
     episodes, width = own.h.shape[1:]
-    dhebb, deligibility = outside.hebb[first:last], outside.eligibility[first:last]
+    dhebb = filled_up(outside.hebb[first:last], weights.w, kind != FIXED)
+    deligibility = filled_up(outside.eligibility[first:last], weights.w, kind == RETROACTIVE)
     dalpha, dmod_weight = gradients.alpha[group], gradients.mod_weight[group]
     drate_weight, drate_bias = gradients.rate_weight[group], gradients.rate_bias[group]
+    dinput_weight, dinput_bias = gradients.input_weight[group], gradients.input_bias[group]
+    dhead_weight, dw = gradients.head_weight[group], gradients.w[group]
     count = min(own.every, steps)
     stored = (count + 1) // 2 if kind == HEBBIAN else count
-    given = aligned((stored, episodes, dhebb.shape[1], dhebb.shape[2]))
-    eligibilities = aligned((count, episodes, deligibility.shape[1], deligibility.shape[2]))
+    given = unfilled((stored, episodes, dhebb.shape[1], dhebb.shape[2]))
+    eligibilities = unfilled((count, episodes, deligibility.shape[1], deligibility.shape[2]))
     changes, imprints = aligned((count, episodes, width)), aligned((count, episodes, width))
     later, later_imprint = aligned((episodes, width)), aligned((episodes, width))
+    past, dsums = aligned((count * episodes, width)), aligned((count * episodes, width))
     flow = Flow(
         aligned((episodes, width)), aligned((episodes, width)), aligned((episodes, width)),
         aligned((episodes, width)), np.zeros(episodes, float32),
     )  # fmt: skip
+    held = 0  # steps of what was rebuilt, and of past and dsums
     for t in range(steps, -1, -1):
         k = max(t - 1, 0) % count  # where step t - 1 is in what was rebuilt
-        if kind != FIXED and t > 0 and (k == count - 1 or t == steps):
-            rebuild(weights, own, t - 1 - k, k + 1, changes, imprints, given, eligibilities)
+        if t > 0 and (k == count - 1 or t == steps):
+            held = k + 1
+            if kind != FIXED:
+                rebuild(weights, own, t - 1 - k, held, changes, imprints, given, eligibilities)
         pre, before = own.h[t], own.h[max(t - 1, 0)]
         if kind == FIXED:
             backward_fixed(weights.w, flow.sums, flow.pre)
@@ -335,20 +427,33 @@ def backward_group(group, first, last, weights, run, outside, gradients):
         if t == 0:
             break
         for e in range(episodes):
-            b, m, dm = first + e, own.modulation[t - 1, e], outside.modulation[t - 1, first + e]
-            for j in range(size):
-                flow.sums[e, j] = outside.h[t - 1, b, j] + flow.pre[e, j]
+            b, at, m, dm = first + e, k * episodes + e, own.modulation[t - 1, e], float32(0)
+            if outside.modulation.shape[2] > 0:
+                dm = outside.modulation[t - 1, b, 0]
+            for j in range(0, width, LANES):
+                store(flow.sums, (e, j), load(flow.pre, (e, j)))
+            for j in range(outside.h.shape[2]):
+                flow.sums[e, j] += outside.h[t - 1, b, j]
+            backward_heads(head_weight, outside.heads, (t - 1, b), own.h, (t, e), flow, e, dhead_weight)
             if kind != FIXED:
                 dm = backward_gains(weights, m, dm, own.h, (t, e), flow, e, drate_weight, drate_bias)
             if kind == RETROACTIVE:
                 gradients.eta[b] += dot(flow.imprint, (e,), own.h, (t, e)) - flow.kept[e]
             dmod = dm * squash_slope(weights.modulator, m)
             gradients.mod[t - 1, b] = dmod
-            backward_activity(
-                dmod, weights.mod_weight, own.h, (t, e), flow, e, dmod_weight, gradients.sums, (t - 1, b)
-            )
+            backward_activity(dmod, weights.mod_weight, own.h, (t, e), flow, e, dmod_weight, dsums, (at,))
+            for j in range(gradients.drives.shape[2]):
+                gradients.drives[t - 1, b, j] = flow.sums[e, j]
+            if seen.shape[2] > 0:
+                backward_input(seen, (t - 1, b), flow.sums, e, dinput_weight, dinput_bias)
             for j in range(0, width, LANES):
                 store(later, (e, j), load(changes, (k, e, j)))
                 store(later_imprint, (e, j), load(imprints, (k, e, j)))
+                store(past, (at, j), load(own.h, (t - 1, e, j)))
+        if k == 0:
+            backward_weights(past, dsums, held * episodes, dw)
     for e in range(episodes):
-        gradients.h0[first + e] = flow.pre[e]
+        for j in range(gradients.h0.shape[1]):
+            gradients.h0[first + e, j] = flow.pre[e, j]
+    cut_down(dhebb, gradients.hebb0[first:last])
+    cut_down(deligibility, gradients.eligibility0[first:last])

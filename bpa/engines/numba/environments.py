@@ -41,12 +41,15 @@ class Environment(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """The linear layers of a network that acts; C is P, or 4 P for gates."""
+    """The linear layers of a network that acts; C is P, or 4 P for gates.
+
+    The loops compute N heads, of which the first A choose the action; one more may be the value.
+    """
 
     input_weight: np.ndarray  # [I, C]
     input_bias: np.ndarray  # [C]
-    policy_weight: np.ndarray  # [A, P]
-    policy_bias: np.ndarray  # [A]
+    head_weight: np.ndarray  # [N, P]
+    head_bias: np.ndarray  # [N]
 
 
 class Episodes(NamedTuple, Generic[Array]):
@@ -56,6 +59,7 @@ class Episodes(NamedTuple, Generic[Array]):
     observations: Array  # [T, B, I]
     actions: Array  # [T, B]
     rewards: Array  # [T, B]
+    heads: Array  # [T, B, N], the logits, and the value if it is a matter of the loops
 
 
 @compiled
@@ -122,12 +126,14 @@ def act(env, first, last, t, h, layers, logits, episodes):
 
     `logits` [A] is room for their choice.
     """
-    noise, actions, rewards = episodes.noise, episodes.actions, episodes.rewards
+    noise, actions, rewards, heads = episodes.noise, episodes.actions, episodes.rewards, episodes.heads
     walls, moves, cells = env.walls, env.moves, env.free_cells
     goal_index, agent, teleport, answers = env.goal_index, env.agent, env.teleport, env.answers
     for b in range(first, last):
+        for n in range(heads.shape[2]):
+            heads[t, b, n] = dot(h, (b - first,), layers.head_weight, (n,)) + layers.head_bias[n]
         for a in range(len(logits)):
-            logits[a] = dot(h, (b - first,), layers.policy_weight, (a,)) + layers.policy_bias[a]
+            logits[a] = heads[t, b, a]
         action, reward = sample(logits, noise[t, b]), float32(0)
         if env.rules == MAZE:  # a step, or none before a wall; from the goal to a random cell
             row, column = agent[b, 0] + moves[action, 0], agent[b, 1] + moves[action, 1]

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from bpa.engines.cell import LoopNetwork
 from bpa.engines.eager import Unrolled
-from bpa.engines.numba import as_arrays, layers_for_loop, padded, run_episodes
+from bpa.engines.numba import as_arrays, padded, run_episodes
 from bpa.engines.numba.acting import act_lstm_group
+from bpa.engines.numba.environments import Layers
 from bpa.engines.offers import accepted
 from bpa.engines.view import ActionNoise, Viewed
 
@@ -60,6 +61,7 @@ def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
     """As `bpa.engines.numba.act`."""
     cell = accepted(net.kernel_cell())
     weight, bias = loop_order(cell.i2h.weight.T), loop_order(cell.i2h.bias)
-    layers = layers_for_loop(cell)._replace(input_weight=as_arrays(weight), input_bias=as_arrays(bias))
+    layers = Layers(*map(as_arrays, (weight, bias, padded(cell.h2o.weight), cell.h2o.bias)))
     seen = run_episodes(act_lstm_group, env, noise, loop_order(cell.parameters.w), layers)
-    return *seen, *unroll(net, seen[0], net.initial_state(noise.action.shape[1]))
+    out = unroll(net, seen.observations, net.initial_state(noise.action.shape[1]))
+    return seen.observations, seen.actions, seen.rewards, *out

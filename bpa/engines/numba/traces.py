@@ -21,7 +21,9 @@ from bpa.engines.numba.vectors import (
     aligned,
     clamp,
     copy_matrices,
+    cut_down,
     dot,
+    filled_up,
     float32,
     fma,
     load,
@@ -55,19 +57,21 @@ class Run(NamedTuple, Generic[Array]):
 
     h: Array  # [T + 1, B, P], h[t] is the activity before step t
     modulation: Array  # [T, B]
-    hebb: Array  # [B, H, P], the traces; empty without
-    eligibility: Array  # [B, H, P]; empty without eligibility
+    hebb: Array  # [B, H, H], not filled up: the initial traces become the final ones; empty without
+    eligibility: Array  # [B, H, H], as well; empty without eligibility
     hebb_kept: Array  # [ceil(T / every), B, H, P], the traces before steps 0, every, 2 every, ...
     eligibility_kept: Array
     every: int  # 0: nothing is kept, there is no way back
 
 
 class Room(NamedTuple):
-    """Room for the work of a group on one step, [G, P] each."""
+    """Room for the work of a group."""
 
-    sums: np.ndarray  # the drives, and then what tanh is given
-    change: np.ndarray  # the column factors of the last step's update of Hebb,
-    imprint: np.ndarray  # and of eligibility
+    sums: np.ndarray  # [G, P], the drives, and then what tanh is given
+    change: np.ndarray  # [G, P], the column factors of the last step's update of Hebb,
+    imprint: np.ndarray  # [G, P], and of eligibility
+    hebb: np.ndarray  # [G, H, P], the traces as they are; empty without
+    eligibility: np.ndarray  # [G, H, P]
 
 
 @compiled
@@ -174,11 +178,11 @@ def step(weights, run, t, room):
     if weights.kind == FIXED:
         read_fixed(weights.w, pre, room.sums)
     elif weights.kind == HEBBIAN:
-        sweep_hebbian(run.hebb, before, room.change, bound, weights.w, weights.alpha, pre, room.sums)
+        sweep_hebbian(room.hebb, before, room.change, bound, weights.w, weights.alpha, pre, room.sums)
     else:
         kept = float32(1) if first else float32(1) - weights.eta
         sweep_retroactive(
-            run.hebb, run.eligibility, before, room.change, room.imprint, kept, bound,
+            room.hebb, room.eligibility, before, room.change, room.imprint, kept, bound,
             weights.w, weights.alpha, pre, room.sums,
         )  # fmt: skip
     for e in range(len(room.sums)):
@@ -194,24 +198,26 @@ def step(weights, run, t, room):
 
 @compiled
 def finish(weights, run, room):
-    """Bring the traces up to date with the last step; what is read is of no use."""
+    """Bring the traces up to date with the last step, and hand them out; what is read is of no use."""
     pre = run.h[len(run.h) - 2]
     if weights.kind == HEBBIAN:
-        sweep_hebbian(run.hebb, pre, room.change, weights.clip, weights.w, weights.alpha, pre, room.sums)
+        sweep_hebbian(room.hebb, pre, room.change, weights.clip, weights.w, weights.alpha, pre, room.sums)
     elif weights.kind == RETROACTIVE:
         kept = float32(1) - weights.eta
         sweep_retroactive(
-            run.hebb, run.eligibility, pre, room.change, room.imprint, kept, weights.clip,
+            room.hebb, room.eligibility, pre, room.change, room.imprint, kept, weights.clip,
             weights.w, weights.alpha, pre, room.sums,
         )  # fmt: skip
+    cut_down(room.hebb, run.hebb)
+    cut_down(room.eligibility, run.eligibility)
 
 
 @compiled
-def keep_traces(run, t):
+def keep_traces(run, room, t):
     """Store the traces as they are before step t, if it is a multiple of run.every; 0 keeps none."""
     if run.every > 0 and t % run.every == 0:
-        copy_matrices(run.hebb, run.hebb_kept, t // run.every)
-        copy_matrices(run.eligibility, run.eligibility_kept, t // run.every)
+        copy_matrices(room.hebb, run.hebb_kept, t // run.every)
+        copy_matrices(room.eligibility, run.eligibility_kept, t // run.every)
 
 
 @compiled
@@ -229,22 +235,28 @@ def group_of(run, first, last):
 
 
 @compiled
-def room_of(run):
-    """Fresh room for the work of a group."""
+def room_of(run, weights):
+    """Fresh room for the work of a group, which begins with the traces of its run."""
     shape = run.h.shape[1:]
-    return Room(aligned(shape), aligned(shape), aligned(shape))
+    return Room(
+        aligned(shape),
+        aligned(shape),
+        aligned(shape),
+        filled_up(run.hebb, weights.w, weights.kind != FIXED),
+        filled_up(run.eligibility, weights.w, weights.kind == RETROACTIVE),
+    )
 
 
 @compiled
 def unroll_group(group, first, last, weights, drives, run):
     """Episodes first to last - 1 from their drives [T, B, H] on: fills their part of `run`."""
     own = group_of(run, first, last)
-    room = room_of(own)
+    room = room_of(own, weights)
     steps, _, size = drives.shape
     for t in range(steps):
         for e in range(last - first):
             for j in range(size):
                 room.sums[e, j] = drives[t, first + e, j]
         step(weights, own, t, room)
-        keep_traces(own, t)
+        keep_traces(own, room, t)
     finish(weights, own, room)

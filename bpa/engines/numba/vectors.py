@@ -14,6 +14,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
 from bpa.engines.numba.compiling import compiled
@@ -62,9 +63,14 @@ class LanesModel(models.PrimitiveModel):
         super().__init__(manager, kind, VECTOR)
 
 
-def place(index: Any) -> Any:
-    """The type of a position in an array: one index, or a tuple of them."""
-    return types.UniTuple(types.intp, len(index)) if isinstance(index, types.BaseTuple) else types.intp
+def place(array: Any, index: Any) -> Any:
+    """The type of a position in an array: one index, or a tuple of them, as many as it has dimensions."""
+    count = len(index) if isinstance(index, types.BaseTuple) else 1
+    if count != array.ndim:
+        raise TypingError(
+            f"{array.ndim} indices are needed in an array of {array.ndim} dimensions, got {count}"
+        )
+    return types.UniTuple(types.intp, count) if isinstance(index, types.BaseTuple) else types.intp
 
 
 def element_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -87,7 +93,7 @@ def load(typing: Any, array: Any, index: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(element_pointer(context, builder, signature, arguments), align=4)
 
-    return lanes(array, place(index)), generate
+    return lanes(array, place(array, index)), generate
 
 
 @intrinsic
@@ -98,7 +104,7 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
         builder.store(arguments[2], element_pointer(context, builder, signature, arguments), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, place(index), lanes), generate
+    return types.void(array, place(array, index), lanes), generate
 
 
 @intrinsic
@@ -218,14 +224,47 @@ def tanh_all(x):
 
 
 @compiled
-def aligned(shape):
-    """An array of zeros that begins where a vector may: one that crosses two lines of a cache costs two."""
+def unfilled(shape):
+    """An array of any numbers that begins where a vector may: across two lines of a cache it costs two."""
     size = 1
     for length in shape:
         size *= length
-    room = np.zeros(size + 16, float32)
+    room = np.empty(size + 16, float32)
     first = -(room.ctypes.data // 4) % 16
     return room[first : first + size].reshape(shape)
+
+
+@compiled
+def aligned(shape):
+    """As `unfilled`, of zeros."""
+    room = unfilled(shape)
+    room[:] = 0
+    return room
+
+
+@compiled
+def filled_up(matrices, like, wanted):
+    """A copy [G, R, P] of matrices [G, H, H], zeros around them, if it is wanted; else [G, 0, 0].
+
+    R and P are those of `like`. Of [G, 0, 0] it is all zeros.
+    """
+    size = matrices.shape[1]
+    copy = aligned((len(matrices), like.shape[0] if wanted else 0, like.shape[1] if wanted else 0))
+    for e in range(len(matrices)):
+        for i in range(size):
+            for j in range(size):
+                copy[e, i, j] = matrices[e, i, j]
+    return copy
+
+
+@compiled
+def cut_down(source, target):
+    """target [G, H, H] = the part of source [G, R, P] that fits; of [G, 0, 0] nothing is asked."""
+    size = target.shape[1]
+    for e in range(len(target)):
+        for i in range(size):
+            for j in range(size):
+                target[e, i, j] = source[e, i, j]
 
 
 @compiled
