@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 
 import torch
@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from bpa.arguments import require_choice
 from bpa.engines import eager
-from bpa.engines.cell import GATES, TRACES, AnyState, Parameterised, Recurrent, cell_of
+from bpa.engines.cell import GATES, TRACES, AnyState, KernelCell, Parameterised, Recurrent, cell_of
 from bpa.engines.context import reason_of_context, reason_of_tensors
+from bpa.engines.memory import memory_kept
 from bpa.engines.offers import accepted
 from bpa.engines.threads import cores, loop_threads, one_torch_thread
 from bpa.engines.view import MAZE, view_of
@@ -127,9 +128,9 @@ def reason_against_triton(net: Parameterised, tensors: Iterable[Tensor | None] =
     return engine if isinstance(engine, str) else None
 
 
-def reason_against_environment(fast: str, net: Parameterised, env: object) -> str | None:
-    """Why the engine of this name cannot let `net`, which it can run, act in `env`; None if it can."""
-    view, cell = view_of(env), accepted(cell_of(net))
+def reason_against_environment(fast: str, net: Parameterised, cell: KernelCell, env: object) -> str | None:
+    """Why the engine of this name cannot let `net`, which offers `cell`, act in `env`; None if it can."""
+    view = view_of(env)
     if isinstance(view, str):
         return view
     if fast == "triton" and view.rules != MAZE:
@@ -163,8 +164,9 @@ def choose(
     device = next(net.parameters()).device
     fast = engine if engine != "auto" else "triton" if device.type == "cuda" else "numba"
     reason = (reason_against_triton if fast == "triton" else reason_against_numba)(net, tensors)
+    cell = cell_of(net)
     if reason is None and env is not None:
-        reason = reason_against_environment(fast, net, env)
+        reason = reason_against_environment(fast, net, accepted(cell), env)
     if reason is None and fast == "triton":
         log_once(logging.INFO, f"engine triton, on {device}")
         return accepted(triton_engine(device))
@@ -176,7 +178,7 @@ def choose(
                 logging.WARNING,
                 "there is one core here, so training takes longer than on two",
             )
-        if accepted(cell_of(net)).loops == GATES:
+        if accepted(cell).loops == GATES:
             from bpa.engines.numba import lstm  # here, because it imports Numba
 
             return lstm
@@ -187,14 +189,18 @@ def choose(
     return eager
 
 
-def room_for_loops(
-    engine: str, net: Parameterised, env: object = None
-) -> contextlib.AbstractContextManager[None]:
-    """Within, PyTorch keeps to one thread if a fast engine runs `net`; see `bpa.engines.threads`.
+@contextlib.contextmanager
+def room_for_loops(engine: str, net: Parameterised, env: object = None) -> Iterator[None]:
+    """Within, PyTorch keeps to one thread if a fast engine runs `net`, and the process keeps what it frees.
 
-    For code that calls an engine again and again. Arguments and errors as of `choose`.
+    See `bpa.engines.threads` and `bpa.engines.memory`. For code that calls an engine again and again.
+    Arguments and errors as of `choose`.
     """
-    return contextlib.nullcontext() if choose(engine, net, env) is eager else one_torch_thread()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(memory_kept())
+        if choose(engine, net, env) is not eager:
+            stack.enter_context(one_torch_thread())
+        yield
 
 
 def unroll(net: Recurrent[AnyState], xs: Tensor, hidden: AnyState, engine: str = "auto") -> eager.Unrolled:

@@ -102,8 +102,9 @@ def a2c_loss(
     if mask is not None:
         require_shape("mask", mask, (T, B))
         values, rewards = values * mask, rewards * mask
-    log_policy = torch.log_softmax(logits, dim=-1)
-    log_taken = log_policy.gather(-1, actions[..., None])[..., 0]
+    # [A, T, B]: PyTorch takes vectors over the first dimension, and none over a last one as short as A.
+    log_policy = torch.log_softmax(logits.movedim(-1, 0).contiguous(), dim=0)
+    log_taken = log_policy.gather(0, actions[None])[0]
     if gae_lambda == 1:
         returns = discounted_returns(rewards, gamma)
     else:
@@ -111,9 +112,6 @@ def a2c_loss(
     advantage = returns - values
     policy_loss = -log_taken * advantage.detach()
     value_loss = advantage.square()
-    concentration = log_policy.exp().square().sum(-1)
-    if mask is not None:
-        each = policy_loss + value_coef * value_loss + concentration_coef * concentration
-        return (each * mask).sum() / mask.sum()
-    terms = [part.mean(1).sum() for part in (policy_loss, value_loss, concentration)]
-    return (terms[0] + value_coef * terms[1] + concentration_coef * terms[2]) / T
+    concentration = log_policy.exp().square().sum(0)
+    each = policy_loss + value_coef * value_loss + concentration_coef * concentration
+    return each.mean() if mask is None else (each * mask).sum() / mask.sum()

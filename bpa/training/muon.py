@@ -30,9 +30,11 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     """
     wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
     x = wide / wide.norm(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(matrix.dtype).tiny)
+    x = x.reshape(-1, *wide.shape[-2:])
     for _ in range(STEPS):
         gram = x @ x.mT
-        x = A * x + (B * gram + C * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=B, alpha=C), x, beta=A)
+    x = x.reshape(wide.shape)
     return x if wide is matrix else x.mT
 
 
