@@ -114,7 +114,7 @@ def rollout(
         env: B episodes of T steps. It is reset first and left at its end.
         noise: see `sample_noise`, which is asked if None.
         engine: one of `bpa.engines.ENGINES`. A fast engine runs the environment inside its loop.
-        greedy: take the likeliest action in place of a sampled one, step by step.
+        greedy: take the likeliest action in place of a sampled one. Triton leaves this to the eager engine.
 
     Raises:
         ValueError: the network or the noise does not fit the environment, a number is out of range, what the
@@ -133,10 +133,12 @@ def rollout(
     require_uniform("noise.action", numbers, (T, B), torch.device(getattr(env, "device", "cpu")))
     if not has_numbers(net.parameters()):
         raise ValueError("net must hold numbers that an environment can go by, got batched or fake tensors")
-    chosen = engines.eager if greedy else engines.choose(engine, net, env)
+    chosen = engines.choose(engine, net, env)
+    if greedy and chosen.__name__ == "bpa.engines.triton":  # which samples every action
+        chosen = engines.eager
     observation = env.reset() if isinstance(noise, Tensor) else env.reset(noise)  # type: ignore[call-arg]
     if chosen is not engines.eager:
-        return Trajectory(*chosen.act(net, env, noise))
+        return Trajectory(*(chosen.act(net, env, noise, True) if greedy else chosen.act(net, env, noise)))
     return act(net, env, observation, numbers, greedy)
 
 

@@ -11,6 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -21,7 +23,7 @@ from bpa import GridMaze, Network, TrainConfig, engines, train
 from bpa.cells.lstm import LSTM
 from bpa.engines import numba as numba_engine
 from bpa.engines.numba import compiling, vectors
-from bpa.engines.numba.environments import pick_except
+from bpa.engines.numba.environments import likeliest, pick_except
 from bpa.envs.cue_reward import CueNoise, CueReward
 from bpa.maze import draw_noise
 from bpa.maze import pick_except as defined_pick
@@ -374,6 +376,43 @@ def test_the_same_gives_the_same_episodes(plasticity, seed):
     assert mazes[1].time == mazes[0].time == 200
 
 
+@pytest.mark.parametrize("place", ["maze", "cues"])
+@pytest.mark.parametrize("cell", ["none", "plastic", "simple", "retroactive", "lstm"])
+def test_the_likeliest_actions_lead_to_the_same_episodes(cell, place):
+    inputs, actions = (17, 4) if place == "maze" else (10, 2)
+    net = LSTM(inputs, 20, actions)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+    if cell != "lstm":
+        net = random_network(3, 20, input_size=inputs, num_actions=actions, plasticity=cell)
+    found = []
+    for engine in ("eager", "numba"):
+        same = {"generator": torch.Generator().manual_seed(9)}
+        env = GridMaze(7, 21, 60, **same) if place == "maze" else CueReward(2, 4, 21, 60, **same)
+        with torch.no_grad():
+            found.append(rollout(net, env, env.sample_noise(), engine, greedy=True))
+    right, mine = found
+    assert torch.equal(mine.actions, right.actions)
+    assert torch.equal(mine.rewards, right.rewards)
+    assert torch.equal(mine.actions, mine.logits.argmax(-1))
+    assert len(mine.actions.unique()) > 1
+
+
+def test_of_equal_logits_the_first_is_the_likeliest_and_nan_before_all():
+    rows = [
+        [1, 3, 3, 2],
+        [0, 0, 0, 0],
+        [1, math.nan, 5, math.nan],
+        [math.inf, 0, math.inf, 1],
+        [-1, -3, -2, 9],
+    ]
+    heads = np.array([rows], np.float32)
+    for b, row in enumerate(torch.tensor(heads[0])):
+        for count in (2, 3, 4):
+            assert likeliest(heads, (0, b), count) == row[:count].argmax(), (row, count)
+
+
 @pytest.mark.parametrize("count", [2, 3, 8, 32])
 def test_every_number_below_1_leads_to_a_cell_other_than_the_goal(count):
     edges = torch.arange(count, dtype=torch.float32) / (count - 1)  # where the next cell begins
@@ -612,7 +651,8 @@ def doubled(x):
     return 2 * x
 
 
-def test_a_change_in_any_file_of_the_loops_compiles_anew(monkeypatch):
+def test_a_change_in_any_file_of_the_loops_compiles_anew(monkeypatch, tmp_path):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))  # or another test's file may take its place
     names = {Path(name).name for name, _, _ in compiling.stamp()}
     assert {"vectors.py", "traces.py", "environments.py", "backward.py", "cell.py", "view.py"} <= names
     hits = []
@@ -625,7 +665,8 @@ def test_a_change_in_any_file_of_the_loops_compiles_anew(monkeypatch):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_compiling_is_said_once_on_a_terminal_and_else_to_the_log(monkeypatch, caplog, terminal):
+def test_compiling_is_said_once_on_a_terminal_and_else_to_the_log(monkeypatch, caplog, tmp_path, terminal):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     stderr = io.StringIO()
     monkeypatch.setattr(stderr, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr(sys, "stderr", stderr)

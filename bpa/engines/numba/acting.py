@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from bpa.engines.numba.compiling import compiled
@@ -13,35 +15,55 @@ from bpa.engines.numba.traces import finish, group_of, keep_traces, read_fixed, 
 from bpa.engines.numba.vectors import LANES, float32, fma, load, spread, store, tanh_all
 
 
+class Nonzero(NamedTuple):
+    """Room for what of an observation is not 0, and three places more."""
+
+    places: np.ndarray  # [I + 3]
+    numbers: np.ndarray  # [I + 3]
+
+
+@compiled
+def nonzero(count):
+    """This room, for observations of `count` numbers."""
+    return Nonzero(np.zeros(count + 3, np.int64), np.zeros(count + 3, float32))
+
+
 @compiled
 def add_input(weight, bias, observations, at, some, sums, e):
     """sums[e] = bias + sum_k x_k weight_k for x = observations[at]; weight [I, C]. What is 0 costs nothing.
 
-    Much is 0; `some` [I] is room for the k of which x_k is not.
+    Much is 0; `some` is room for the rest, which is taken by fours.
     """
-    count = 0
-    for k in range(len(some)):
-        some[count] = k
-        count += observations[(*at, k)] != 0
+    places, numbers, count = some.places, some.numbers, 0
+    for k in range(observations.shape[2]):
+        x = observations[(*at, k)]
+        places[count], numbers[count] = k, x
+        count += x != 0
+    for n in range(count, count + 3):
+        places[n], numbers[n] = 0, 0
     for j in range(0, len(bias), LANES):
-        total = load(bias, j)
-        for n in range(count):
-            k = some[n]
-            total = fma(spread(observations[(*at, k)]), load(weight, (k, j)), total)
-        store(sums, (e, j), total)
+        store(sums, (e, j), load(bias, j))
+    for n in range(0, count, 4):
+        k0, k1, k2, k3 = places[n], places[n + 1], places[n + 2], places[n + 3]
+        x0, x1 = spread(numbers[n]), spread(numbers[n + 1])
+        x2, x3 = spread(numbers[n + 2]), spread(numbers[n + 3])
+        for j in range(0, len(bias), LANES):
+            total = fma(x0, load(weight, (k0, j)), load(sums, (e, j)))
+            total = fma(x1, load(weight, (k1, j)), total)
+            total = fma(x2, load(weight, (k2, j)), total)
+            store(sums, (e, j), fma(x3, load(weight, (k3, j)), total))
 
 
 @compiled
-def act_group(group, first, last, weights, layers, actions, env, episodes, run):
+def act_group(group, first, last, weights, layers, choice, env, episodes, run):
     """Episodes first to last - 1 in an `Environment`: as unroll_group, with the environment in the same loop.
 
-    There are so many `actions`. Their part of `episodes` is filled, and env.agent moves from where it is to
-    where it ends.
+    Their part of `episodes` is filled, and
+    env.agent moves from where it is to where it ends.
     """
     own = group_of(run, first, last)
     room = room_of(own, weights)
-    logits = np.zeros(actions, float32)
-    some = np.zeros(len(layers.input_weight), np.int64)
+    probabilities, some = np.zeros(choice.actions, float32), nonzero(len(layers.input_weight))
     for t in range(len(episodes.actions)):
         sense(env, first, last, t, episodes)
         for e in range(last - first):
@@ -49,7 +71,7 @@ def act_group(group, first, last, weights, layers, actions, env, episodes, run):
             add_input(layers.input_weight, layers.input_bias, episodes.observations, at, some, room.sums, e)
         step(weights, own, t, room)
         keep_traces(own, room, t)
-        act(env, first, last, t, own.h[t + 1], layers, logits, episodes)
+        act(env, first, last, t, own.h[t + 1], layers, choice, probabilities, episodes)
     finish(weights, own, room)
 
 
@@ -81,7 +103,7 @@ def lstm_step(w, pre, cell, sums):
 
 
 @compiled
-def act_lstm_group(group, first, last, w, layers, actions, env, episodes):
+def act_lstm_group(group, first, last, w, layers, choice, env, episodes):
     """Episodes first to last - 1 of a plain LSTM in an `Environment`, from its initial state; as act_group.
 
     w [H, 4 P] and the input layer are in the order of lstm_step.
@@ -89,12 +111,11 @@ def act_lstm_group(group, first, last, w, layers, actions, env, episodes):
     shape = last - first, layers.head_weight.shape[1]
     h, cell = np.zeros(shape, float32), np.zeros(shape, float32)
     sums = np.zeros((shape[0], w.shape[1]), float32)
-    logits = np.zeros(actions, float32)
-    some = np.zeros(len(layers.input_weight), np.int64)
+    probabilities, some = np.zeros(choice.actions, float32), nonzero(len(layers.input_weight))
     for t in range(len(episodes.actions)):
         sense(env, first, last, t, episodes)
         for e in range(last - first):
             at = (t, first + e)
             add_input(layers.input_weight, layers.input_bias, episodes.observations, at, some, sums, e)
         lstm_step(w, h, cell, sums)
-        act(env, first, last, t, h, layers, logits, episodes)
+        act(env, first, last, t, h, layers, choice, probabilities, episodes)

@@ -52,6 +52,13 @@ class Layers(NamedTuple):
     head_bias: np.ndarray  # [N]
 
 
+class Choice(NamedTuple):
+    """How actions are chosen."""
+
+    actions: int  # how many there are
+    greedy: bool  # the likeliest, in place of a sampled one
+
+
 class Episodes(NamedTuple, Generic[Array]):
     """What happens in B episodes: filled, but for the noise."""
 
@@ -99,20 +106,21 @@ def sense(env, first, last, t, episodes):
 
 
 @compiled
-def sample(logits, uniform):
-    """As in bpa.training.rollout: the first action at which the summed probabilities exceed the number.
+def sample(heads, at, uniform, room):
+    """As in bpa.training.rollout, by the first logits heads[at], as many as `room` [A] has places.
 
-    Never one of probability 0, whatever rounding does to the sum; action 0 where a logit is NaN.
+    The first action at which the summed probabilities exceed the number. Never one of probability 0, whatever
+    rounding does to the sum; action 0 where a logit is NaN.
     """
     highest, everything = float32(-np.inf), float32(0)
-    for a in range(len(logits)):
-        highest = max(highest, logits[a])
-    for a in range(len(logits)):
-        logits[a] = math.exp(logits[a] - highest)
-        everything += logits[a]
+    for a in range(len(room)):
+        highest = max(highest, heads[(*at, a)])
+    for a in range(len(room)):
+        room[a] = math.exp(heads[(*at, a)] - highest)
+        everything += room[a]
     reached, action, last = float32(0), 0, 0
-    for a in range(len(logits)):
-        probability = logits[a] / everything
+    for a in range(len(room)):
+        probability = room[a] / everything
         if probability > SMALLEST:
             reached += probability
             last = a
@@ -121,31 +129,54 @@ def sample(logits, uniform):
 
 
 @compiled
-def act(env, first, last, t, h, layers, logits, episodes):
+def likeliest(heads, at, count):
+    """The first action with the highest of `count` logits heads[at]; as for PyTorch, NaN is higher still."""
+    action = 0
+    for a in range(1, count):
+        best, logit = heads[(*at, action)], heads[(*at, a)]
+        if logit > best or (logit != logit and best == best):
+            action = a
+    return action
+
+
+@compiled
+def act(env, first, last, t, h, layers, choice, room, episodes):
     """Agents first to last - 1 choose by their activities h [G, P], and the environment answers.
 
-    `logits` [A] is room for their choice.
+    `room` [A] is for the probabilities of a choice. Each thing is done for all agents before the next, so
+    that none waits for its own result.
     """
-    noise, actions, rewards, heads = episodes.noise, episodes.actions, episodes.rewards, episodes.heads
-    walls, moves, cells = env.walls, env.moves, env.free_cells
-    goal_index, agent, teleport, answers = env.goal_index, env.agent, env.teleport, env.answers
+    actions, rewards, heads = episodes.actions, episodes.rewards, episodes.heads
     for b in range(first, last):
         for n in range(heads.shape[2]):
             heads[t, b, n] = dot(h, (b - first,), layers.head_weight, (n,)) + layers.head_bias[n]
-        for a in range(len(logits)):
-            logits[a] = heads[t, b, a]
-        action, reward = sample(logits, noise[t, b]), float32(0)
-        if env.rules == MAZE:  # a step, or none before a wall; from the goal to a random cell
-            row, column = agent[b, 0] + moves[action, 0], agent[b, 1] + moves[action, 1]
-            if walls[row, column]:
-                row, column = agent[b, 0], agent[b, 1]
-                reward -= env.penalty
-            goal = goal_index[b]
-            if row == cells[goal, 0] and column == cells[goal, 1]:
-                elsewhere = pick_except(teleport[t, b], len(cells), goal)
-                row, column = cells[elsewhere, 0], cells[elsewhere, 1]
-                reward += env.reward
-            agent[b, 0], agent[b, 1] = row, column
-        elif answers[t, b] >= 0:
-            reward = env.reward if action == answers[t, b] else -env.penalty
-        actions[t, b], rewards[t, b] = action, reward
+    for b in range(first, last):
+        if choice.greedy:
+            actions[t, b] = likeliest(heads, (t, b), choice.actions)
+        else:
+            actions[t, b] = sample(heads, (t, b), episodes.noise[t, b], room)
+    if env.rules == MAZE:
+        move(env, first, last, t, actions, rewards)
+        return
+    for b in range(first, last):
+        rewards[t, b], answer = 0, env.answers[t, b]
+        if answer >= 0:
+            rewards[t, b] = env.reward if actions[t, b] == answer else -env.penalty
+
+
+@compiled
+def move(env, first, last, t, actions, rewards):
+    """As in bpa.maze: a step, or none before a wall; from the goal to a random cell."""
+    cells, agent = env.free_cells, env.agent
+    for b in range(first, last):
+        action, goal = actions[t, b], env.goal_index[b]
+        row, column = agent[b, 0], agent[b, 1]
+        down, right = env.moves[action, 0], env.moves[action, 1]
+        blocked = env.walls[row + down, column + right]
+        row, column = row + down * (1 - blocked), column + right * (1 - blocked)  # no branch to be guessed
+        reward = -env.penalty * blocked
+        if row == cells[goal, 0] and column == cells[goal, 1]:
+            elsewhere = pick_except(env.teleport[t, b], len(cells), goal)
+            row, column = cells[elsewhere, 0], cells[elsewhere, 1]
+            reward += env.reward
+        agent[b, 0], agent[b, 1], rewards[t, b] = row, column, reward

@@ -57,11 +57,11 @@ def unroll(net: LoopNetwork, xs: Tensor, hidden: Any) -> Unrolled:
     return Unrolled(logits, values, None, h, type(hidden)(last_h[0], last_cell[0]))
 
 
-def act(net: LoopNetwork, env: Viewed, noise: ActionNoise) -> tuple[Any, ...]:
+def act(net: LoopNetwork, env: Viewed, noise: ActionNoise, greedy: bool = False) -> tuple[Any, ...]:
     """As `bpa.engines.numba.act`."""
     cell = accepted(net.kernel_cell())
     weight, bias = loop_order(cell.i2h.weight.T), loop_order(cell.i2h.bias)
     layers = Layers(*map(as_arrays, (weight, bias, padded(cell.h2o.weight), cell.h2o.bias)))
-    seen = run_episodes(act_lstm_group, env, noise, loop_order(cell.parameters.w), layers)
+    seen = run_episodes(act_lstm_group, env, noise, greedy, loop_order(cell.parameters.w), layers)
     out = unroll(net, seen.observations, net.initial_state(noise.action.shape[1]))
     return seen.observations, seen.actions, seen.rewards, *out

@@ -103,10 +103,14 @@ def hebbian_row(hebb, e, i, j, q, p, change, low, high, w, alpha, sums):
 
 
 @compiled
-def sweep_hebbian(hebb, before, change, clip, w, alpha, pre, sums):
-    """Hebb_ij = Clip( Hebb_ij + before_i change_j ), then sums_j += sum_i (w_ij + alpha_ij Hebb_ij) pre_i"""
-    low, high = spread(-clip), spread(clip)
-    for i in range(0, len(w), ROWS):
+def sweep_hebbian(hebb, before, change, clip, w, alpha, pre, sums, up):
+    """Hebb_ij = Clip( Hebb_ij + before_i change_j ), then sums_j += sum_i (w_ij + alpha_ij Hebb_ij) pre_i
+
+    From the last row to the first if not `up`: the rows where a sweep ends are in the nearest cache still.
+    """
+    low, high, last = spread(-clip), spread(clip), len(w) - ROWS
+    for n in range(0, len(w), ROWS):
+        i = n if up else last - n
         for e in range(len(sums)):
             q0, q1 = spread(before[e, i]), spread(before[e, i + 1])
             q2, q3 = spread(before[e, i + 2]), spread(before[e, i + 3])
@@ -178,7 +182,8 @@ def step(weights, run, t, room):
     if weights.kind == FIXED:
         read_fixed(weights.w, pre, room.sums)
     elif weights.kind == HEBBIAN:
-        sweep_hebbian(room.hebb, before, room.change, bound, weights.w, weights.alpha, pre, room.sums)
+        w, alpha = weights.w, weights.alpha
+        sweep_hebbian(room.hebb, before, room.change, bound, w, alpha, pre, room.sums, t % 2 == 0)
     else:
         kept = float32(1) if first else float32(1) - weights.eta
         sweep_retroactive(
@@ -201,7 +206,8 @@ def finish(weights, run, room):
     """Bring the traces up to date with the last step, and hand them out; what is read is of no use."""
     pre = run.h[len(run.h) - 2]
     if weights.kind == HEBBIAN:
-        sweep_hebbian(room.hebb, pre, room.change, weights.clip, weights.w, weights.alpha, pre, room.sums)
+        w, alpha = weights.w, weights.alpha
+        sweep_hebbian(room.hebb, pre, room.change, weights.clip, w, alpha, pre, room.sums, True)
     elif weights.kind == RETROACTIVE:
         kept = float32(1) - weights.eta
         sweep_retroactive(
