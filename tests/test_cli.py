@@ -12,6 +12,7 @@ import torch
 
 from bpa.cli import main
 from bpa.envs.baselines import expected_reward
+from bpa.training.adam import Adam
 from bpa.training.checkpoint import load_weights, read_history
 
 TINY = ["--iterations", "2", "--batch-size", "2", "--hidden-size", "5", "--episode-length", "8", "--quiet"]
@@ -267,10 +268,8 @@ def test_a_device_that_is_not_here_is_refused_before_an_episode(tmp_path, capsys
 
 
 def test_a_stopped_run_says_how_to_go_on(tmp_path, capsys, monkeypatch):
-    step = torch.optim.Adam.step
-    monkeypatch.setattr(
-        torch.optim.Adam, "step", lambda adam: (os.kill(os.getpid(), signal.SIGINT), step(adam))
-    )
+    step = Adam.step
+    monkeypatch.setattr(Adam, "step", lambda adam: (os.kill(os.getpid(), signal.SIGINT), step(adam)))
     command = ["train", *TINY, "--out", str(tmp_path / "my run")]
     assert main(command) == 130
     said = capsys.readouterr().err

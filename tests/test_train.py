@@ -24,6 +24,7 @@ from bpa.envs.cue_reward import PUBLISHED, CueReward
 from bpa.maze import draw_noise
 from bpa.train import Diverged, a2c_loss, discounted_returns
 from bpa.training.a2c import BASELINES, lambda_returns
+from bpa.training.adam import Adam
 from bpa.training.checkpoint import build_network, load_checkpoint, load_weights, read_history
 from bpa.training.config import OWN
 from bpa.training.distributed import Team, join_team, own_device
@@ -328,11 +329,9 @@ def test_the_learning_rate_falls_as_its_schedule_says(schedule, factors):
     assert [scheduled(schedule, n, 4) for n in range(1, 5)] == pytest.approx(factors, rel=1e-5)
     config = SMALL.replace(iterations=4, learning_rate_schedule=schedule, learning_rate=0.5)
     rates = []
-    step = torch.optim.Adam.step
+    step = Adam.step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            torch.optim.Adam, "step", lambda adam: (rates.append(adam.param_groups[0]["lr"]), step(adam))
-        )
+        patch.setattr(Adam, "step", lambda adam: (rates.append(adam.param_groups[0]["lr"]), step(adam)))
         train(config)
     assert rates == pytest.approx([0.5 * factor for factor in factors], rel=1e-5)
 
@@ -351,10 +350,8 @@ def failing_at(monkeypatch, bad):
 def test_a_diverged_step_is_left_out_and_said(tmp_path, monkeypatch, caplog, policy, scale):
     config = SMALL.replace(iterations=6, on_divergence=policy, checkpoint_every=4, learning_rate=0.01)
     rates = []
-    step = torch.optim.Adam.step
-    monkeypatch.setattr(
-        torch.optim.Adam, "step", lambda adam: (rates.append(adam.param_groups[0]["lr"]), step(adam))
-    )
+    step = Adam.step
+    monkeypatch.setattr(Adam, "step", lambda adam: (rates.append(adam.param_groups[0]["lr"]), step(adam)))
     failing_at(monkeypatch, {3, 5})
     whole = train(config)
     assert rates == pytest.approx([0.01, 0.01, 0.01 * scale**0.5, 0.01 * scale])
@@ -440,7 +437,7 @@ def test_a_run_that_watch_stops_is_kept_and_can_go_on(tmp_path):
 @pytest.mark.parametrize("late", [False, True])
 def test_a_run_stopped_in_its_last_iteration_is_complete_and_says_so(tmp_path, monkeypatch, late):
     """Also where the signal comes after the last look for one."""
-    step = torch.optim.Adam.step
+    step = Adam.step
 
     def stop_in_step(adam):
         if not late and adam.state and next(iter(adam.state.values()))["step"] == 2:
@@ -451,7 +448,7 @@ def test_a_run_stopped_in_its_last_iteration_is_complete_and_says_so(tmp_path, m
         if late and len(history) == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(torch.optim.Adam, "step", stop_in_step)
+    monkeypatch.setattr(Adam, "step", stop_in_step)
     config = SMALL.replace(out=str(tmp_path / "run"))
     with pytest.raises(KeyboardInterrupt, match=r"after iteration 3; it was the last one, and .*run is comp"):
         train(config, watch=stop_after)

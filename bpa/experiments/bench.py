@@ -28,6 +28,7 @@ from bpa.experiments.compact import compact_rollout
 from bpa.maze import NUM_ACTIONS, OBSERVATION_SIZE, GridMaze, draw_noise
 from bpa.network import Network
 from bpa.train import a2c_loss
+from bpa.training.adam import Adam
 from bpa.training.rollout import rollout
 
 # Floating-point operations of one training iteration, for each element of Hebb and step: B T H^2 of them.
@@ -125,7 +126,7 @@ def measure_here(case: Case, seconds: float) -> dict[str, Any]:
     device = torch.device("cuda" if case.engine == "triton" and torch.cuda.is_available() else "cpu")
     net = Network(OBSERVATION_SIZE, case.hidden_size, NUM_ACTIONS, generator=generator).to(device)
     maze = GridMaze(11, case.batch_size, case.episode_length, generator=generator, device=device)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, eps=1e-4, fused=True)
+    optimizer = Adam(net.parameters(), lr=1e-4, eps=1e-4)
 
     def iterate() -> float:
         begun = time.perf_counter()
@@ -135,7 +136,7 @@ def measure_here(case: Case, seconds: float) -> dict[str, Any]:
         else:
             happened = rollout(net, maze, noise, case.engine)
             seen = happened.logits, happened.values, happened.actions, happened.rewards
-        optimizer.zero_grad()
+        net.zero_grad()
         a2c_loss(*seen).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 4.0)
         optimizer.step()

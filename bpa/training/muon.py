@@ -9,11 +9,11 @@ matrices of 100 x 100 took it 18 ms on ours, longer than a third of a training i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bpa.arguments import require_number
 
@@ -38,7 +38,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     return x if wide is matrix else x.mT
 
 
-class Muon(torch.optim.Optimizer):
+class Muon:
     """Gradient descent by steps that are made orthogonal.
 
     From the gradient g of a parameter, m = momentum m + (1 - momentum) g, and the step goes along
@@ -55,7 +55,7 @@ class Muon(torch.optim.Optimizer):
         ValueError: a number is out of range, or a parameter is no matrix.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.9):
+    def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.9):
         lr = require_number("lr", lr, low=0, above=True)
         momentum = require_number("momentum", momentum, low=0, high=1)
         if momentum == 1:
@@ -64,23 +64,18 @@ class Muon(torch.optim.Optimizer):
         for param in params:
             if param.ndim < 2:
                 raise ValueError(f"params must be matrices, got one of shape {tuple(param.shape)}")
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+        self.param_groups: list[dict[str, Any]] = [{"params": params, "lr": lr, "momentum": momentum}]
+        self.state: dict[nn.Parameter, dict[str, Tensor]] = {}
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self) -> None:
         """One step for every parameter that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is None:
                     continue
-                state, keep = self.state[param], group["momentum"]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(param)
+                keep = group["momentum"]
+                state = self.state.setdefault(param, {"momentum": torch.zeros_like(param)})
                 mean = state["momentum"].lerp_(param.grad, 1 - keep)
                 size = SIZE_OF_ADAM * math.sqrt(max(param.shape[-2:]))
                 param.sub_(orthogonalized(param.grad.lerp(mean, keep)), alpha=group["lr"] * size)
-        return loss

@@ -134,7 +134,7 @@ def fit(
         for iteration in range(1, iterations + 1):
             batch = task.sample()
             loss = batch_loss(net.unroll(batch.inputs, engine=engine).logits, batch)
-            optimizer.zero_grad()
+            net.zero_grad()
             loss.backward()
             norm = gradient_norm(net)
             if reason := fault(loss.item(), norm):

@@ -45,6 +45,7 @@ from bpa.experiments.reproduce import (
 from bpa.experiments.statistics import Final, Point, median_runs
 from bpa.show.curves import comparison
 from bpa.show.plots import draw_finals
+from bpa.training.adam import Adam
 from bpa.training.checkpoint import Record, SupervisedRecord, build_network, load_weights, read_history
 from bpa.training.config import beginning
 from bpa.training.presets import PRESETS
@@ -80,14 +81,14 @@ def without_seconds(rows):
 
 def interrupting(monkeypatch, at):
     """Ctrl-C during optimiser step number `at`."""
-    step, count = torch.optim.Adam.step, itertools.count(1)
+    step, count = Adam.step, itertools.count(1)
 
     def stepping(adam):
         if next(count) == at:
             os.kill(os.getpid(), signal.SIGINT)
         step(adam)
 
-    monkeypatch.setattr(torch.optim.Adam, "step", stepping)
+    monkeypatch.setattr(Adam, "step", stepping)
 
 
 def until(true):
@@ -306,7 +307,7 @@ def test_a_stopped_comparison_goes_on_to_the_same_numbers(done, tmp_path, monkey
 def test_a_run_killed_before_it_is_evaluated_is_only_evaluated(done, tmp_path, monkeypatch):
     shutil.copytree(done[0], tmp_path / "maze")
     (tmp_path / "maze" / "runs" / "simple-1" / FINAL).unlink()
-    monkeypatch.setattr(torch.optim.Adam, "step", None)
+    monkeypatch.setattr(Adam, "step", None)
     assert without_seconds(compare(tmp_path / "maze", variants=tuple(VARIANTS))) == without_seconds(done[1])
 
 

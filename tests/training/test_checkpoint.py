@@ -15,6 +15,7 @@ from bpa.experiments.evaluate import episode_rewards, first_hits, maze_metrics, 
 from bpa.show.curves import save_curves
 from bpa.show.play import episode, save_film
 from bpa.training import checkpoint as runs
+from bpa.training.adam import Adam
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +65,8 @@ def test_a_run_killed_between_checkpoints_goes_on_from_the_last_one(tmp_path, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        steps = iter([torch.optim.Adam.step] * 3 + [killed])
-        patch.setattr(torch.optim.Adam, "step", lambda self: next(steps)(self))
+        steps = iter([Adam.step] * 3 + [killed])
+        patch.setattr(Adam, "step", lambda self: next(steps)(self))
         with pytest.raises(KeyboardInterrupt):
             train(config)
     with open(tmp_path / "run" / "history.csv", "a") as file:
@@ -82,7 +83,7 @@ def test_a_run_killed_before_its_first_checkpoint_can_be_resumed(tmp_path, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch.optim.Adam, "step", killed)
+        patch.setattr(Adam, "step", killed)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bpa import TrainConfig, train
 from bpa.cells.lstm import LSTM
 from bpa.network import Network
+from bpa.training.adam import Adam
 from bpa.training.muon import Muon, orthogonalized
 from bpa.training.optim import build_optimizers, load_optimizer_state, optimizer_state
 
@@ -139,7 +140,7 @@ def test_muon_takes_the_matrices_between_neurons_and_adam_every_other(net, matri
     assert all(optimizer.param_groups[0]["lr"] == 1e-3 for optimizer in optimizers)
     assert optimizers[0].param_groups[0]["eps"] == 1e-5
     assert taken.get(Muon, set()) == matrices
-    assert taken[torch.optim.Adam] == set(names.values()) - matrices
+    assert taken[Adam] == set(names.values()) - matrices
     (adam,) = build_optimizers(net, "adam", 1e-3, 1e-4)
     assert len(adam.param_groups[0]["params"]) == len(names)
 
