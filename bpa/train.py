@@ -132,6 +132,7 @@ def reinforce(run: Run) -> Outcome:
         env, noise = shard_of(env, cast(Noise, noise), team.shard(config.batch_size))
     seen = rollout(run.net, env, noise, config.engine)
     values, baseline, weight = seen.values, config.baseline, 1.0
+    falling = scheduled(config.concentration_schedule, run.iteration + 1, config.iterations)
     if team.size > 1:  # shards need not have equally many steps
         steps = float(values.numel() if seen.mask is None else seen.mask.sum())
         weight = steps * team.size / summed(team, [steps], like=values)[0]
@@ -145,7 +146,7 @@ def reinforce(run: Run) -> Outcome:
         seen.rewards,
         config.gamma,
         config.value_coef,
-        config.concentration_coef,
+        config.concentration_coef * falling,
         baseline,
         config.gae_lambda,
         seen.mask,

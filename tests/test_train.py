@@ -1,5 +1,6 @@
 """The loss against plain loops, the loop against itself, and a small agent that learns."""
 
+import inspect
 import math
 import os
 import re
@@ -201,6 +202,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights
         ({"engine": "steam"}, "engine must be one of"),
         ({"gae_lambda": 1.1}, "gae_lambda must be a finite number of at least 0 and at most 1, got 1.1"),
         ({"learning_rate_schedule": "sine"}, "learning_rate_schedule must be one of 'constant', 'linear'"),
+        ({"concentration_schedule": "sine"}, "concentration_schedule must be one of 'constant', 'linear'"),
         ({"on_divergence": "pray"}, "on_divergence must be one of 'stop', 'skip', 'halve-lr', got 'pray'"),
         ({"gradient_norm_limit": 0}, "gradient_norm_limit must be a finite number above 0, got 0"),
         ({"tensorboard": True}, "tensorboard needs out"),
@@ -222,6 +224,7 @@ def test_the_command_line_offers_what_the_config_allows():
         "optimizer": OPTIMIZERS,
         "on_divergence": POLICIES,
         "learning_rate_schedule": SCHEDULES,
+        "concentration_schedule": SCHEDULES,
     }
     offered = {name: get_args(kind) for name, kind in get_type_hints(TrainConfig).items() if get_args(kind)}
     assert {name: offered[name] for name in allowed} == allowed
@@ -334,6 +337,19 @@ def test_the_learning_rate_falls_as_its_schedule_says(schedule, factors):
         patch.setattr(Adam, "step", lambda adam: (rates.append(adam.param_groups[0]["lr"]), step(adam)))
         train(config)
     assert rates == pytest.approx([0.5 * factor for factor in factors], rel=1e-5)
+
+
+@pytest.mark.parametrize(("schedule", "factors"), [("constant", [1, 1, 1]), ("linear", [1, 2 / 3, 1 / 3])])
+def test_the_penalty_on_concentration_falls_as_its_schedule_says(monkeypatch, schedule, factors):
+    penalties = []
+
+    def noted(*arguments):
+        penalties.append(inspect.signature(a2c_loss).bind(*arguments).arguments["concentration_coef"])
+        return a2c_loss(*arguments)
+
+    monkeypatch.setitem(train.__globals__, "a2c_loss", noted)
+    train(SMALL.replace(iterations=3, concentration_coef=0.2, concentration_schedule=schedule))
+    assert penalties == pytest.approx([0.2 * factor for factor in factors])
 
 
 def failing_at(monkeypatch, bad):

@@ -468,11 +468,16 @@ def load_checkpoint(out: str | Path) -> Checkpoint:
 def refuse_other_settings(stored: TrainConfig, asked: TrainConfig) -> None:
     """ValueError if `asked` would continue a run of other settings than `stored`."""
     before, now = stored.named_settings(), asked.named_settings()
-    if stored.learning_rate_schedule != "constant" and asked.iterations != stored.iterations:
-        raise ValueError(
-            f"iterations is {stored.iterations} in the run to resume, got {asked.iterations}; its learning "
-            f"rate falls by a {stored.learning_rate_schedule} schedule, so its length may not change"
-        )
+    falling = {
+        "learning rate": stored.learning_rate_schedule,
+        "penalty on concentration": stored.concentration_schedule,
+    }
+    for name, schedule in falling.items():
+        if schedule != "constant" and asked.iterations != stored.iterations:
+            raise ValueError(
+                f"iterations is {stored.iterations} in the run to resume, got {asked.iterations}; its {name} "
+                f"falls by a {schedule} schedule, so its length may not change"
+            )
     for name, value in before.items():
         if name not in FREE_TO_CHANGE and now[name] != value:
             raise ValueError(

@@ -134,6 +134,8 @@ class TrainConfig:
     """Weight of the squared value error."""
     concentration_coef: float = ranged(0.01, Real(0))
     """Weight of the penalty on concentrated policies."""
+    concentration_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How this weight falls towards 0 at the last iteration."""
     baseline: Literal["own", "first"] = "own"
     """Baseline of the advantage: each episode's own value, or the published slip."""
 

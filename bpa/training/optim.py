@@ -80,7 +80,7 @@ def load_optimizer_state(
 
 
 def scheduled(schedule: str, iteration: int, iterations: int) -> float:
-    """What the learning rate is multiplied by at `iteration`, counted from 1: from 1 down towards 0.
+    """What a setting that falls is multiplied by at `iteration`, counted from 1: from 1 down towards 0.
 
     "constant" stays at 1; "linear" and "cosine" would reach 0 one iteration after the last.
     """

@@ -401,12 +401,17 @@ def test_a_checkpoint_says_what_computed_it(finished):
     assert {"bpa", "python", "numpy", "numba"} <= metadata.keys()
 
 
-def test_the_length_of_a_run_whose_learning_rate_falls_may_not_change(tmp_path):
-    config = SMALL.replace(learning_rate_schedule="linear", out=str(tmp_path / "run"))
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("learning_rate_schedule", "learning rate"),
+        ("concentration_schedule", "penalty on concentration"),
+    ],
+)
+def test_the_length_of_a_run_in_which_something_falls_may_not_change(tmp_path, name, said):
+    config = SMALL.replace(**{name: "linear"}, out=str(tmp_path / "run"))
     whole = train(config.replace(iterations=4))
-    with pytest.raises(
-        ValueError, match="iterations is 4 in the run to resume, got 6; its learning rate falls"
-    ):
+    with pytest.raises(ValueError, match=f"iterations is 4 in the run to resume, got 6; its {said} falls"):
         train(config.replace(iterations=6, resume=True))
     assert_equal_weights(weights(whole), weights(train(config.replace(iterations=4, resume=True))))
 
