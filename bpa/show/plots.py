@@ -27,7 +27,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from bpa.arguments import require_integer, require_number
 from bpa.show.picture import LETTER, NARROW, READABLE, Picture, encode, require_text
-from bpa.show.svg import INK, inline_svg
+from bpa.show.svg import INK, inline_svg, without_latex
 
 COLORS = {
     "blue": "#0064c0",
@@ -99,8 +99,7 @@ def require_figure(value: Any) -> Figure:
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG; the same figure gives the same bytes. Text is set by Matplotlib, never by LaTeX."""
     buffer = io.BytesIO()
-    for text in require_figure(figure).findobj(Text):
-        text.set_usetex(False)
+    without_latex(require_figure(figure))
     with plt.style.context(SAVING):
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

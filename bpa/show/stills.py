@@ -10,8 +10,9 @@ import io
 from typing import Any
 
 import numpy as np
-from matplotlib import colors
+from matplotlib import colors, pyplot
 from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,11 +21,11 @@ from matplotlib.text import Text
 from PIL import Image
 
 from bpa.show.picture import encode
-from bpa.show.plots import png_bytes
-from bpa.show.svg import INK, lying_on_pictures, neutral
+from bpa.show.plots import SAVING
+from bpa.show.svg import INK, lying_on_pictures, neutral, without_latex
 
 STILL_COLORS = 64  # a palette: a plot needs no more, and weighs a third
-STILL_DPI = 120
+STILL_DPI = 144  # as the style of the book: sharp on a dense screen
 NIGHT_INK, NIGHT_PAPER = "#e8e8e8", "#121212"  # those of a live figure in the dark theme, in frame.css
 
 
@@ -63,7 +64,7 @@ def turn(artist: Artist) -> None:
 
 
 def darken(figure: Figure) -> None:
-    """Turn a figure for the dark theme, in place."""
+    """Turn a figure that has been drawn for the dark theme, in place."""
     kept = {id(artist) for artist in lying_on_pictures(figure)}
     for artist in figure.findobj():
         if id(artist) in kept:
@@ -73,21 +74,30 @@ def darken(figure: Figure) -> None:
             turn(box)
 
 
-def small_png(figure: Figure) -> bytes:
+def small_png(canvas: FigureCanvasAgg) -> bytes:
     """The figure as PNG with a palette of few colours."""
-    figure.set_dpi(STILL_DPI)
-    with Image.open(io.BytesIO(png_bytes(figure))) as image:
-        flat = Image.new("RGB", image.size, "white")
-        flat.paste(image, mask=image.getchannel("A") if "A" in image.getbands() else None)
-        buffer = io.BytesIO()
-        flat.quantize(STILL_COLORS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+    flat = Image.new("RGB", image.size, "white")
+    flat.paste(image, mask=image.getchannel("A"))
+    buffer = io.BytesIO()
+    flat.quantize(STILL_COLORS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def still(figure: Figure) -> tuple[str, str]:
-    """The figure for the light and for the dark theme, as addresses that hold the picture. It is changed."""
-    light = small_png(figure)
-    darken(figure)
-    dark = small_png(figure)
+    """The figure for the light and for the dark theme, as addresses that hold the picture. It is changed.
+
+    It is laid out once, so that both have everything in the same places, and drawn into memory: `savefig`
+    would lay it out anew each time, draw it twice, and write a file to be read again.
+    """
+    without_latex(figure)
+    figure.set_dpi(STILL_DPI)
+    with pyplot.style.context(SAVING):
+        canvas = FigureCanvasAgg(figure)
+        light = small_png(canvas)
+        figure.set_layout_engine("none")
+        darken(figure)
+        dark = small_png(canvas)
     start = "data:image/png;base64,"
     return start + encode(light), start + encode(dark)

@@ -149,8 +149,7 @@ def pictures_of(axes: Axes) -> list[Artist]:
 
 
 def lying_on_pictures(figure: Figure) -> list[Artist]:
-    """What is drawn on images and meshes and keeps its colours, after the figure has been laid out."""
-    figure.draw_without_rendering()
+    """What is drawn on images and meshes and keeps its colours, after the figure has been drawn."""
     found: list[Artist] = []
     for axes in figure.axes:
         pictures = [picture.get_window_extent() for picture in pictures_of(axes)]
@@ -164,7 +163,8 @@ def lying_on_pictures(figure: Figure) -> list[Artist]:
 
 
 def mark_what_lies_on_pictures(figure: Figure) -> None:
-    """Give it an id by which `recolor` knows it."""
+    """Draw the figure, and give what lies on a picture an id by which `recolor` knows it."""
+    figure.draw_without_rendering()
     for artist in lying_on_pictures(figure):
         artist.set_gid(ON_PICTURE)
 
@@ -206,6 +206,12 @@ def flatten(element: ElementTree.Element) -> None:
     element[:] = children
 
 
+def without_latex(figure: Figure) -> None:
+    """Have Matplotlib set the texts itself."""
+    for text in figure.findobj(Text):
+        text.set_usetex(False)
+
+
 def inline_svg(figure: Figure) -> ElementTree.Element:
     """The figure as an SVG element to stand in a page, without a width; the same figure gives the same one.
 
@@ -215,8 +221,7 @@ def inline_svg(figure: Figure) -> ElementTree.Element:
     for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
         if neutral(patch.get_facecolor()) == 1:
             patch.set_visible(False)  # the page shows through
-    for text in figure.findobj(Text):
-        text.set_usetex(False)
+    without_latex(figure)
     buffer = io.BytesIO()
     with pyplot.style.context(WRITING):
         mark_what_lies_on_pictures(figure)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
@@ -61,6 +62,23 @@ def test_the_dark_picture_has_the_ground_of_a_dark_figure_and_the_same_image():
     elsewhere[rows, columns] = False
     assert (dark.mean(2)[elsewhere] < 60).mean() > 0.8  # no glaring card is left
     assert (dark.mean(2)[elsewhere] > 180).any()  # and letters that can be read on it
+
+
+@pytest.mark.parametrize("layout", ["constrained", "none"])
+@pytest.mark.parametrize("dpi", [72, 144])
+def test_both_pictures_have_everything_in_the_same_places_whatever_the_figure_was_made_for(layout, dpi):
+    with plt.style.context(plots.STYLES):
+        figure, axes = plt.subplots(figsize=(4, 2), layout=layout, dpi=dpi)
+        axes.plot([0, 1], color=plots.COLORS["blue"], linestyle="-")
+        axes.set(xlabel="a label", ylabel="another")
+        light, dark = (pixels(address) for address in stills.still(figure))
+    plt.close(figure)
+    assert light.shape == dark.shape == (2 * 144, 4 * 144, 3)
+    is_blue = [image[..., 2] - image[..., 0] > 100 for image in (light, dark)]
+    assert is_blue[0].sum() > 1000
+    where = [np.argwhere(blue) for blue in is_blue]
+    assert (np.abs(where[0].min(0) - where[1].min(0)) <= 1).all()
+    assert (np.abs(where[0].max(0) - where[1].max(0)) <= 1).all()
 
 
 def test_the_night_is_that_of_the_live_figures():
