@@ -63,14 +63,24 @@ def test_a_vector_fills_a_register(features, lanes):
     assert lanes_of(features) == lanes
 
 
+@pytest.fixture
+def compiled_before(request, tmp_path):
+    """A folder that stays from run to run with the rest of pytest's cache, if it has one.
+
+    `bpa.engines.numba.compiling` compiles anew what is older than the sources.
+    """
+    cache = getattr(request.config, "cache", None)
+    return tmp_path if cache is None else cache.mkdir("numba")
+
+
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the processors are Intel's")
 @pytest.mark.parametrize("lanes", sorted(PROCESSORS.keys() - {LANES}))
-def test_the_loops_agree_with_the_definition_in_registers_of_other_widths(lanes, tmp_path):
+def test_the_loops_agree_with_the_definition_in_registers_of_other_widths(lanes, compiled_before):
     name, features = PROCESSORS[lanes]
     environment = os.environ | {
         "NUMBA_CPU_NAME": name,
         "NUMBA_CPU_FEATURES": features,
-        "NUMBA_CACHE_DIR": str(tmp_path),
+        "NUMBA_CACHE_DIR": str(compiled_before / f"{lanes} lanes"),
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
