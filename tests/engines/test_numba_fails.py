@@ -5,11 +5,17 @@ Each case runs in a process of its own, with a cache folder of its own.
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from test_noise import in_a_process_of_its_own
 
+import bpa
 from bpa.engines.numba import vectors
 
 FIRST_KERNEL = """
@@ -37,10 +43,59 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may have a single b
 """
 
 
-def said(script, folder, before="", **variables):
+# A process that has imported PyTorch and Numba, but nothing of ours, and forks where a script is to begin.
+FORKING = """
+import json, os, sys, traceback
+import numba, torch, torch._dynamo
+
+for line in sys.stdin:
+    script, variables = json.loads(line)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.dup2(writing, 1)
+        os.dup2(writing, 2)
+        os.environ.update(variables)
+        numba.core.config.reload_config()
+        try:
+            exec(compile(script, "script", "exec"), {"__name__": "__main__"})
+            sys.stdout.flush()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as pipe:
+        printed = pipe.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps([code, printed]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def forked():
+    """`in_a_process_of_its_own`, which need not import PyTorch and Numba each time."""
+    if sys.platform != "linux":
+        yield in_a_process_of_its_own
+        return
+    environment = os.environ | {"PYTHONPATH": str(Path(bpa.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", FORKING], env=environment, **pipes) as process:
+
+        def run(script, **variables):
+            print(json.dumps([script, variables]), file=process.stdin, flush=True)
+            code, printed = json.loads(process.stdout.readline())
+            assert code == 0, f"exit code {code}\n{printed[-2000:]}"
+            return printed
+
+        yield run
+        process.stdin.close()
+
+
+def said(script, folder, before="", run=in_a_process_of_its_own, **variables):
     """The lines that `script` prints with a cache in `folder`."""
     variables = {"NUMBA_CACHE_DIR": str(folder)} | variables
-    return in_a_process_of_its_own(script.format(before=before), **variables).splitlines()
+    return run(script.format(before=before), **variables).splitlines()
 
 
 def assert_goes_on_with_numba(lines, *words):
@@ -101,10 +156,10 @@ def test_bench_says_in_one_line_that_nothing_can_be_compiled(tmp_path, before, v
 
 
 @pytest.fixture(scope="module")
-def whole_cache(tmp_path_factory):
+def whole_cache(tmp_path_factory, forked):
     """A cache folder that holds the first kernel."""
     folder = tmp_path_factory.mktemp("cache")
-    assert said(FIRST_KERNEL, folder) == ["bpa.engines.numba"] * 2
+    assert said(FIRST_KERNEL, folder, run=forked) == ["bpa.engines.numba"] * 2
     return folder
 
 
@@ -119,27 +174,27 @@ def whole_cache(tmp_path_factory):
     ],
     ids=["no index", "half an index", "another index", "no code", "half a code"],
 )
-def test_a_damaged_cache_is_compiled_anew(whole_cache, tmp_path, damaged, ending):
+def test_a_damaged_cache_is_compiled_anew(whole_cache, tmp_path, damaged, ending, forked):
     shutil.copytree(whole_cache, tmp_path, dirs_exist_ok=True)
     files = list(tmp_path.rglob(f"*dot*.{ending}"))
     assert files
     for file in files:
         file.write_bytes(damaged(file.read_bytes()))
-    assert_goes_on_with_numba(said(FIRST_KERNEL, tmp_path), str(tmp_path))
+    assert_goes_on_with_numba(said(FIRST_KERNEL, tmp_path, run=forked), str(tmp_path))
 
 
-def test_a_cache_folder_on_a_full_disk(tmp_path):
-    assert_goes_on_with_numba(said(FIRST_KERNEL, tmp_path, FULL_DISK), str(tmp_path))
+def test_a_cache_folder_on_a_full_disk(tmp_path, forked):
+    assert_goes_on_with_numba(said(FIRST_KERNEL, tmp_path, FULL_DISK, forked), str(tmp_path))
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
 
 
-def test_no_cache_folder_at_all(tmp_path):
+def test_no_cache_folder_at_all(tmp_path, forked):
     before = """
 from numba.core import caching
 caching.CacheImpl._locator_classes = []
 """
     variables = {"NUMBA_CACHE_DIR": "", "NUMBA_CACHE_LOCATOR_CLASSES": ""}
-    warning, *names = said(FIRST_KERNEL, tmp_path, before, **variables)
+    warning, *names = said(FIRST_KERNEL, tmp_path, before, forked, **variables)
     assert warning.startswith(
         "WARNING Numba has no folder for its cache (RuntimeError: cannot cache function"
     )
