@@ -158,35 +158,41 @@ def test_a_run_with_sample_noise_resumes_to_the_bit(tmp_path, unequal):
 
 
 IN_TWO = """
-import sys, torch
+import sys
 from bandit import Bandit
 from bpa import TrainConfig, train
 from bpa.training.distributed import leave_team
-unequal, baseline, out = sys.argv[1] == "True", sys.argv[2], sys.argv[3]
-config = TrainConfig(iterations=3, hidden_size=5, learning_rate=0.01, quiet=True, baseline=baseline, out=out)
-train(config, env=Bandit(unequal=unequal))
+for baseline in ("own", "first"):
+    config = TrainConfig(iterations=3, hidden_size=5, learning_rate=0.01, quiet=True, baseline=baseline)
+    train(config.replace(out=sys.argv[1] + baseline), env=Bandit(unequal=True))
 leave_team()
 """
 
 
-@pytest.mark.parametrize(("unequal", "baseline"), [(True, "own"), (True, "first")])
-def test_two_processes_learn_the_same_as_one(tmp_path, unequal, baseline):
-    alone = train(CONFIG.replace(baseline=baseline), env=Bandit(unequal=unequal))
-    program = tmp_path / "program.py"
+@pytest.fixture(scope="module")
+def learned_in_two(tmp_path_factory):
+    """The beginning of the names of two run folders, of two processes that are launched once for both."""
+    folder = tmp_path_factory.mktemp("team")
+    program = folder / "program.py"
     program.write_text(IN_TWO)
-    path = f"{ROOT}:{ROOT / 'tests'}"
     team = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
-    arguments = [str(unequal), baseline, str(tmp_path / "run")]
     done = subprocess.run(
-        [sys.executable, *team, *arguments],
+        [sys.executable, *team, str(folder / "run-")],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
     )
     assert done.returncode == 0, done.stderr
+    return folder / "run-"
+
+
+@pytest.mark.parametrize("baseline", ["own", "first"])
+def test_two_processes_learn_the_same_as_one(learned_in_two, baseline):
+    alone = train(CONFIG.replace(baseline=baseline), env=Bandit(unequal=True))
+    run = Path(f"{learned_in_two}{baseline}")
     for name, tensor in weights(alone).items():
-        torch.testing.assert_close(load(tmp_path / "run").state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
-    for one, other in zip(read_history(tmp_path / "run" / "history.csv"), alone.history, strict=True):
+        torch.testing.assert_close(load(run).state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
+    for one, other in zip(read_history(run / "history.csv"), alone.history, strict=True):
         assert one[:4] == pytest.approx(other[:4], rel=1e-4)
 
 

@@ -1,6 +1,7 @@
 """The loss against plain loops, the loop against itself, and a small agent that learns."""
 
 import inspect
+import json
 import math
 import os
 import re
@@ -557,25 +558,60 @@ def test_a_device_that_is_not_there_is_refused_when_a_run_begins():
         train(SMALL.replace(device="cuda"))
 
 
-@pytest.mark.parametrize(("task", "baseline"), [("maze", "own"), ("maze", "first"), ("recall", "own")])
-def test_two_processes_share_a_batch_and_learn_the_same(tmp_path, task, baseline):
+TEAMS = [("maze", "own"), ("recall", "own"), ("maze", "first")]
+IN_TWO = """
+import json, sys
+from bpa import TrainConfig, train
+from bpa.cli import main
+*configs, flags = json.loads(sys.argv[1])
+for config in configs:
+    train(TrainConfig(**config))
+sys.exit(main(["train", *flags]))
+"""
+
+
+def team_config(task, baseline):
     config = SMALL.replace(task=task, baseline=baseline, batch_size=4, engine="eager", gae_lambda=0.9)
-    if baseline == "first":
-        config = config.replace(**EARLY)
-    alone = train(config)
+    return config.replace(**EARLY) if baseline == "first" else config
+
+
+@pytest.fixture(scope="module")
+def learned_in_two(tmp_path_factory):
+    """A folder with a run of two processes for each of TEAMS, the last one by the command.
+
+    The processes are started once for all of them, since to begin takes longer than to learn.
+    """
+    folder = tmp_path_factory.mktemp("teams")
     changed = "task baseline batch_size engine gae_lambda learning_rate iterations size hidden_size"
-    changed += " early_iterations early_size early_episode_length"
-    flags = ["--quiet", "--out", str(tmp_path / "run"), "--device", "cpu"]
-    for name in [*changed.split(), "episode_length"]:
-        flags += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
-    team = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "bpa", "train"]
-    shown = subprocess.run([sys.executable, *team, *flags], capture_output=True, text=True)
+    changed += " early_iterations early_size early_episode_length episode_length"
+    given = []
+    for task, baseline in TEAMS:
+        config = team_config(task, baseline)
+        given.append({name: getattr(config, name) for name in changed.split()})
+        given[-1] |= {"out": str(folder / f"{task}-{baseline}"), "device": "cpu"}
+    flags = [
+        word for name, value in given[-1].items() for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    given = [*({**settings, "quiet": True} for settings in given[:-1]), ["--quiet", *flags]]
+    program = folder / "program.py"
+    program.write_text(IN_TWO)
+    team = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
+    shown = subprocess.run(
+        [sys.executable, *team, json.dumps(given)], capture_output=True, text=True, timeout=300
+    )
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("3 iterations") == 1  # one of them speaks
-    net, _ = load_weights(tmp_path / "run")
+    return folder
+
+
+@pytest.mark.parametrize(("task", "baseline"), TEAMS)
+def test_two_processes_share_a_batch_and_learn_the_same(learned_in_two, task, baseline):
+    alone = train(team_config(task, baseline))
+    run = learned_in_two / f"{task}-{baseline}"
+    net, _ = load_weights(run)
     for name, tensor in weights(alone).items():
         torch.testing.assert_close(net.state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
-    records = read_history(tmp_path / "run" / "history.csv")
+    records = read_history(run / "history.csv")
     for field in ("reward" if task == "maze" else "accuracy", "loss", "gradient_norm"):
         assert [getattr(record, field) for record in records] == pytest.approx(
             [getattr(record, field) for record in alone.history], rel=1e-4
