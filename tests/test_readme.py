@@ -1,8 +1,11 @@
 """README.md, its picture and its tables say what the files say; so does CITATION.cff."""
 
+import contextlib
 import csv
+import io
 import json
 import re
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -11,6 +14,7 @@ import tomllib
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import yaml
@@ -23,8 +27,16 @@ README = (ROOT / "README.md").read_text(encoding="utf8")
 
 
 def tool(name: str, *arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, ROOT / "tools" / f"{name}.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    """What a tool prints and returns, without a process of its own that would import PyTorch."""
+    program = runpy.run_path(str(ROOT / "tools" / f"{name}.py"))
+    command = [name, *map(str, arguments)]
+    with (
+        patch.object(sys, "argv", command),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
+        code = program["main"]()
+    return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
 
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -32,7 +44,8 @@ PICTURE = ROOT / ".github" / "agent.svg"
 
 
 def test_tables_of_the_readme_are_those_of_the_files():
-    checked = tool("readme", "--check")
+    command = [sys.executable, ROOT / "tools" / "readme.py", "--check"]
+    checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     # Once more by hand, for one cell of each.
     with open(ROOT / "results" / "maze-quick" / "final.csv", newline="") as file:
