@@ -66,13 +66,15 @@ def test_tests_of_the_source_distribution_run_outside_of_git(unpacked):
     where = [sys.executable, "-c", "import bpa; print(bpa.__file__)"]
     found = subprocess.run(where, cwd=unpacked, capture_output=True, text=True, check=True).stdout.strip()
     assert Path(found).is_relative_to(unpacked)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    quick = "not (pages_with_code or caught or fails or agent)"
-    files = [f"tests/test_{name}.py" for name in ("project", "data", "chapters", "address")]
-    for arguments in (["--collect-only", "tests"], ["-k", quick, *files]):
-        run = subprocess.run([*command, *arguments], cwd=unpacked, capture_output=True, text=True)
-        assert run.returncode == 0, run.stdout + run.stderr
-    assert " passed" in run.stdout.splitlines()[-1]
+    # All are collected, and those run that read the files of the project and take no time.
+    files = " or ".join(f"test_{name}.py" for name in ("project", "data", "chapters", "address"))
+    chosen = f"({files}) and not (pages_with_code or caught or fails or agent)"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, "tests"]
+    run = subprocess.run(command, cwd=unpacked, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    passed, deselected = re.search(r"(\d+) passed.* (\d+) deselected", run.stdout.splitlines()[-1]).groups()
+    assert int(passed) > 100
+    assert int(deselected) > 4000
 
 
 def test_wheel_holds_the_package_its_data_and_nothing_else(built):
