@@ -25,6 +25,7 @@ from bpa.show.plots import SAVING
 from bpa.show.svg import INK, lying_on_pictures, neutral, without_latex
 
 STILL_COLORS = 64  # a palette: a plot needs no more, and weighs a third
+STILL_LEVEL = 8  # of compression: the highest, 9, takes two or three times as long and saves a fiftieth
 STILL_DPI = 144  # as the style of the book: sharp on a dense screen
 NIGHT_INK, NIGHT_PAPER = "#e8e8e8", "#121212"  # those of a live figure in the dark theme, in frame.css
 
@@ -81,7 +82,7 @@ def small_png(canvas: FigureCanvasAgg) -> bytes:
     flat = Image.new("RGB", image.size, "white")
     flat.paste(image, mask=image.getchannel("A"))
     buffer = io.BytesIO()
-    flat.quantize(STILL_COLORS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    flat.quantize(STILL_COLORS, dither=Image.Dither.NONE).save(buffer, "PNG", compress_level=STILL_LEVEL)
     return buffer.getvalue()
 
 
