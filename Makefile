@@ -67,11 +67,12 @@ serve: $(BUILT) ## serve the built book on this machine (PORT=8000)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
 
 # Each chapter runs once, alone in an empty folder, against the built wheel: see tools/portable.py.
+# What Numba compiled for it last time is kept, and holds until a source of the loops changes.
 # Two files at a time, each in one thread; a notebook is one file, since its cells share a kernel.
 # The notebooks come first: a long one begun last would leave a core idle.
 # A cell that hangs is interrupted after the timeout; without one a dead kernel would hang for half an hour.
 test: $(DEVELOPER) ## run every test, chapters included
-	OMP_NUM_THREADS=1 $(BIN)/python tools/portable.py -n 2 --dist loadfile --no-loadscope-reorder -m "not pages" --nbval-cell-timeout=600 tests
+	OMP_NUM_THREADS=1 $(BIN)/python tools/portable.py --keep build/portable -n 2 --dist loadfile --no-loadscope-reorder -m "not pages" --nbval-cell-timeout=600 tests
 
 pages: $(DEVELOPER) $(BUILT) ## open every page of the built book in Chromium and play its live figures, without a network
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m pages $$(grep -rl --include='test_*.py' mark.pages tests)

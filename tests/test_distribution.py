@@ -2,6 +2,7 @@
 
 import email
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -136,6 +137,10 @@ from bpa.training.checkpoint import load_weights
 assert Path(bpa.__file__).is_relative_to(sys.prefix), bpa.__file__
 assert [path.name for path in Path.cwd().iterdir()] == ["good.ipynb"]
 assert load_weights("maze-9")[1].size == 9
+
+from bpa import Network, engines
+
+engines.choose("numba", Network(5, 4, 3))
 """
 
 
@@ -150,9 +155,28 @@ def test_chapters_run_alone_against_the_wheel(tmp_path, monkeypatch):
         "import sys\n\nprint('careful', file=sys.stderr)",
     )
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    command = [sys.executable, ROOT / "tools" / "portable.py", "--book", tmp_path, "-p", "no:cacheprovider"]
+    kept = tmp_path / "kept"
+    (kept / "venv").mkdir(parents=True)
+    (kept / "venv" / "of before").touch()
+    command = [sys.executable, ROOT / "tools" / "portable.py", "--book", tmp_path, "--keep", kept]
+    command += ["-p", "no:cacheprovider"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 1
     assert re.search(r"\b2 failed, 2 passed", run.stdout), run.stdout + run.stderr
     assert "No such file or directory: '../../results/README.md'" in run.stdout
     assert "The cell wrote to stderr" in run.stdout
+    assert not (kept / "venv" / "of before").exists()
+    # What was compiled is found again where paths and times of the sources are the same.
+    (installed,) = (kept / "venv").rglob("bpa/engines/numba/vectors.py")
+    source = ROOT / "bpa" / "engines" / "numba" / "vectors.py"
+    assert installed.stat().st_mtime == source.stat().st_mtime
+    assert list((kept / "compiled").rglob("vectors.dot-*.nbc"))
+
+
+def test_of_two_runs_at_once_one_has_the_folder_that_is_kept(tmp_path):
+    portable = runpy.run_path(str(ROOT / "tools" / "portable.py"))
+    kept, other = tmp_path / "kept", tmp_path / "other"
+    with portable["home"](kept, other) as first, portable["home"](kept, other) as second:
+        assert (first, second) == (kept, other)
+    with portable["home"](kept, other) as later, portable["home"](None, other) as unkept:
+        assert (later, unkept) == (kept, other)

@@ -5,9 +5,13 @@ into an empty folder, and pytest runs the copies with a kernel of that environme
 from the environment that runs this, by a `.pth` file. Arguments of pytest go on to it:
 
     python tools/portable.py -n 2 -m "not pages" tests
+
+With --keep FOLDER the environment is made there, always anew, and what Numba compiles stays beside it. The
+next run has it compiled already if no source of the loops has changed.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -16,14 +20,17 @@ import sys
 import sysconfig
 import tempfile
 import venv
+from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")  # with the folder bpa, all of a wheel
 KERNEL = "bpa-wheel"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 PYTHON = Path("Scripts", "python.exe") if os.name == "nt" else Path("bin", "python")
-CHECK = "import bpa, sys; sys.exit(not bpa.__file__.startswith(sys.prefix))"
+FIND = "import bpa; print(bpa.__path__[0])"
 
 
 def build_wheel(root: Path, folder: Path) -> Path:
@@ -38,32 +45,55 @@ def build_wheel(root: Path, folder: Path) -> Path:
     return wheel
 
 
+@contextlib.contextmanager
+def home(kept: Path | None, otherwise: Path) -> Iterator[Path]:
+    """The folder for the environment: `kept` while no other run has it, without an environment of before."""
+    with contextlib.ExitStack() as stack:
+        if kept is not None:
+            kept.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(FileLock(kept / "lock", timeout=0))
+            except Timeout:
+                kept = None
+            else:
+                shutil.rmtree(kept / "venv", ignore_errors=True)
+        yield otherwise if kept is None else kept.resolve()
+
+
 def install(wheel: Path, folder: Path) -> Path:
     """Install the wheel in a new environment below `folder`, and return its Python.
 
     An editable install is not seen there: its own `.pth` file is read in its own environment only.
     """
-    home = folder / "venv"
-    venv.create(home, symlinks=os.name != "nt")
-    python = home / PYTHON
+    prefix = folder / "venv"
+    venv.create(prefix, symlinks=os.name != "nt")
+    python = prefix / PYTHON
     options = ["--no-deps", "--no-index", "--no-compile"]
     subprocess.run([*PIP, "--python", python, "install", *options, wheel], check=True)
     others = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
-    places = {"base": str(home), "platbase": str(home)}
+    places = {"base": str(prefix), "platbase": str(prefix)}
     paths = Path(sysconfig.get_path("purelib", "venv", places), "others.pth")
     paths.write_text("\n".join(others), encoding="utf-8", newline="\n")
     environment = os.environ | {"PYTHONPATH": ""}
-    if subprocess.run([python, "-c", CHECK], cwd=folder, env=environment).returncode:
+    said = subprocess.run(
+        [python, "-c", FIND], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    package = Path(said.stdout.strip())
+    if said.returncode or not package.is_relative_to(prefix):
         raise RuntimeError(f"{python} imports bpa from elsewhere, not from {wheel.name}")
+    for path in package.rglob("*.py"):  # as old as the source: what was compiled of it may be as old
+        source = (ROOT / "bpa" / path.relative_to(package)).stat()
+        os.utime(path, ns=(source.st_atime_ns, source.st_mtime_ns))
     return python
 
 
-def write_kernel(python: Path, folder: Path) -> None:
+def write_kernel(python: Path, folder: Path, **variables: str) -> None:
     """A kernel of that Python, which sees no PYTHONPATH, in a folder for JUPYTER_PATH."""
     place = folder / "kernels" / KERNEL
     place.mkdir(parents=True)
     command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec = {"argv": command, "display_name": KERNEL, "language": "python", "env": {"PYTHONPATH": ""}}
+    environment = {"PYTHONPATH": ""} | variables
+    spec = {"argv": command, "display_name": KERNEL, "language": "python", "env": environment}
     (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8", newline="\n")
 
 
@@ -88,11 +118,15 @@ def main() -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--book", type=Path, default=ROOT / "book", help="folder of the book")
+    parser.add_argument("--keep", type=Path, help="folder where compiled loops stay for the next run")
     options, others = parser.parse_known_args()
-    with tempfile.TemporaryDirectory(prefix="bpa-", ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary).resolve()
-        python = install(build_wheel(ROOT, folder), folder)
-        write_kernel(python, folder / "jupyter")
+    with contextlib.ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="bpa-", ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(temporary)).resolve()
+        place = stack.enter_context(home(options.keep, folder))
+        python = install(build_wheel(ROOT, folder), place)
+        compiled = {} if place == folder else {"NUMBA_CACHE_DIR": str(place / "compiled")}
+        write_kernel(python, folder / "jupyter", **compiled)
         chapters = copy_chapters(options.book, folder)
         paths = [str(folder / "jupyter"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
         command = [sys.executable, "-m", "pytest", f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml"]
