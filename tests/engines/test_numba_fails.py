@@ -116,7 +116,7 @@ def test_compiling_switched_off_leaves_it_to_the_definition(tmp_path):
     ]
 
 
-def test_compiling_switched_off_is_said_where_numba_was_asked_for(tmp_path):
+def test_compiling_switched_off_is_said_where_numba_was_asked_for(tmp_path, forked):
     script = """
 from bpa import Network, engines
 try:
@@ -124,7 +124,7 @@ try:
 except ValueError as error:
     print(error)
 """
-    (_, line) = ["", *said(script, tmp_path, NUMBA_DISABLE_JIT="1")][-2:]
+    (_, line) = ["", *said(script, tmp_path, run=forked, NUMBA_DISABLE_JIT="1")][-2:]
     assert line.startswith(
         "engine 'numba' cannot run this: Numba does not work here (RuntimeError: compiling"
     )
@@ -146,9 +146,9 @@ with contextlib.redirect_stderr(sys.stdout):
         ("sys.modules['numba'] = None", {}, "import of numba halted; None in sys.modules"),
     ],
 )
-def test_bench_says_in_one_line_that_nothing_can_be_compiled(tmp_path, before, variables, reason):
+def test_bench_says_in_one_line_that_nothing_can_be_compiled(tmp_path, before, variables, reason, forked):
     script = BENCH.replace("from bpa.cli", f"{before}\nfrom bpa.cli")
-    said_by = said(script, tmp_path, **variables)
+    said_by = said(script, tmp_path, run=forked, **variables)
     assert said_by == [
         f"bpa: error: bench needs a Numba that works, to measure this machine by: {reason}",
         "2",
