@@ -154,11 +154,13 @@ class ReproduceArguments(Arguments):
     """
 
     task: tyro.conf.Positional[
-        Literal["maze", "cues", "cues-kept", "patterns", "pictures", "sequences", "changes", "rates"]
+        Literal[
+            "maze", "cues", "cues-kept", "patterns", "pictures", "sequences", "changes", "rates", "presets"
+        ]
     ]
     """What is learned; "changes" trains "simple" in the maze with one setting changed at a time, "rates"
-    every variant there with two optimisers at four rates each, on seeds apart; "cues-kept" are cues from
-    first weights with which a neuron keeps its activity."""
+    every variant there with two optimisers at four rates each, on seeds apart, "presets" what trains while
+    somebody waits; "cues-kept" are cues from first weights with which a neuron keeps its activity."""
     seeds: int | None = ranged(None, Whole(1, FIRST_EVALUATION_SEED))
     """Runs of each variant: 10, with --quick 3; of each change 5 and 3, of each rate 2 and 1."""
     first_seed: int | None = ranged(None, Whole(0, FIRST_EVALUATION_SEED - 1))
@@ -168,7 +170,7 @@ class ReproduceArguments(Arguments):
     out: str | None = None
     """Folder to fill or to go on with: runs/TASK, with --quick runs/TASK-quick."""
     variants: tuple[str, ...] | None = None
-    """Which to compare, of none plastic simple retroactive lstm, of the changes or of the rates: all."""
+    """Which to compare, of none plastic simple retroactive lstm, the changes, rates or presets: all."""
     workers: int | None = ranged(None, Whole(1))
     """Runs side by side, each in one thread: one a core, or as many as a cluster has workers."""
     cluster: str | None = None

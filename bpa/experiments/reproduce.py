@@ -116,7 +116,13 @@ RATES: dict[str, dict[str, Any]] = {
     for rate in rates
 }
 RATE = next(iter(RATES))  # what their names are like
-EVERY = (*VARIANTS, *CHANGES, *RATES)  # whatever a comparison may hold
+# The presets that train while somebody waits, by all their settings; see "presets".
+LIVE: dict[str, dict[str, Any]] = {
+    preset: {name: value for name, value in vars(PRESETS[preset]).items() if value != usual[name]}
+    for usual in (vars(TrainConfig()),)
+    for preset in ("quick", "solve")
+}
+EVERY = (*VARIANTS, *CHANGES, *RATES, *LIVE)  # whatever a comparison may hold
 REFERENCE = "simple"  # the variant that has the hidden size asked for; the others match its parameters
 
 
@@ -170,6 +176,8 @@ FULL = {
         variants=tuple(RATES),
         first_seed=TUNING_SEED,
     ),
+    # What a reader may expect of each: 20 runs, 50 minutes.
+    "presets": Budget({}, variants=tuple(LIVE)),
     # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 13 ms: 28 minutes.
     "cues": Budget(CUES | {"iterations": 5000}),
     "cues-kept": Budget(KEPT_CUES | {"iterations": 5000}),  # as long
@@ -189,6 +197,7 @@ QUICK = {
     "rates": Budget(
         MUON | {"hidden_size": 64, "batch_size": 16, "iterations": 500}, 1, 200, tuple(RATES), TUNING_SEED
     ),
+    "presets": Budget({}, 3, 200, ("quick",)),
     "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 3 minutes
     "cues-kept": Budget(KEPT_CUES | {"iterations": 2000}, 3, 200),
     "patterns": Budget(SUPERVISED, 3, 200),  # 2 minutes
@@ -243,7 +252,7 @@ def equal_configs(config: TrainConfig, variants: Iterable[str] = tuple(VARIANTS)
 
 
 def configs_of(config: TrainConfig, variants: Iterable[str]) -> dict[str, TrainConfig]:
-    """A config for each of `variants`: as `equal_configs`, or `config` changed as CHANGES or RATES says.
+    """A config for each of `variants`: as `equal_configs`, or `config` changed as one of the tables says.
 
     Those of RATES have as many neurons as their variant in `equal_configs`.
 
@@ -253,12 +262,13 @@ def configs_of(config: TrainConfig, variants: Iterable[str]) -> dict[str, TrainC
     asked = dict.fromkeys(variants)
     for variant in asked:
         if variant not in EVERY:
-            named = ", ".join(map(repr, (*VARIANTS, *CHANGES)))
+            named = ", ".join(map(repr, (*VARIANTS, *CHANGES, *LIVE)))
             raise ValueError(f"variants must be one of {named}, or a rate as {RATE!r}, got {variant!r}")
     of = {name: name.split("-")[0] if name in RATES else name for name in asked}
+    changed = CHANGES | LIVE
     equal = equal_configs(config, dict.fromkeys(v for v in of.values() if v in VARIANTS))
     return {
-        name: equal[v].replace(**RATES.get(name, {})) if v in VARIANTS else config.replace(**CHANGES[name])
+        name: equal[v].replace(**RATES.get(name, {})) if v in VARIANTS else config.replace(**changed[name])
         for name, v in of.items()
     }
 

@@ -27,6 +27,7 @@ from bpa.experiments.reproduce import (
     CHANGES,
     FINAL,
     FULL,
+    LIVE,
     QUICK,
     RATES,
     STOP,
@@ -106,7 +107,7 @@ def done(tmp_path_factory):
     return out, compare(out, variants=tuple(VARIANTS))
 
 
-TASKS = [task for task in FULL if task not in ("changes", "rates")]
+TASKS = [task for task in FULL if task not in ("changes", "rates", "presets")]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -166,6 +167,14 @@ def test_rates_are_as_many_for_every_variant_and_optimiser(table):
         "adam",
         "none",
     ]
+
+
+@pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
+def test_presets_are_trained_as_they_are(table):
+    budget = table["presets"]
+    configs = configs_of(beginning("maze").replace(**budget.settings), budget.variants)
+    assert configs == {name: PRESETS[name] for name in budget.variants}
+    assert set(budget.variants) <= set(LIVE) == {"quick", "solve"}
 
 
 @pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
@@ -791,6 +800,7 @@ def test_the_figure_shows_medians_quartiles_and_each_run():
         ("slip", 10),
         ("rates", 1),
         ("optimisers", 6),
+        ("presets", 10),
     ],
 )
 def test_comparisons_that_ship_are_whole(folder, seeds):
@@ -798,7 +808,7 @@ def test_comparisons_that_ship_are_whole(folder, seeds):
     path = Path(__file__).parents[2] / "results" / folder
     said = json.loads((path / "settings.json").read_text())
     finals, points = read_table(path / "final.csv", Final), read_table(path / "curves.csv", Point)
-    named = {"changes": CHANGES, "slip": ("as-it-is", "first-baseline"), "rates": RATES}
+    named = {"changes": CHANGES, "slip": ("as-it-is", "first-baseline"), "rates": RATES, "presets": LIVE}
     variants = named.get(folder, VARIANTS)
     if folder == "optimisers":  # each variant with each optimiser once, and one at a second rate
         variants = [name for name in RATES if name in said["variants"]]
