@@ -142,7 +142,7 @@ def test_each_change_is_one_change_to_the_settings_of_the_quick_preset(table):
         different = {setting: after[setting] for setting in after if after[setting] != before[setting]}
         assert different == CHANGES[name]
         assert (len(different) == 1) == (name not in ("as-it-is", "adam", "published"))
-    with pytest.raises(ValueError, match=r"variants must be one of 'none', .*'published', or .*, got 'oja'"):
+    with pytest.raises(ValueError, match=r"variants must be one of 'none', .*'solve', or .*, got 'oja'"):
         configs_of(config, ["adam", "oja"])
 
 
