@@ -203,6 +203,24 @@ def test_the_caller_keeps_its_state():
         assert torch.equal(part, kept)
 
 
+def test_a_state_may_lie_in_memory_as_it_likes():
+    net = random_network(7, 16, plasticity="retroactive")
+    xs = torch.randn(9, 2, 5, generator=torch.Generator().manual_seed(1))
+    found = []
+    for turned in (False, True):
+        parts = []
+        for part in random_state(net, 7, 2):
+            plain = part.detach().clone()
+            lies = plain.mT.contiguous().mT if turned else plain
+            assert lies.is_contiguous() != turned
+            parts.append(lies.requires_grad_())
+        out = net.unroll(xs, type(net.initial_state(2))(*parts), engine="numba")
+        loss = out.logits.square().sum() + out.hidden.hebb.square().sum()
+        found.append((out.h, *torch.autograd.grad(loss, parts)))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_without_gradients_nothing_is_kept_for_them():
     net = random_network(8, 9)
     hidden = net.initial_state(2)

@@ -277,6 +277,9 @@ def fast_gradients(
     def given(gradient: Tensor | None, *empty: int) -> Tensor:
         return new(empty) if gradient is None else gradient.contiguous()
 
+    def wanted(like: Tensor, asked: bool, *empty: int) -> Tensor:
+        return run.h.new_empty(like.shape if asked else empty)
+
     outside = Outside(
         given(dheads, steps, batch_size, 0),
         given(dh, steps, batch_size, 0),
@@ -287,11 +290,11 @@ def fast_gradients(
     groups, width = len(group_bounds(batch_size)), run.h.shape[-1]
     square = groups, *weights.w.shape
     found = Gradients(
-        drives=torch.empty_like(start.drives) if needed[0] else new(steps, batch_size, 0),
-        mod=torch.empty_like(run.modulation),
-        h0=torch.empty_like(start.h),
-        hebb0=torch.empty_like(start.hebb) if needed[2] else new(batch_size, 0, 0),
-        eligibility0=torch.empty_like(start.eligibility) if needed[3] else new(batch_size, 0, 0),
+        drives=wanted(start.drives, needed[0], steps, batch_size, 0),
+        mod=run.h.new_empty(steps, batch_size),
+        h0=run.h.new_empty(batch_size, size),
+        hebb0=wanted(start.hebb, needed[2], batch_size, 0, 0),
+        eligibility0=wanted(start.eligibility, needed[3], batch_size, 0, 0),
         eta=new(batch_size),
         w=new(square),
         alpha=new(square if weights.alpha.size else (groups, 0, 0)),
