@@ -272,18 +272,18 @@ def fast_gradients(
     start, _, ends = parts_of(inputs)
     (steps, batch_size), size = run.modulation.shape, start.h.shape[1]
     dheads, dh, dmodulation, dhebb, deligibility = gradients
-    new = run.h.new_zeros
+    room = run.h.new_empty
 
     def given(gradient: Tensor | None, *empty: int) -> Tensor:
-        return new(empty) if gradient is None else gradient.contiguous()
+        return room(empty) if gradient is None else gradient.contiguous()
 
     def wanted(like: Tensor, asked: bool, *empty: int) -> Tensor:
-        return run.h.new_empty(like.shape if asked else empty)
+        return room(like.shape if asked else empty)
 
     outside = Outside(
         given(dheads, steps, batch_size, 0),
         given(dh, steps, batch_size, 0),
-        new(steps, batch_size, 0) if dmodulation is None else dmodulation.contiguous()[..., None],
+        room(steps, batch_size, 0) if dmodulation is None else dmodulation.contiguous()[..., None],
         given(dhebb, batch_size, 0, 0),
         given(deligibility, batch_size, 0, 0),
     )
@@ -291,19 +291,19 @@ def fast_gradients(
     square = groups, *weights.w.shape
     found = Gradients(
         drives=wanted(start.drives, needed[0], steps, batch_size, 0),
-        mod=run.h.new_empty(steps, batch_size),
-        h0=run.h.new_empty(batch_size, size),
+        mod=room(steps, batch_size),
+        h0=room(batch_size, size),
         hebb0=wanted(start.hebb, needed[2], batch_size, 0, 0),
         eligibility0=wanted(start.eligibility, needed[3], batch_size, 0, 0),
-        eta=new(batch_size),
-        w=new(square),
-        alpha=new(square if weights.alpha.size else (groups, 0, 0)),
-        mod_weight=new(groups, width),
-        rate_weight=new(groups, width),
-        rate_bias=new(groups, width),
-        input_weight=new(groups, ends.input_weight.shape[1], width),
-        input_bias=new(groups, width),
-        head_weight=new(groups, len(ends.head_weight), width),
+        eta=room(batch_size),
+        w=room(square),
+        alpha=room(square if weights.alpha.size else (groups, 0, 0)),
+        mod_weight=room(groups, width),
+        rate_weight=room(groups, width),
+        rate_bias=room(groups, width),
+        input_weight=room(groups, ends.input_weight.shape[1], width),
+        input_bias=room(groups, width),
+        head_weight=room(groups, len(ends.head_weight), width),
     )
     head_weight = padded(ends.head_weight)
     in_parallel(backward_group, batch_size, weights, head_weight, run, seen, outside, found)

@@ -56,7 +56,7 @@ class Outside(NamedTuple, Generic[Array]):
 class Gradients(NamedTuple, Generic[Array]):
     """Gradients that the way back finds; what nobody wants is empty, as above.
 
-    A group has sums of its own: threads change no result.
+    A group has sums of its own, and begins each at 0: threads change no result.
     """
 
     drives: Array  # [T, B, H]: filled, as those that follow
@@ -64,7 +64,7 @@ class Gradients(NamedTuple, Generic[Array]):
     h0: Array  # [B, H]
     hebb0: Array  # [B, H, H]
     eligibility0: Array  # [B, H, H]
-    eta: Array  # [B]: grows by its part, as all that follow
+    eta: Array  # [B]
     w: Array  # [groups, H, P]
     alpha: Array  # [groups, H, P]
     mod_weight: Array  # [groups, P]
@@ -383,6 +383,11 @@ def backward_group(group, first, last, weights, head_weight, run, seen, outside,
     drate_weight, drate_bias = gradients.rate_weight[group], gradients.rate_bias[group]
     dinput_weight, dinput_bias = gradients.input_weight[group], gradients.input_bias[group]
     dhead_weight, dw = gradients.head_weight[group], gradients.w[group]
+    gradients.eta[first:last] = 0
+    for sums in (dw, dalpha, dinput_weight, dhead_weight):
+        sums[:] = 0
+    for sums in (dmod_weight, drate_weight, drate_bias, dinput_bias):
+        sums[:] = 0
     count = min(own.every, steps)
     stored = (count + 1) // 2 if kind == HEBBIAN else count
     given = unfilled((stored, episodes, dhebb.shape[1], dhebb.shape[2]))
