@@ -93,16 +93,17 @@ PRESETS = {
         warmup_iterations=101,
         clip=7.0,
     ),
-    # A minute on two cores: seeds 10 to 19 had 152 to 169 reward in 500 fresh episodes, median 164.
-    # Tried on seed 0 with 1,000 iterations: this 143, with momentum 0.95 135; Adam at 1.5e-3 103, at 2e-3
-    # 114, at 3e-3 it diverged. Worse with Adam: larger first weights, value_coef 0.3, lambda 0.8.
+    # Three quarters of a minute on two cores: in `bpa reproduce presets` seeds 50 to 59 had 160 to 171 reward
+    # in 500 fresh episodes, median 165. Tried on seed 0 with 1,000 iterations: this 143, with momentum 0.95
+    # 135; Adam at 1.5e-3 103, at 2e-3 114, at 3e-3 it diverged. Worse with Adam: larger first weights,
+    # value_coef 0.3, lambda 0.8.
     "quick": TrainConfig(iterations=1500, **ORTHOGONAL),
-    # The same for longer, with half the penalty on a policy that concentrates. Its first 800 iterations are
-    # in a smaller maze with half as many steps, and take four fifths of the time of others. Seeds 22 to 29
-    # had 191 to 204 reward in 500 fresh episodes, median 196, three of eight above 200; training took 149 to
-    # 189 s on two cores, median 177. Tried: in the large maze alone, after 5,000 iterations, seeds 20 and 21
-    # had 199 and 206, by the penalty of "quick" 194 and 193; seed 20 with a fifth of that penalty 197, with
-    # lambda 0.8 195; 1,500 early iterations at a constant rate and 3,750 later ones, seed 20 204.
+    # The same for longer. Its first 800 iterations are in a smaller maze with half as many steps. The penalty
+    # on a policy that concentrates begins at half, and falls to nothing: in the end sampled actions may be as
+    # good as the likeliest. The same seeds had 202 to 215, median 209; training took 145 s on two cores.
+    # Tried: the penalty as it begins, to the end, seeds 22 to 29 after 4,700 iterations 191 to 204, seed 50
+    # after 6,300 199 and, falling, 211; falling from twice as much, 203. In the large maze alone, after 5,000
+    # iterations, seeds 20 and 21 had 199 and 206; seed 20 with a fifth of the penalty 197, lambda 0.8 195.
     "solve": TrainConfig(
         iterations=5600,
         early_iterations=800,
