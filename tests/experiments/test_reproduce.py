@@ -1,6 +1,7 @@
 """Comparisons: equal parameters, gone on with after any stop, never mixed, and tables that come back."""
 
 import contextlib
+import gc
 import itertools
 import json
 import os
