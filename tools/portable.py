@@ -76,7 +76,7 @@ def install(wheel: Path, folder: Path) -> Path:
     paths.write_text("\n".join(others), encoding="utf-8", newline="\n")
     environment = os.environ | {"PYTHONPATH": ""}
     said = subprocess.run(
-        [python, "-c", FIND], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        [python, "-c", FIND], cwd=folder, env=environment, stdout=subprocess.PIPE, encoding="utf-8"
     )
     package = Path(said.stdout.strip())
     if said.returncode or not package.is_relative_to(prefix):
