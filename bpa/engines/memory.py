@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import threading
 from collections.abc import Iterator
 
 # What glibc's mallopt sets, by its numbers in malloc.h, within `memory_kept` and after it.
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 WITHIN = {TRIM_THRESHOLD: 2**30, MMAP_MAX: 0}
-AFTER = {TRIM_THRESHOLD: 2**17, MMAP_MAX: 2**16}
+AFTER = {TRIM_THRESHOLD: 2**17, MMAP_MAX: 2**16}  # what glibc begins with
+USERS: set[object] = set()  # one for each `memory_kept` that is entered: malloc is the whole process's
+LOCK = threading.Lock()
 
 
 def set_malloc(options: dict[int, int]) -> None:
@@ -28,8 +31,14 @@ def memory_kept() -> Iterator[None]:
     system answers with zeros: 8,900 in a training iteration of B = 60, T = 200, H = 100, and a fifth of its
     time.
     """
-    set_malloc(WITHIN)
+    me = object()
+    with LOCK:
+        USERS.add(me)
+        set_malloc(WITHIN)
     try:
         yield
     finally:
-        set_malloc(AFTER)
+        with LOCK:
+            USERS.remove(me)
+            if not USERS:
+                set_malloc(AFTER)

@@ -121,6 +121,6 @@ def fault(loss: float, norm: float, norm_limit: float = math.inf, bad_traces: fl
 def bad_numbers(hidden: Tensor | tuple[Tensor | None, ...]) -> float:
     """How many numbers of a state are not finite."""
     parts = (hidden,) if isinstance(hidden, Tensor) else hidden
-    # Where a sum is finite all numbers are; to look at each takes ten times as long.
+    # Where a sum is finite all numbers are; to look at each takes thirty times as long.
     doubtful = [part for part in parts if part is not None and not torch.isfinite(part.sum())]
     return sum(float((~torch.isfinite(part)).sum()) for part in doubtful)

@@ -378,6 +378,7 @@ def test_the_same_gives_the_same_episodes(plasticity, seed):
         ]
     assert torch.equal(mine.actions, right.actions)
     assert torch.equal(mine.rewards, right.rewards)
+    assert not mine.rewards[mine.rewards == 0].signbit().any(), "a reward of -0 is printed as such"
     assert torch.equal(mine.observations, right.observations)
     assert right.rewards.max() > 5, "nobody found the goal: nothing was tested"
     assert len(right.actions.unique()) == 4

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -60,6 +63,29 @@ def test_what_fails_in_another_thread_is_raised():
         torch.set_num_threads(before)
 
 
+def test_whatever_fails_here_the_other_threads_are_waited_for():
+    begun, failed, done = threading.Event(), threading.Event(), threading.Event()
+
+    def loop(group, first, last):
+        if not threading.current_thread().name.startswith("bpa"):
+            begun.wait(10)
+            failed.set()
+            raise ZeroDivisionError("here")
+        begun.set()
+        failed.wait(10)
+        time.sleep(0.2)
+        done.set()
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ZeroDivisionError, match="here"):
+            in_parallel(loop, 32)
+    finally:
+        torch.set_num_threads(before)
+    assert done.is_set()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
 def test_a_forked_process_has_threads_of_its_own():
     threads.helpers(1).submit(int).result()
@@ -70,28 +96,55 @@ def test_a_forked_process_has_threads_of_its_own():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
-def faults():
-    """How many pages this process had to ask the system for."""
-    import resource
+PAGES = """
+import ctypes, importlib.util, resource, sys
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+spec = importlib.util.spec_from_file_location("memory", sys.argv[1])
+memory = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(memory)
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+size = 2**26  # more than glibc ever keeps by itself
+
+
+def pages():
+    \"\"\"How many pages the system is asked for, in four times of taking, filling and freeing.\"\"\"
+    counts = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        place = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(size)))
+        ctypes.memset(place, 1, size)
+        libc.free(place)
+        counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return sum(counts[1:])
+
+
+before = pages()
+with memory.memory_kept():
+    within = pages()
+print(before, within, pages())
+"""
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told")
 def test_a_large_piece_of_memory_is_asked_for_once():
-    size = 2**24  # numbers of 4 bytes: larger than what glibc ever keeps by itself
+    """In a process that does nothing else: where a piece lies decides whether it can be given back."""
+    done = subprocess.run(
+        [sys.executable, "-c", PAGES, memory.__file__], capture_output=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    before, within, after = map(int, done.stdout.split())
+    assert 10 * within < min(before, after), done.stdout
 
-    def pages(times):
-        before = faults()
-        for _ in range(times):
-            torch.ones(size)
-        return faults() - before
 
+def test_memory_is_kept_until_the_last_leaves(monkeypatch):
+    told = []
+    monkeypatch.setattr(memory, "set_malloc", told.append)
     with memory.memory_kept():
-        pages(3)
-        within = pages(4)
-    assert within < 1000
-    assert pages(4) > 10 * max(within, 100)
+        with pytest.raises(ZeroDivisionError), memory.memory_kept():
+            raise ZeroDivisionError
+        assert memory.AFTER not in told
+    assert told[-1] == memory.AFTER
 
 
 def test_memory_that_cannot_be_told_is_left_alone(monkeypatch):

@@ -31,6 +31,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from typing import Any, NamedTuple
 
 import numba
@@ -136,8 +137,12 @@ def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> 
         work()
         return
     others = [helpers(threads - 1).submit(work) for _ in range(threads - 1)]
-    work()
-    for other in others:
+    try:
+        work()
+    finally:
+        begun = [other for other in others if not other.cancel()]  # the rest would find no group left
+        wait(begun)  # whatever went wrong here: they write into the same arrays
+    for other in begun:
         other.result()
 
 

@@ -174,7 +174,7 @@ def move(env, first, last, t, actions, rewards):
         down, right = env.moves[action, 0], env.moves[action, 1]
         blocked = env.walls[row + down, column + right]
         row, column = row + down * (1 - blocked), column + right * (1 - blocked)  # no branch to be guessed
-        reward = -env.penalty * blocked
+        reward = float32(0) - env.penalty * blocked  # which is no -0 before a wall that costs nothing
         if row == cells[goal, 0] and column == cells[goal, 1]:
             elsewhere = pick_except(env.teleport[t, b], len(cells), goal)
             row, column = cells[elsewhere, 0], cells[elsewhere, 1]
