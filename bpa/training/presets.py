@@ -100,7 +100,7 @@ PRESETS = {
     "quick": TrainConfig(iterations=1500, **ORTHOGONAL),
     # The same for longer. Its first 800 iterations are in a smaller maze with half as many steps. The penalty
     # on a policy that concentrates begins at half, and falls to nothing: in the end sampled actions may be as
-    # good as the likeliest. The same seeds had 202 to 215, median 209; training took 145 s on two cores.
+    # good as the likeliest. The same seeds had 202 to 215, median 209; one run took 145 s on two cores.
     # Tried: the penalty as it begins, to the end, seeds 22 to 29 after 4,700 iterations 191 to 204, seed 50
     # after 6,300 199 and, falling, 211; falling from twice as much, 203. In the large maze alone, after 5,000
     # iterations, seeds 20 and 21 had 199 and 206; seed 20 with a fifth of the penalty 197, lambda 0.8 195.
