@@ -48,6 +48,7 @@ class Mazes:
 def main(
     sizes: tuple[int, ...] = (7, 9, 11, 13),
     iterations: int = 300,
+    batch_size: int = 30,
     start: str | None = None,
     seed: int = 0,
     episodes: int = 200,
@@ -55,10 +56,17 @@ def main(
 ) -> dict[int, float]:
     """Train one network in all sizes, and score its likeliest actions as a share of the ideal agent's."""
     config = PRESETS["quick"].replace(
-        iterations=iterations, seed=seed, quiet=True, out=out, concentration_coef=0.005
+        iterations=iterations,
+        seed=seed,
+        quiet=True,
+        out=out,
+        gamma=0.95,
+        learning_rate=1.5e-3,
+        concentration_coef=0.004,
+        concentration_schedule="linear",
     )
     network = None if start is None else bpa.load(start)
-    net = bpa.train(config, env=Mazes(sizes), network=network).network
+    net = bpa.train(config, env=Mazes(sizes, batch_size), network=network).network
     shares = {}
     for n in sizes:
         score = bpa.evaluate(net, bpa.GridMaze(n), episodes, greedy=True)

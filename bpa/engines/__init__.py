@@ -8,6 +8,9 @@
   the CPU, very slowly, where TRITON_INTERPRET=1 is set before they are first used.
 - "auto": the fastest of them that can. Inside torch.compile, torch.func, autocast and whatever else must see
   every operation, that is the definition.
+
+Where the rules of an environment are in an engine's loops, a whole episode is one call of them. Any other
+environment is called between the steps of the network, which are in the loops still, and so is the way back.
 """
 
 from __future__ import annotations
@@ -17,18 +20,20 @@ import functools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from bpa.arguments import require_choice
 from bpa.engines import eager
-from bpa.engines.cell import GATES, TRACES, AnyState, KernelCell, Parameterised, Recurrent, cell_of
+from bpa.engines.cell import GATES, TRACES, AnyState, LoopNetwork, Parameterised, Recurrent, cell_of
 from bpa.engines.context import reason_of_context, reason_of_tensors
 from bpa.engines.memory import memory_kept
 from bpa.engines.offers import accepted
 from bpa.engines.threads import cores, loop_threads, one_torch_thread
 from bpa.engines.view import MAZE, view_of
+from bpa.engines.walk import Definition, Policy, Twice, Walk
 
 ENGINES = ("auto", "eager", "numba", "triton")
 
@@ -128,18 +133,28 @@ def reason_against_triton(net: Parameterised, tensors: Iterable[Tensor | None] =
     return engine if isinstance(engine, str) else None
 
 
-def reason_against_environment(fast: str, net: Parameterised, cell: KernelCell, env: object) -> str | None:
-    """Why the engine of this name cannot let `net`, which offers `cell`, act in `env`; None if it can."""
+def reason_against_acting(net: Parameterised) -> str | None:
+    """Why no engine but the definition can let `net` act, whatever the environment; None if one can."""
+    if isinstance(net, nn.Module) and (net._forward_hooks or net._forward_pre_hooks):
+        return "it calls no hooks, and the network has one"
+    return None
+
+
+def reason_outside(chosen: ModuleType, env: object, greedy: bool = False) -> str | None:
+    """Why an engine leaves the steps of `env` to `env` itself, and takes those of the network alone.
+
+    None if it runs whole episodes: the environment in the loop of the network. `chosen`: as from `choose`.
+    """
+    if chosen is eager:
+        return "it is the definition"
     view = view_of(env)
     if isinstance(view, str):
         return view
-    if fast == "triton" and view.rules != MAZE:
-        return f"it knows the rules of the maze alone, not those of {type(env).__name__}"
-    inputs, actions = cell.i2h.in_features, cell.h2o.out_features
-    if (inputs, actions) != (view.observation_size, view.num_actions):
-        return f"{inputs} inputs and {actions} actions do not fit {type(env).__name__}"
-    if isinstance(net, nn.Module) and (net._forward_hooks or net._forward_pre_hooks):
-        return "it calls no hooks, and the network has one"
+    if chosen.__name__ == f"{__name__}.triton":
+        if view.rules != MAZE:
+            return f"it knows the rules of the maze alone, not those of {type(env).__name__}"
+        if greedy:
+            return "it samples every action"
     return None
 
 
@@ -149,7 +164,7 @@ def choose(
     """The module of the engine that will run `net`: the one asked for, or for "auto" the fastest that can.
 
     Args:
-        env: the environment that the engine is to run as well, if any.
+        env: the environment that the network is to act in, if any; see `reason_outside`.
         tensors: what it is to run on, besides the parameters.
 
     Raises:
@@ -164,9 +179,8 @@ def choose(
     device = next(net.parameters()).device
     fast = engine if engine != "auto" else "triton" if device.type == "cuda" else "numba"
     reason = (reason_against_triton if fast == "triton" else reason_against_numba)(net, tensors)
-    cell = cell_of(net)
     if reason is None and env is not None:
-        reason = reason_against_environment(fast, net, accepted(cell), env)
+        reason = reason_against_acting(net)
     if reason is None and fast == "triton":
         log_once(logging.INFO, f"engine triton, on {device}")
         return accepted(triton_engine(device))
@@ -178,7 +192,7 @@ def choose(
                 logging.WARNING,
                 "there is one core here, so training takes longer than on two",
             )
-        if accepted(cell).loops == GATES:
+        if accepted(cell_of(net)).loops == GATES:
             from bpa.engines.numba import lstm  # here, because it imports Numba
 
             return lstm
@@ -210,3 +224,14 @@ def unroll(net: Recurrent[AnyState], xs: Tensor, hidden: AnyState, engine: str =
         ValueError: the engine is unknown, or was asked for by name and cannot run this network.
     """
     return choose(engine, net, tensors=(xs, *hidden)).unroll(net, xs, hidden)
+
+
+def walk(chosen: ModuleType, net: Policy, steps: int, batch_size: int) -> Walk:
+    """Begin B episodes of `net`, of at most so many steps, which the engine `chosen` takes one at a time."""
+    if chosen is eager:
+        return Definition(net, batch_size)
+    if chosen is numba_engine():
+        from bpa.engines.numba.walking import Steps  # here, because it imports Numba
+
+        return Steps(cast(LoopNetwork[Any], net), steps, batch_size)
+    return Twice(cast(LoopNetwork[Any], net), batch_size, chosen.unroll)

@@ -42,7 +42,7 @@ class Environment(Protocol):
     - `sample_noise()` -> `Noise`, and `reset(noise)`, which replays it: runs can then be resumed to the bit.
     - `generator`: where it draws from otherwise; `train` and `evaluate` seed it.
     - `device`: where its tensors are; the CPU without it.
-    - `kernel_view`: what the compiled loops need, see `bpa.engines`.
+    - `kernel_view`: what the compiled loops need to run whole episodes, see `bpa.engines`.
     - `time_limit()` -> None, or which episodes [B] a time limit cut off in the last step, and what they
       sensed then [B, I]: the value there is taken for what would have followed.
     """

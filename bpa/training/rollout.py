@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from bpa import engines
 from bpa.arguments import plain, require_flag, require_shape, require_uniform
-from bpa.cells.base import PolicyState, RecurrentPolicy, require_policy
+from bpa.cells.base import RecurrentPolicy, require_policy
 from bpa.engines.context import has_numbers
+from bpa.engines.walk import Walk
 from bpa.envs.base import Environment, Noise, require_environment
 from bpa.noise import fresh_generator, uniform
 
@@ -113,8 +114,9 @@ def rollout(
         net: a `Network`, or another recurrent policy, for the environment's inputs and actions.
         env: B episodes of T steps. It is reset first and left at its end.
         noise: see `sample_noise`, which is asked if None.
-        engine: one of `bpa.engines.ENGINES`. A fast engine runs the environment inside its loop.
-        greedy: take the likeliest action in place of a sampled one. Triton leaves this to the eager engine.
+        engine: one of `bpa.engines.ENGINES`. A fast engine runs the environment inside its loop if it knows
+            the rules, or else calls it after every step.
+        greedy: take the likeliest action in place of a sampled one.
 
     Raises:
         ValueError: the network or the noise does not fit the environment, a number is out of range, what the
@@ -134,12 +136,12 @@ def rollout(
     if not has_numbers(net.parameters()):
         raise ValueError("net must hold numbers that an environment can go by, got batched or fake tensors")
     chosen = engines.choose(engine, net, env)
-    if greedy and chosen.__name__ == "bpa.engines.triton":  # which samples every action
-        chosen = engines.eager
+    inside = engines.reason_outside(chosen, env, greedy) is None
     observation = env.reset() if isinstance(noise, Tensor) else env.reset(noise)  # type: ignore[call-arg]
-    if chosen is not engines.eager:
+    if inside:
         return Trajectory(*(chosen.act(net, env, noise, True) if greedy else chosen.act(net, env, noise)))
-    return act(net, env, observation, numbers, greedy)
+    walk = engines.walk(chosen, net, T, B)
+    return act(env, walk, observation, numbers, greedy, next(net.parameters()).dtype)
 
 
 def require_sensed(env: Environment, observation: Tensor) -> None:
@@ -175,42 +177,41 @@ def taken(env: Environment, step: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def act(
-    net: RecurrentPolicy[PolicyState], env: Environment, observation: Tensor, numbers: Tensor, greedy: bool
+    env: Environment,
+    walk: Walk,
+    observation: Tensor,
+    numbers: Tensor,
+    greedy: bool,
+    precision: torch.dtype,
 ) -> Trajectory:
-    """`rollout` step by step, in an environment just reset."""
-    B, precision = env.batch_size, next(net.parameters()).dtype
+    """`rollout` step by step, in an environment just reset and with a walk of this precision just begun."""
+    B = env.batch_size
     time_limit = getattr(env, "time_limit", None)
     require_sensed(env, observation)
     running = torch.ones(B, dtype=torch.bool, device=observation.device)
-    hidden = net.initial_state(B)
-    seen: list[tuple[Tensor, ...]] = []  # observation, action, reward, logits, value, h, mask, bootstrap
+    observation = observation.clone()  # an environment may write into its own once more
+    seen: list[tuple[Tensor, ...]] = []  # observation, action, reward, mask, bootstrap
     for t in range(env.episode_length):
-        logits, value, hidden = net(observation.to(precision), hidden)
+        logits, value = walk.step(observation.to(precision))
         require_shape("logits", logits, (B, env.num_actions))
         require_shape("value", value, (B,))
         action = logits.detach().argmax(-1) if greedy else sample(logits.detach(), numbers[t])
         ahead, reward, over = taken(env, env.step(action))
         cut = torch.zeros_like(reward, dtype=torch.float32)
         if time_limit is not None and (limit := time_limit()) is not None:
-            with torch.no_grad():
-                cut = net(limit[1].to(precision), hidden)[1] * limit[0]
+            cut = walk.value_of(limit[1].to(precision)) * limit[0]
         earned = torch.where(running, reward.to(torch.float32), 0)
         if not torch.isfinite(earned).all():
             raise ValueError(f"reward must be finite, got {earned[~torch.isfinite(earned)][0]:g}")
-        activity = cast(Tensor, hidden[0] if isinstance(hidden, tuple) else hidden)
-        seen.append((observation, action, earned, logits, value, activity, running, cut * running))
+        seen.append((observation, action, earned, running, cut * running))
         running = running & ~over.to(running.device)
         if not running.any():
             break
         # Of an episode that is over the network goes on seeing the last: what comes then may be anything.
         observation = torch.where(running[:, None], ahead, observation)
         require_sensed(env, observation)
-    observations, actions, rewards, logits, values, h, mask, bootstrap = map(
-        torch.stack, zip(*seen, strict=True)
-    )
-    if callable(heads := getattr(net, "heads", None)):  # the whole sequence at once, as engines do
-        logits, values = heads(h)
-    modulation = getattr(net, "modulation", lambda h: None)(h)
+    observations, actions, rewards, mask, bootstrap = map(torch.stack, zip(*seen, strict=True))
+    logits, values, modulation, h, hidden = walk.finish(observations.to(precision))
     return Trajectory(
         observations,
         actions,

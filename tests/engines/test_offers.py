@@ -101,17 +101,15 @@ def test_a_step_of_its_own_is_the_one_that_runs():
         (with_a_step_of_its_own(GridMaze(5, 2, 6)), "its loops know GridMaze.step alone, and this one has"),
         (with_a_step_of_its_own(CueReward(batch_size=2)), "its loops know CueReward.step alone"),
         (object(), "object offers no kernel_view()"),
-        (CueReward(cue_bits=5), "17 inputs and 4 actions do not fit CueReward"),
     ],
-    ids=["step", "observation", "patched", "patched cues", "stranger", "size"],
+    ids=["step", "observation", "patched", "patched cues", "stranger"],
 )
-def test_an_environment_with_rules_of_its_own_is_left_to_the_definition(env, reason):
+def test_an_environment_with_rules_of_its_own_takes_its_own_steps(env, reason):
     net = random_network(3, 4, input_size=17, num_actions=4)
-    assert engines.choose("auto", net) is numba_engine
-    assert engines.choose("auto", net, env) is eager
-    with pytest.raises(ValueError) as refusal:
-        engines.choose("numba", net, env)
-    assert reason in str(refusal.value)
+    assert engines.choose("auto", net, env) is engines.choose("numba", net, env) is numba_engine
+    assert reason in engines.reason_outside(numba_engine, env)
+    assert engines.reason_outside(numba_engine, GridMaze(5, 2, 6)) is None
+    assert engines.reason_outside(eager, GridMaze(5, 2, 6)) is not None
 
 
 @pytest.mark.parametrize("make", [Richer, lambda *sizes: with_a_step_of_its_own(Richer(*sizes))])

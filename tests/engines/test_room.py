@@ -14,7 +14,7 @@ import torch
 
 from bpa import GridMaze, Network, engines
 from bpa.engines import memory, threads
-from bpa.engines.numba import in_parallel
+from bpa.engines.numba import group_bounds, in_parallel
 from bpa.maze import draw_noise
 from bpa.training.rollout import rollout
 
@@ -29,7 +29,7 @@ def names_of(count):
         if group < count:  # so that no thread takes all groups
             both.wait(10)
 
-    in_parallel(loop, 32)
+    in_parallel(loop, group_bounds(32))
     return found
 
 
@@ -58,7 +58,7 @@ def test_what_fails_in_another_thread_is_raised():
         torch.set_num_threads(2)
         threading.Timer(0.2, started.set).start()
         with pytest.raises(ZeroDivisionError, match="there"):
-            in_parallel(loop, 32)
+            in_parallel(loop, group_bounds(32))
     finally:
         torch.set_num_threads(before)
 
@@ -80,7 +80,7 @@ def test_whatever_fails_here_the_other_threads_are_waited_for():
     try:
         torch.set_num_threads(2)
         with pytest.raises(ZeroDivisionError, match="here"):
-            in_parallel(loop, 32)
+            in_parallel(loop, group_bounds(32))
     finally:
         torch.set_num_threads(before)
     assert done.is_set()

@@ -119,12 +119,11 @@ def group_bounds(batch_size: int) -> list[tuple[int, int]]:
     return [(first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
 
 
-def in_parallel(loop: Callable[..., None], batch_size: int, *arguments: Any) -> None:
-    """Call loop(group, first, last, ...) for all groups of episodes, in `loop_threads()` threads.
+def in_parallel(loop: Callable[..., None], bounds: Sequence[tuple[int, int]], *arguments: Any) -> None:
+    """Call loop(group, first, last, ...) for the groups of episodes in `bounds`, in `loop_threads()` threads.
 
     Each thread takes the next group when it is done with one, so that one held up delays nobody for long.
     """
-    bounds = group_bounds(batch_size)
     arrays = list(map(as_arrays, arguments))
     waiting = iter(list(enumerate(bounds)))
 
@@ -311,7 +310,7 @@ def fast_gradients(
         head_weight=room(groups, len(ends.head_weight), width),
     )
     head_weight = padded(ends.head_weight)
-    in_parallel(backward_group, batch_size, weights, head_weight, run, seen, outside, found)
+    in_parallel(backward_group, group_bounds(batch_size), weights, head_weight, run, seen, outside, found)
     return (
         found.drives,
         found.h0,
@@ -365,7 +364,7 @@ def start_of(drives: Tensor, hidden: Any) -> Start:
 
 def run_unroll(weights: Weights, drives: Tensor, run: Run[Tensor]) -> None:
     """Fill `run` from its initial state by drives [T, B, H]."""
-    in_parallel(unroll_group, drives.shape[1], weights, drives.contiguous(), run)
+    in_parallel(unroll_group, group_bounds(drives.shape[1]), weights, drives.contiguous(), run)
 
 
 def unroll(net: LoopNetwork, xs: Tensor, hidden: Any) -> Unrolled:
@@ -417,7 +416,7 @@ def run_episodes(
     )
     environment = environment_for_loop(view)
     choice = Choice(view.num_actions, greedy)
-    in_parallel(loop, batch_size, weights, layers, choice, environment, episodes, *filled)
+    in_parallel(loop, group_bounds(batch_size), weights, layers, choice, environment, episodes, *filled)
     view.finish(episodes.rewards, episodes.actions)
     return episodes
 

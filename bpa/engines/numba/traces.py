@@ -64,14 +64,14 @@ class Run(NamedTuple, Generic[Array]):
     every: int  # 0: nothing is kept, there is no way back
 
 
-class Room(NamedTuple):
+class Room(NamedTuple, Generic[Array]):
     """Room for the work of a group."""
 
-    sums: np.ndarray  # [G, P], the drives, and then what tanh is given
-    change: np.ndarray  # [G, P], the column factors of the last step's update of Hebb,
-    imprint: np.ndarray  # [G, P], and of eligibility
-    hebb: np.ndarray  # [G, H, P], the traces as they are; empty without
-    eligibility: np.ndarray  # [G, H, P]
+    sums: Array  # [G, P], the drives, and then what tanh is given
+    change: Array  # [G, P], the column factors of the last step's update of Hebb,
+    imprint: Array  # [G, P], and of eligibility
+    hebb: Array  # [G, H, P], the traces as they are; empty without
+    eligibility: Array  # [G, H, P]
 
 
 @compiled
@@ -254,15 +254,48 @@ def room_of(run, weights):
 
 
 @compiled
+def driven_step(weights, own, drives, first, t, room):
+    """Step t of a group whose first episode is `first`, from drives [B, H]."""
+    for e in range(len(room.sums)):
+        for j in range(drives.shape[1]):
+            room.sums[e, j] = drives[first + e, j]
+    step(weights, own, t, room)
+    keep_traces(own, room, t)
+
+
+@compiled
 def unroll_group(group, first, last, weights, drives, run):
     """Episodes first to last - 1 from their drives [T, B, H] on: fills their part of `run`."""
     own = group_of(run, first, last)
     room = room_of(own, weights)
-    steps, _, size = drives.shape
-    for t in range(steps):
-        for e in range(last - first):
-            for j in range(size):
-                room.sums[e, j] = drives[t, first + e, j]
-        step(weights, own, t, room)
-        keep_traces(own, room, t)
+    for t in range(len(drives)):
+        driven_step(weights, own, drives[t], first, t, room)
     finish(weights, own, room)
+
+
+# The same for episodes that take one step at a time, because what they sense comes from elsewhere. Their room
+# is kept from step to step, for all of them.
+
+
+@compiled
+def part_of(room, first, last):
+    """The part of a room that belongs to episodes first to last - 1."""
+    return Room(
+        room.sums[first:last],
+        room.change[first:last],
+        room.imprint[first:last],
+        room.hebb[first:last],
+        room.eligibility[first:last],
+    )
+
+
+@compiled
+def step_group(group, first, last, weights, drives, t, run, room):
+    """Step t of episodes first to last - 1 from their drives [B, H]: fills their part of `run`."""
+    driven_step(weights, group_of(run, first, last), drives, first, t, part_of(room, first, last))
+
+
+@compiled
+def finish_group(group, first, last, weights, run, room):
+    """After the last step of episodes first to last - 1: hands out their traces."""
+    finish(weights, group_of(run, first, last), part_of(room, first, last))

@@ -90,7 +90,15 @@ def act_together(
         raise ValueError("mazes must have the same walls")
     require_known(nets, [])
     for n, (net, maze, view, noise) in enumerate(zip(nets, mazes, views, noises, strict=True)):
-        engines.choose("triton", net, maze)
+        outside = engines.reason_outside(engines.choose("triton", net, maze), maze)
+        if outside is not None:
+            raise ValueError(f"engine 'triton' cannot run this: {outside}")
+        cell = accepted(net.kernel_cell())
+        if (cell.i2h.in_features, cell.h2o.out_features) != (view.observation_size, view.num_actions):
+            raise ValueError(
+                f"nets[{n}] must have {view.observation_size} inputs and {view.num_actions} actions, "
+                f"got {cell.i2h.in_features} and {cell.h2o.out_features}"
+            )
         for name in ("action", "teleport"):
             shape = (view.episode_length, view.batch_size)
             require_uniform(f"noises[{n}].{name}", getattr(noise, name), shape, view.walls.device)
