@@ -104,6 +104,7 @@ class Entry(NamedTuple):
 REGISTRY: dict[str, Entry] = {
     "maze": Entry("bpa.maze:GridMaze", fields=("size", "episode_length", "reward", "wall_penalty")),
     "cues": Entry("bpa.envs.cue_reward:CueReward"),
+    "gymnasium": Entry("bpa.envs.vector:by_name"),
     "patterns": Entry("bpa.tasks.patterns:Patterns", rewarded=False, fields=()),
     "pictures": Entry("bpa.tasks.pictures:Pictures", rewarded=False, fields=()),
     "sequences": Entry("bpa.tasks.sequences:Languages", rewarded=False, fields=()),

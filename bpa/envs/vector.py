@@ -21,7 +21,14 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from torch import Tensor
 
-from bpa.arguments import require_classes, require_flag, require_integer, require_shape, require_uniform
+from bpa.arguments import (
+    require_classes,
+    require_flag,
+    require_integer,
+    require_shape,
+    require_uniform,
+    shown,
+)
 from bpa.noise import given_or_fresh, integers, uniform
 
 AnyVectorEnv: TypeAlias = VectorEnv[Any, Any, Any]
@@ -378,3 +385,38 @@ def from_gymnasium(
         >>> result = bpa.train(bpa.TrainConfig(iterations=1, hidden_size=10, quiet=True), env=env)
     """
     return VectorEnvironment(env, episode_length, bootstrap, generator)
+
+
+def by_name(
+    env: str = "CartPole-v1",
+    episode_length: int | None = None,
+    bootstrap: bool = False,
+    batch_size: int = 30,
+    generator: torch.Generator | None = None,
+) -> VectorEnvironment:
+    """B episodes of the environment that Gymnasium knows by its id, with flat observations.
+
+    Args:
+        env: the id. A package that registers it is named before a colon: "popgym:popgym-CountRecallEasy-v0".
+        episode_length, bootstrap, generator: as of `from_gymnasium`.
+        batch_size: B.
+
+    Raises:
+        ValueError: there is no such environment, or it does not fit.
+
+    Example:
+        >>> from bpa.envs.vector import by_name
+        >>> lake = by_name("FrozenLake-v1", batch_size=3)
+        >>> lake.reset().shape, lake.episode_length
+        (torch.Size([3, 16]), 100)
+    """
+    if not isinstance(env, str):
+        raise ValueError(f"env must be the id of an environment of Gymnasium, got {shown(env)}")
+    count = require_integer("batch_size", batch_size, low=1)
+    wrappers = [gymnasium.wrappers.FlattenObservation]
+    try:
+        made = gymnasium.make_vec(env, num_envs=count, vectorization_mode="sync", wrappers=wrappers)
+    except (gymnasium.error.Error, ImportError) as error:  # of a package that is missing as well
+        said = " ".join(str(error).split())
+        raise ValueError(f"env must be an id that Gymnasium knows, got {shown(env)}: {said}") from None
+    return VectorEnvironment(made, episode_length, bootstrap, generator)

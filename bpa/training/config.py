@@ -16,6 +16,7 @@ from bpa.fields import Real, Whole, check_fields, ranged
 from bpa.training.tasks import (
     SETTINGS,
     CueSettings,
+    GymnasiumSettings,
     PatternSettings,
     PictureSettings,
     RecallSettings,
@@ -50,8 +51,9 @@ class TrainConfig:
     """
 
     task: str = "maze"
-    """What is learned: a reward to find in the grid maze, or by cues, or one of the supervised tasks; a name
-    of `bpa.envs.base.REGISTRY`: maze, cues, patterns, pictures, sequences, recall."""
+    """What is learned: a reward to find in the grid maze, or by cues, an environment of Gymnasium, or one of
+    the supervised tasks; a name of `bpa.envs.base.REGISTRY`: maze, cues, gymnasium, patterns, pictures,
+    sequences, recall."""
     iterations: int = ranged(3000, Whole(1, limit=10**9))
     """Training iterations, each one batch of whole episodes."""
     seed: int = ranged(0, Whole(0, 2**63 - 1))
@@ -141,6 +143,8 @@ class TrainConfig:
 
     cues: CueSettings = dataclasses.field(default_factory=CueSettings)
     """The cue-reward task: find out by reward alone which cue counts."""
+    gymnasium: GymnasiumSettings = dataclasses.field(default_factory=GymnasiumSettings)
+    """An environment of somebody else that Gymnasium knows."""
     patterns: PatternSettings = dataclasses.field(default_factory=PatternSettings)
     """Binary patterns to remember and complete."""
     pictures: PictureSettings = dataclasses.field(default_factory=PictureSettings)
@@ -250,6 +254,7 @@ SUPERVISED_SETTINGS: dict[str, Any] = {"iterations": 1000, "hidden_size": 60, "l
 BEGINNINGS: dict[str, dict[str, Any]] = {
     "maze": {},
     "cues": {},
+    "gymnasium": {},
     "patterns": SUPERVISED_SETTINGS,
     "pictures": SUPERVISED_SETTINGS | {"hidden_size": 80},
     "sequences": SUPERVISED_SETTINGS,

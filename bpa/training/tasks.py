@@ -68,6 +68,16 @@ class CueSettings(Settings, task="cues"):
 
 
 @dataclasses.dataclass(frozen=True)
+class GymnasiumSettings(Settings, task="gymnasium"):
+    """An environment of somebody else that Gymnasium knows."""
+
+    env: str = "CartPole-v1"
+    """Its id; a package that registers it is named before a colon."""
+    bootstrap: bool = False
+    """Whether a time limit is no end, so that the value of what would follow is added to the return."""
+
+
+@dataclasses.dataclass(frozen=True)
 class PatternSettings(Settings, task="patterns"):
     """Binary patterns to remember and complete."""
 
@@ -137,7 +147,14 @@ class RecallSettings(Settings, task="recall"):
 
 SETTINGS = {
     kind.task: kind
-    for kind in (CueSettings, PatternSettings, PictureSettings, SequenceSettings, RecallSettings)
+    for kind in (
+        CueSettings,
+        GymnasiumSettings,
+        PatternSettings,
+        PictureSettings,
+        SequenceSettings,
+        RecallSettings,
+    )
 }
 
 

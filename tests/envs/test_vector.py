@@ -500,3 +500,37 @@ def test_it_lies_where_it_is_looked_for():
     assert bpa.envs.from_gymnasium is from_gymnasium
     env = from_gymnasium(CueRewardVectorEnv(2, cue_bits=4, episode_length=8), 8)
     assert (env.observation_size, env.num_actions) == (10, 2)
+
+
+def test_an_environment_by_its_name_is_the_one_made_by_hand():
+    named = bpa.envs.vector.by_name("FrozenLake-v1", 30, batch_size=3, generator=seeded(1))
+    made = gymnasium.make_vec("FrozenLake-v1", num_envs=3, wrappers=[FlattenObservation])
+    by_hand = from_gymnasium(made, 30, generator=seeded(1))
+    noise = named.sample_noise()
+    assert torch.equal(noise.action, by_hand.sample_noise().action)
+    assert torch.equal(named.reset(noise), by_hand.reset(noise))
+    assert named.observation_size == 16, "one number a place"
+    generator = seeded(2)
+    for _ in range(10):
+        actions = torch.randint(4, (3,), generator=generator)
+        for mine, other in zip(named.step(actions), by_hand.step(actions), strict=True):
+            assert torch.equal(mine, other)
+        if named.done.all():
+            break
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"env": "Nowhere-v0"}, "env must be an id that Gymnasium knows, got 'Nowhere-v0'"),
+        ({"env": "nothing_here:Nowhere-v0"}, "No module named 'nothing_here'"),
+        ({"env": None}, "env must be the id of an environment of Gymnasium, got None"),
+        ({"env": "Pendulum-v1"}, "env must have Discrete actions"),
+        ({"env": "FrozenLake-v1", "episode_length": 101}, "episode_length must be"),
+        ({"batch_size": 0}, "batch_size must be"),
+    ],
+)
+def test_a_name_that_does_not_fit_is_refused_in_one_line(arguments, said):
+    with pytest.raises(ValueError, match=said) as refusal:
+        bpa.envs.vector.by_name(**arguments)
+    assert "\n" not in str(refusal.value)

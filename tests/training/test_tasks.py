@@ -57,6 +57,7 @@ def test_a_config_builds_the_task_it_describes(task):
     named = {"maze": {"size": 5, "episode_length": 12}, "cues": {"cue_bits": 3, "episode_length": 12}}
     named |= {"patterns": {"pattern_size": 6}, "pictures": {"source": "digits"}}
     named |= {"sequences": {"sequence_length": 9}, "recall": {"num_pairs": 2, "num_keys": 3}}
+    named |= {"gymnasium": {"episode_length": 12, "observation_size": 4}}
     assert {name: getattr(made, name) for name in named[task]} == named[task]
     net = runs.build_network(config, seeded(0))
     assert (net.input_size, net.num_actions) == sizes(made)
@@ -249,3 +250,25 @@ def test_each_task_begins_with_settings_of_its_own():
 def test_importing_bpa_loads_no_pictures_and_draws_none():
     code = "import sys, bpa; print(sorted({'sklearn', 'matplotlib', 'IPython'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_an_environment_of_gymnasium_is_trained_by_its_name_and_goes_on(tmp_path, capsys):
+    def command(folder, *more):
+        run = str(tmp_path / folder)
+        settings = ["--task", "gymnasium", "--gymnasium.env", "FrozenLake-v1", "--episode-length", "20"]
+        small = ["--hidden-size", "5", "--batch-size", "3", "--checkpoint-every", "1", "--quiet"]
+        assert main(["train", *settings, *small, "--seed", "3", "--out", run, *more]) == 0
+        return runs.load_weights(run)
+
+    net, config = command("whole", "--iterations", "4")
+    assert config.gymnasium.env == "FrozenLake-v1"
+    assert (net.input_size, net.num_actions) == (16, 4)
+    command("parts", "--iterations", "2")
+    again, _ = command("parts", "--iterations", "4", "--resume")
+    assert_equal_weights(again.state_dict(), net.state_dict())
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "whole"), "--episodes", "4", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["episodes"] == 4
+    wrong = ["train", "--task", "gymnasium", "--gymnasium.env", "Nowhere-v0"]
+    assert main(wrong) == 2
+    assert "env must be an id that Gymnasium knows, got 'Nowhere-v0'" in capsys.readouterr().err
