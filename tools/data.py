@@ -11,6 +11,7 @@ SHIPPED = {  # folder -> what of it ships
     "results": (
         "agents/*.safetensors",
         "agents/*.json",
+        "sizes/*.safetensors",
         "decoders/*.json",
         "short/*.json",
         "*/settings.json",

@@ -3,7 +3,7 @@
 Agents are networks with 100 neurons and simple modulation, one for each size of the maze: `maze-9`, `maze-11`
 and `maze-13`. Beside each lies a JSON file of the same name, what `bpa evaluate` says of it;
 `decoders` has the linear decoder of its goal, which `bpa.experiments.decode` reads, and `short` what it
-earns in episodes of 50 steps. Comparisons are folders that `bpa reproduce` filled: `settings.json`,
+earns in episodes of 50 steps. `mazes` is one more, trained in mazes of 7 to 13 at once. Comparisons are folders that `bpa reproduce` filled: `settings.json`,
 `final.csv` and, where a chapter draws them, `curves.csv`; that of `maze` has the network of one run of each
 variant too, `weights/lstm.safetensors` and so on. `cpu` is a report of `bpa bench`.
 
@@ -40,12 +40,13 @@ def comparisons() -> tuple[str, ...]:
 
 
 def path(name: str) -> Path:
-    """Where it lies: the weights of an agent, the folder of a comparison, or the report `cpu`.
+    """Where it lies: the weights of an agent or of `mazes`, the folder of a comparison, or the report `cpu`.
 
     Raises:
         ValueError: nothing of that name ships; the message says what does.
     """
     places = {agent: HERE / "agents" / f"{agent}.safetensors" for agent in agents()}
     places |= {comparison: HERE / comparison for comparison in comparisons()}
+    places["mazes"] = HERE / "sizes" / "mazes.safetensors"
     places["cpu"] = HERE / "benchmarks" / "cpu.json"
     return places[require_choice("name", name, places)]
