@@ -160,6 +160,8 @@ class ReproduceArguments(Arguments):
             "cues-kept",
             "repeat-previous",
             "repeat-previous-rates",
+            "count-recall",
+            "count-recall-rates",
             "patterns",
             "pictures",
             "sequences",
@@ -171,8 +173,8 @@ class ReproduceArguments(Arguments):
     """What is learned; "changes" trains "simple" in the maze with one setting changed at a time, "rates"
     every variant there with two optimisers at four rates each, on seeds apart, "presets" what trains while
     somebody waits; "cues-kept" are cues from first weights with which a neuron keeps its activity;
-    "repeat-previous" is a memory task of POPGym (the extra "popgym"), and "repeat-previous-rates" looks for
-    the rates there."""
+    "repeat-previous" and "count-recall" are memory tasks of POPGym (the extra "popgym"), and with "-rates"
+    they look for rates."""
     seeds: int | None = ranged(None, Whole(1, FIRST_EVALUATION_SEED))
     """Runs of each variant: 10, with --quick 3; of each change 5 and 3, of each rate 2 and 1."""
     first_seed: int | None = ranged(None, Whole(0, FIRST_EVALUATION_SEED - 1))

@@ -3,9 +3,10 @@
 Agents are networks with 100 neurons and simple modulation, one for each size of the maze: `maze-9`, `maze-11`
 and `maze-13`. Beside each lies a JSON file of the same name, what `bpa evaluate` says of it;
 `decoders` has the linear decoder of its goal, which `bpa.experiments.decode` reads, and `short` what it
-earns in episodes of 50 steps. `mazes` is one more, trained in mazes of 7 to 13 at once. Comparisons are folders that `bpa reproduce` filled: `settings.json`,
-`final.csv` and, where a chapter draws them, `curves.csv`; that of `maze` has the network of one run of each
-variant too, `weights/lstm.safetensors` and so on. `cpu` is a report of `bpa bench`.
+earns in episodes of 50 steps. `mazes` is one more, which was trained in mazes of 7 to 13 cells at once.
+Comparisons are folders that `bpa reproduce` filled: `settings.json`, `final.csv` and, where a chapter draws
+them, `curves.csv`; that of `maze` has the network of one run of each variant too, `weights/lstm.safetensors`
+and so on. `cpu` is a report of `bpa bench`.
 
 All of them are copies; the project's folders `results` and `benchmarks` say how they were made. To read one::
 

@@ -155,17 +155,20 @@ CUES = {
 }
 # As Chapter 7 starts its networks: neurons keep what was shown, and a constant rate writes it at once.
 KEPT_CUES = CUES | {"initial_self": 0.6, "initial_eta": 0.3}
-# A task of somebody else's: POPGym's cards, of which every action must name the suit of the last but three. What
-# is earned in an episode lies between -1 and 1, so that the penalty on sure policies must be small.
-PREVIOUS = {
+# Tasks of somebody else's, cards of POPGym: name the suit of the last but three, or say how often the suit
+# that is asked for has been there. What is earned in an episode lies between -1 and 1, so that the penalty on
+# sure policies must be small.
+CARDS = MUON | {
     "task": "gymnasium",
-    "gymnasium": GymnasiumSettings(env="popgym:popgym-RepeatPreviousEasy-v0"),
     "episode_length": 60,
     "hidden_size": 64,
     "batch_size": 16,
     "gamma": 0.95,
     "concentration_coef": 0.001,
+    "iterations": 1500,
 }
+PREVIOUS = CARDS | {"gymnasium": GymnasiumSettings(env="popgym:popgym-RepeatPreviousEasy-v0")}
+COUNTS = CARDS | {"gymnasium": GymnasiumSettings(env="popgym:popgym-CountRecallEasy-v0")}
 TUNING_SEED = 1000  # and those after it: rates are chosen on seeds that no comparison reports
 SUPERVISED = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at 3e-3, 60 or 80 neurons
 
@@ -193,12 +196,11 @@ FULL = {
     # Ten runs [2019, sec. 4.1]. 12, 13, 13, 15 and 13 ms: 28 minutes.
     "cues": Budget(CUES | {"iterations": 5000}),
     "cues-kept": Budget(KEPT_CUES | {"iterations": 5000}),  # as long
-    # A rate for each variant first, as in "rates", then ten runs at it with `--variants`. Forty runs and fifty
-    # took
-    "repeat-previous": Budget(MUON | PREVIOUS | {"iterations": 1500}),
-    "repeat-previous-rates": Budget(
-        MUON | PREVIOUS | {"iterations": 1500}, 1, variants=tuple(RATES), first_seed=TUNING_SEED
-    ),
+    # A rate for each variant is looked for first, as in "rates"; the ten runs are at it, with `--variants`.
+    "repeat-previous": Budget(PREVIOUS),
+    "repeat-previous-rates": Budget(PREVIOUS, 1, variants=tuple(RATES), first_seed=TUNING_SEED),
+    "count-recall": Budget(COUNTS),
+    "count-recall-rates": Budget(COUNTS, 1, variants=tuple(RATES), first_seed=TUNING_SEED),
     # Five times as long as `bpa train` takes. 10, 13, 11, 20 and 8 ms: 26 minutes.
     "patterns": Budget(SUPERVISED | {"iterations": 5000}),
     "pictures": Budget(SUPERVISED | {"iterations": 5000}),  # 12, 16, 18, 22 and 11 ms: 33 minutes
