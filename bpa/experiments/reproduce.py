@@ -168,7 +168,10 @@ CARDS = MUON | {
     "iterations": 1500,
 }
 PREVIOUS = CARDS | {"gymnasium": GymnasiumSettings(env="popgym:popgym-RepeatPreviousEasy-v0")}
-COUNTS = CARDS | {"gymnasium": GymnasiumSettings(env="popgym:popgym-CountRecallEasy-v0")}
+COUNTS = CARDS | {
+    "gymnasium": GymnasiumSettings(env="popgym:popgym-CountRecallEasy-v0"),
+    "iterations": 1000,
+}
 TUNING_SEED = 1000  # and those after it: rates are chosen on seeds that no comparison reports
 SUPERVISED = {"on_divergence": "halve-lr"}  # and where `bpa train` begins: Adam at 3e-3, 60 or 80 neurons
 

@@ -51,6 +51,7 @@ from bpa.training.adam import Adam
 from bpa.training.checkpoint import Record, SupervisedRecord, build_network, load_weights, read_history
 from bpa.training.config import beginning
 from bpa.training.presets import PRESETS
+from bpa.training.tasks import build_task
 
 TINY = SMALL.replace(engine="eager")  # three iterations of two episodes of nine steps, six neurons
 PAIR = ("none", "simple")
@@ -186,6 +187,26 @@ def test_kept_cues_begin_as_chapter_7_does_and_differ_in_nothing_else(table):
     net = build_network(equal_configs(beginning("cues").replace(**kept.settings), ["plastic"])["plastic"])
     assert net.eta.item() == pytest.approx(0.3)
     assert (net.w.diagonal() >= 0.6).all()
+
+
+@pytest.mark.parametrize("task", ["repeat-previous", "count-recall"])
+@pytest.mark.parametrize("table", [FULL, QUICK], ids=["full", "quick"])
+def test_cards_are_learned_at_rates_that_were_found_with_the_same_settings(table, task):
+    pytest.importorskip("popgym", reason="the tasks need the extra popgym")
+    budget, search = table[task], table[f"{task}-rates"]
+    assert search.settings == budget.settings
+    assert search.first_seed == TUNING_SEED > budget.first_seed + budget.seeds
+    assert set(search.variants) == set(RATES)
+    configs = configs_of(beginning("gymnasium").replace(**budget.settings), budget.variants)
+    counts = [count_parameters(build_network(config)) for config in configs.values()]
+    assert max(counts) < 1.05 * min(counts)
+    made = build_task(configs["lstm"])
+    steps = 0
+    made.reset()
+    while not made.done.all():
+        made.step(torch.zeros(made.batch_size, dtype=torch.int64))
+        steps += 1
+    assert steps < made.episode_length, "cards end by themselves"
 
 
 def test_seeds_begin_where_they_are_asked_to(tmp_path):
