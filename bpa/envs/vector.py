@@ -415,7 +415,13 @@ def by_name(
     count = require_integer("batch_size", batch_size, low=1)
     wrappers = [gymnasium.wrappers.FlattenObservation]
     try:
-        made = gymnasium.make_vec(env, num_envs=count, vectorization_mode="sync", wrappers=wrappers)
+        made = gymnasium.make_vec(
+            env,
+            num_envs=count,
+            vectorization_mode="sync",
+            wrappers=wrappers,
+            disable_env_checker=True,  # ours refuses what would harm, and is silent about the rest
+        )
     except (gymnasium.error.Error, ImportError) as error:  # of a package that is missing as well
         said = " ".join(str(error).split())
         raise ValueError(f"env must be an id that Gymnasium knows, got {shown(env)}: {said}") from None

@@ -223,8 +223,10 @@ QUICK = {
     "presets": Budget({}, 3, 200, ("quick",)),
     "cues": Budget(CUES | {"iterations": 2000}, 3, 200),  # 3 minutes
     "cues-kept": Budget(KEPT_CUES | {"iterations": 2000}, 3, 200),
-    "repeat-previous": Budget(MUON | PREVIOUS | {"iterations": 500}, 3, 200),
-    "repeat-previous-rates": Budget(MUON | PREVIOUS | {"iterations": 500}, 1, 200, tuple(RATES), TUNING_SEED),
+    "repeat-previous": Budget(PREVIOUS | {"iterations": 500}, 3, 200),
+    "repeat-previous-rates": Budget(PREVIOUS | {"iterations": 500}, 1, 200, tuple(RATES), TUNING_SEED),
+    "count-recall": Budget(COUNTS | {"iterations": 500}, 3, 200),
+    "count-recall-rates": Budget(COUNTS | {"iterations": 500}, 1, 200, tuple(RATES), TUNING_SEED),
     "patterns": Budget(SUPERVISED, 3, 200),  # 2 minutes
     "pictures": Budget(SUPERVISED, 3, 200),  # 2 minutes
     "sequences": Budget(SUPERVISED, 3, 200),  # 5 minutes
