@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DRAWN = ("maze", "maze-quick", "cues", "cues-quick", "changes")  # comparisons whose curves a chapter reads
+DRAWN = (  # comparisons whose curves a chapter reads
+    "maze",
+    "maze-quick",
+    "cues",
+    "cues-quick",
+    "changes",
+    "repeat-previous",
+    "count-recall",
+)
 SHIPPED = {  # folder -> what of it ships
     "results": (
         "agents/*.safetensors",
