@@ -20,8 +20,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from bpa import GridMaze, engines
 from bpa.cells.fast_weights import FastWeightNetwork
 from bpa.cells.lstm import LSTM
-from bpa.engines import eager
-from bpa.engines import numba as numba_engine
 from bpa.maze import draw_noise
 from bpa.training.rollout import rollout
 
@@ -316,13 +314,12 @@ def test_a_rollout_without_numbers_is_refused():
         vmap(functools.partial(functional_call, module, args=()))(several)
 
 
-def test_a_network_that_is_watched_or_a_maze_that_is_open_is_left_to_the_definition():
+def test_no_loop_runs_a_maze_that_is_open_and_a_network_that_is_watched_takes_its_own_steps():
     net, maze = ACTORS["simple"](), GridMaze(5, 3, 6)
-    assert engines.choose("auto", net, maze) is numba_engine
+    assert engines.reason_outside(engines.choose("numba", net, maze), maze) is None
     maze.walls[0, 2] = False
-    with pytest.raises(ValueError, match="mazes with a wall all round alone; engine='eager' can"):
-        rollout(net, maze, draw_noise(6, 3, seeded()), "numba")
-    assert engines.choose("auto", net, maze) is eager
+    outside = engines.reason_outside(engines.choose("numba", net, maze), maze)
+    assert "mazes with a wall all round alone" in outside
     calls = []
     net.register_forward_hook(lambda *given: calls.append(1))
     rollout(net, GridMaze(5, 3, 6), draw_noise(6, 3, seeded()))

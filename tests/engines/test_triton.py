@@ -530,17 +530,26 @@ class OtherMaze(GridMaze):
 
 
 @needs_triton
-def test_the_rules_of_cues_are_refused():
+def test_the_rules_of_cues_and_likeliest_actions_are_left_outside():
     net = random_network(7, 5, input_size=26, num_actions=2)
     reason = "it knows the rules of the maze alone, not those of CueReward"
-    with pytest.raises(ValueError, match=f"engine 'triton' cannot run this: {reason}"):
-        engines.choose("triton", net, CueReward(device=DEVICE))
+    assert engines.reason_outside(engines.choose("triton", net), CueReward(device=DEVICE)) == reason
+    maze = GridMaze(5, 2, 5, device=DEVICE)
+    assert engines.reason_outside(triton_engine, maze) is None
+    assert engines.reason_outside(triton_engine, maze, greedy=True) == "it samples every action"
 
 
 @needs_triton
-def test_another_environment_is_refused():
-    with pytest.raises(ValueError, match=r"its loops know bpa\.GridMaze alone, not OtherMaze"):
-        rollout(lively_network(7), OtherMaze(5, 2, 5, device=DEVICE), drawn_noise(5, 2, 7), "triton")
+def test_another_environment_takes_its_own_steps():
+    net, noise = lively_network(7), drawn_noise(5, 2, 7)
+    seen, right = (
+        rollout(net, make(5, 2, 5, device=DEVICE), noise, engine)
+        for make, engine in ((OtherMaze, "triton"), (GridMaze, "eager"))
+    )
+    assert torch.equal(seen.actions, right.actions)
+    torch.testing.assert_close(seen.logits, right.logits, rtol=1e-4, atol=1e-5)
+    gradients = [torch.autograd.grad(one.logits.square().sum(), net.i2h.weight)[0] for one in (seen, right)]
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["triton", "bpa.engines.triton.kernels"])
