@@ -33,7 +33,7 @@ from bpa.engines.memory import memory_kept
 from bpa.engines.offers import accepted
 from bpa.engines.threads import cores, loop_threads, one_torch_thread
 from bpa.engines.view import MAZE, view_of
-from bpa.engines.walk import Definition, Policy, Twice, Walk
+from bpa.engines.walking import Definition, Policy, Twice, Walk
 
 ENGINES = ("auto", "eager", "numba", "triton")
 

@@ -14,7 +14,7 @@ from bpa import engines
 from bpa.arguments import plain, require_flag, require_shape, require_uniform
 from bpa.cells.base import RecurrentPolicy, require_policy
 from bpa.engines.context import has_numbers
-from bpa.engines.walk import Walk
+from bpa.engines.walking import Walk
 from bpa.envs.base import Environment, Noise, require_environment
 from bpa.noise import fresh_generator, uniform
 

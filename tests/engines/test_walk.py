@@ -12,7 +12,7 @@ from bpa.cells.lstm import LSTM
 from bpa.engines import eager
 from bpa.engines import numba as numba_engine
 from bpa.engines.numba import walking
-from bpa.engines.walk import Definition, Twice
+from bpa.engines.walking import Definition, Twice
 from bpa.training.rollout import rollout, sample_noise
 
 

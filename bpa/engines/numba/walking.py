@@ -39,7 +39,7 @@ def shares(batch_size: int, size: int) -> list[tuple[int, int]]:
 
 
 class Steps:
-    """B episodes of `net` on their way, of at most so many steps; a `bpa.engines.walk.Walk`."""
+    """B episodes of `net` on their way, of at most so many steps; a `bpa.engines.walking.Walk`."""
 
     def __init__(self, net: LoopNetwork, steps: int, batch_size: int):
         self.net, self.cell, self.steps = net, accepted(net.kernel_cell()), 0
