@@ -184,9 +184,11 @@ def test_the_ideal_agent_is_told_of_the_readers_hand_but_not_where_to(opened):
     goals = int(re.search(r"its goal: (\d+) of 65", reading(frame, "knows"))[1])
     assert goals >= 64
     told = reading(frame, "knows")
-    frame.locator("#step").click()
+    for _ in range(5):  # one step need not tell it anything
+        frame.locator("#step").click()
     assert reading(frame, "knows") != told
-    frame.locator("#back").click()
+    for _ in range(5):
+        frame.locator("#back").click()
     assert reading(frame, "knows") == told
     frame.locator("#back").click()  # before it was done
     assert reading(frame, "knows").endswith("its goal: 1 of 65 cells")
