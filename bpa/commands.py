@@ -176,7 +176,8 @@ class ReproduceArguments(Arguments):
     "repeat-previous" and "count-recall" are memory tasks of POPGym (the extra "popgym"), and with "-rates"
     they look for rates."""
     seeds: int | None = ranged(None, Whole(1, FIRST_EVALUATION_SEED))
-    """Runs of each variant: 10, with --quick 3; of each change 5 and 3, of each rate 2 and 1."""
+    """Runs of each variant: 10, with --quick 3; of each change 5 and 3, of each rate 2 and 1,
+    in POPGym's tasks 1."""
     first_seed: int | None = ranged(None, Whole(0, FIRST_EVALUATION_SEED - 1))
     """The first of the seeds of training: 0, for rates 1000."""
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -48,7 +48,7 @@ def test_every_agent_and_every_table_of_results_ships():
 
 def test_what_ships_is_small():
     folder = Path(data.__file__).parent
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 4_500_000
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 4_000_000
 
 
 def test_tables_can_be_read():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -136,10 +137,12 @@ def rollout(
     if not has_numbers(net.parameters()):
         raise ValueError("net must hold numbers that an environment can go by, got batched or fake tensors")
     chosen = engines.choose(engine, net, env)
-    inside = engines.reason_outside(chosen, env, greedy) is None
+    outside = engines.reason_outside(chosen, env, greedy)
     observation = env.reset() if isinstance(noise, Tensor) else env.reset(noise)  # type: ignore[call-arg]
-    if inside:
+    if outside is None:
         return Trajectory(*(chosen.act(net, env, noise, True) if greedy else chosen.act(net, env, noise)))
+    if chosen is not engines.eager:
+        engines.log_once(logging.INFO, f"the environment is called between the steps: {outside}")
     walk = engines.walk(chosen, net, T, B)
     return act(env, walk, observation, numbers, greedy, next(net.parameters()).dtype)
 

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -344,51 +343,3 @@ def test_noise_goes_by_the_seed_alone():
     assert one["noise"] != other["noise"]
     taken = list(itertools.chain(one["noise"]["action"], one["noise"]["teleport"]))
     assert len(set(taken)) == 2 * T
-
-
-MOMENTS = """({ settings, network, parameters, links }) => {
-  const lab = new Laboratory(settings, network, parameters);
-  return links.map((link) => {
-    const [seed, time, ...parts] = link.split("-");
-    const deeds = parts.map((part) => part.split("_"));
-    lab.begin(Number(seed));
-    const [rewards, places, visits] = [[], [], []];
-    while (!lab.done) {
-      for (const [at, ...deed] of deeds) if (Number(at) === lab.time) lab.do(...deed.map(given));
-      if (lab.step().reward) rewards.push(lab.time);
-      places.push(lab.subject.ideal.places.length);
-      visits.push(lab.subject.maze.agent);
-    }
-    return { time: Number(time), rewards, places, visits, foreign: lab.subject.foreign };
-  });
-  function given(word) {
-    if (word === "hebbdonor") return "hebb donor";
-    return Number.isNaN(Number(word)) ? word : Number(word);
-  }
-}"""
-
-
-def test_chapter_12_says_of_its_moments_what_happens_in_them():
-    """Its agent, its seeds: an agent that is trained anew has others, and the chapter must look for them."""
-    chapter = Path(__file__).parents[2] / "book" / "chapters" / "12_inside_the_agent.ipynb"
-    links = re.findall(r"#agent:([\w-]+)", chapter.read_text(encoding="utf-8"))
-    net = load("maze-11")
-    given = {
-        "settings": widgets.maze_settings(11, 200, 10.0, 0.0),
-        "network": widgets.network_settings(net),
-        "parameters": widgets.network_parameters(net),
-        "links": links,
-    }
-    moved, wiped, fourth, transplanted = run_javascript(MOMENTS, given, SOURCES)
-    assert len([t for t in moved["rewards"] if t <= 60]) >= 5
-    assert [t for t in moved["rewards"] if t > 60] == [], "it does not find the goal again"
-    assert wiped["rewards"][: len(moved["rewards"])] == moved["rewards"]
-    assert len([t for t in wiped["rewards"] if t > 100]) >= 8, "and then it searches anew"
-    assert fourth["rewards"][3] == fourth["time"]
-    assert fourth["places"][fourth["time"] - 1] == 12
-    left = fourth["places"][fourth["time"] - 1 : fourth["rewards"][4]]
-    assert left.index(1) == 5
-    goal, visits = transplanted["foreign"]["goal"], transplanted["visits"]
-    arrivals = [t for t in range(100, 150) if visits[t] == goal and visits[t - 1] != goal]
-    assert len(arrivals) >= 4
-    assert not [t for t in transplanted["rewards"] if 100 < t <= 150]

@@ -203,10 +203,7 @@ def test_the_goal_is_dragged_the_agent_is_lost_and_finds_it_once_its_traces_are_
         page.frames[1].evaluate(f"while (lab.time < {until}) act(); draw()")
 
     live(60)
-    known = reading(frame, "gaps")
-    first, *others = map(int, known.split(", "))
-    assert len(others) >= 3, "it knows its goal"
-    assert max(others) < first
+    assert reading(frame, "gaps") == "27, 10, 5, 6, 5", "it knows its goal"
     page.mouse.move(*canvas_place(frame, 1, 4))
     page.mouse.down()
     page.mouse.move(*canvas_place(frame, 4, 5), steps=3)
@@ -217,17 +214,16 @@ def test_the_goal_is_dragged_the_agent_is_lost_and_finds_it_once_its_traces_are_
     assert reading(frame, "message") == "The goal is at row 7, column 7, from step 60 on."
     assert reading(frame, "sought") == "at step 60; not found yet"
     live(100)
-    assert reading(frame, "gaps") == known, "it goes to where the goal was"
+    assert reading(frame, "gaps") == "27, 10, 5, 6, 5", "it goes to where the goal was"
     assert int(reading(frame, "twin-score")) > int(reading(frame, "score"))
     for part in ("hebb", "h"):
         frame.locator(f"#wipe-{part}").click()
     live(200)
-    after = re.fullmatch(r"at step 60; found after (\d+) steps", reading(frame, "sought"))[1]
-    assert 40 < int(after) < 100, "once it searches again, and not before"
-    assert reading(frame, "message") == f"The goal is found after {after} steps."
-    last = [int(gap) for gap in reading(frame, "gaps").split(", ")][len(others) + 2 :]
-    assert len(last) >= 5, "it has learned the new place"
-    assert max(last) < 25
+    assert reading(frame, "sought") == "at step 60; found after 52 steps"
+    assert reading(frame, "message") == "The goal is found after 52 steps."
+    last = [int(gap) for gap in reading(frame, "gaps").split(", ")][6:]
+    assert len(last) == 15, "it has learned the new place"
+    assert max(last) < 20
     assert "in 1 episode" in reading(frame, "operated")
     for name in ("step", "move-goal", "move-agent", "wipe-h"):
         assert frame.locator(f"#{name}").is_disabled()
@@ -273,12 +269,11 @@ def test_a_transplant_of_traces_takes_the_agent_to_the_goal_of_the_donor(opened)
         )
         figure.evaluate("while (!lab.done) act(); draw()")
         visits[gift] = int(reading(frame, "foreign").rsplit(", ", 1)[1].split()[0])
-    assert visits["hebb"] >= 5
-    assert visits["h"] <= 1
+    assert visits == {"hebb": 8, "h": 0}
     assert frame.locator("#give").is_disabled()
     assert "in 1 episode," in reading(frame, "operated")
-    done = r"step 100: given the activity of an agent with another goal; \d+ rewards until then, "
-    assert re.match(done, reading(frame, "done"))
+    done = "step 100: given the activity of an agent with another goal; 7 rewards until then, "
+    assert reading(frame, "done").startswith(done)
     frame.locator("#again").click()
     figure.evaluate("while (lab.time < 100) act(); draw()")
     frame.locator("#wipe-hebb").click()
@@ -378,6 +373,11 @@ def test_links_in_the_text_are_moments_that_the_figure_knows(opened):
             assert len(reading(frame, "gaps").split(", ")) == 4
             assert page.frames[1].evaluate("subject.rewardSteps.at(-1)") == int(step)
             assert reading(frame, "knows") == "its own place: 12 of 65 cells; its goal: 1 of 65 cells"
+            until = "while (subject.ideal.places.length > 1) act(); lab.time"
+            assert page.frames[1].evaluate(until) == int(step) + 5, (
+                "one frame is left, before the next reward"
+            )
+            assert page.frames[1].evaluate("subject.rewardSteps.length") == 4
             continue
         page.frames[1].evaluate("while (!lab.done) act(); draw()")
         found = reading(frame, "sought")
@@ -386,7 +386,7 @@ def test_links_in_the_text_are_moments_that_the_figure_knows(opened):
         elif "goal" in link:
             assert found == "at step 60; not found yet"
         else:
-            assert int(re.search(r"(\d+) times since", reading(frame, "foreign"))[1]) >= 8
+            assert "8 times since" in reading(frame, "foreign")
 
 
 def test_a_link_is_followed_once_a_click_and_again_when_it_is_clicked_again(opened, click_link):
